@@ -1,0 +1,240 @@
+"""The command line. Thin: every subcommand calls the library and prints."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import __version__, device
+from .bundle import Bundle, Manifest
+from .clip import Clip, check_writable
+from .errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from .pipeline import Pipeline, Progress, default_model
+from .samplers import SAMPLERS
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+PLAYERS = (("paplay",), ("afplay",), ("aplay", "-q"))
+_BAR = 30
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
+    try:
+        arguments = _parser().parse_args(argv)
+        with _warnings_on_stderr():
+            arguments.run(arguments)
+    except EdgeAudioError as error:
+        return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except MemoryError:
+        return _fail("not enough memory for this model; try --precision int8", FAILED)
+    except (OSError, ImportError) as error:
+        return _fail(f"{error}; check the installation and the bundle's files", FAILED)
+    return DONE
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """`edge-audio generate`"""
+    out = _default_output(arguments.prompt) if arguments.output is None else Path(arguments.output)
+    check_writable(out)
+    player = _player(out) if arguments.play else None
+    pipeline = Pipeline.load(arguments.model, arguments.precision, arguments.threads)
+    bar = _Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
+    with bar:
+        clip = pipeline.generate(
+            arguments.prompt, seconds=arguments.seconds, seed=arguments.seed, steps=arguments.steps,
+            sampler=arguments.sampler, cfg_scale=arguments.cfg, negative=arguments.negative, ids=arguments.ids,
+            progress=bar)
+    gain = clip.save(out)
+    if arguments.json:
+        print(json.dumps(_report(clip, out, gain)))
+    elif not arguments.quiet:
+        print(_summary(clip, out))
+    if player:
+        _play(player, out)
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """`edge-audio info`"""
+    bundle = Bundle.open(default_model() if arguments.model is None else arguments.model)
+    here = device.describe()
+    advice = device.recommended_precision(here)
+    found = {"folder": str(bundle.folder), "sha256": bundle.sha256, "manifest": dataclasses.asdict(bundle.manifest),
+             "device": dataclasses.asdict(here),
+             "chosen": {"precision": bundle.choose(None, advice.precisions), "reason": advice.reason,
+                        "threads": device.recommended_threads(here)}}
+    print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, found["chosen"])))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="edge-audio", description="Text to sound, offline, on small computers.")
+    parser.add_argument("--version", action="version", version=f"edge-audio {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    make = commands.add_parser("generate", help="make a sound from a prompt",
+                               description="Make a sound from a prompt and write it to a file.")
+    make.set_defaults(run=generate)
+    make.add_argument("prompt", metavar="PROMPT", nargs="?", help='what to hear; "" for anything at all')
+    make.add_argument("-o", "--output", metavar="FILE", help=".wav, .flac or .ogg (default: named after the prompt)")
+    _add_model(make)
+    make.add_argument("--seconds", metavar="S", type=float, help="duration (default: the model's full length)")
+    make.add_argument("--seed", metavar="N", type=int, help="the same seed makes the same sound (default: random)")
+    make.add_argument("--steps", metavar="N", type=int, help="sampling steps (default: the model's)")
+    make.add_argument("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default: the model's)")
+    make.add_argument("--cfg", metavar="S", type=float, help="guidance scale, 1 for none (default: the model's)")
+    make.add_argument("--negative", metavar="PROMPT", help="what not to hear; needs a guidance scale above 1")
+    make.add_argument("--ids", metavar="1,2,3", type=_ids, help="token ids in place of PROMPT")
+    make.add_argument("--precision", metavar="P", help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)")
+    make.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    make.add_argument("--play", action="store_true", help="play the file when it is written")
+    make.add_argument("--json", action="store_true", help="print one JSON object")
+    make.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+
+    tell = commands.add_parser("info", help="what is in a model, and how this computer would run it",
+                               description="What is in a model, and how this computer would run it.")
+    tell.set_defaults(run=info)
+    _add_model(tell)
+    tell.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="DIR", help="folder of a bundle (default: the pocket model)")
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no list of numbers like 118,7,54,1") from None
+
+
+def _default_output(prompt: str | None) -> Path:
+    """The prompt as a file name in the current folder; a number is added rather than an existing file replaced."""
+    slug = "-".join(re.findall(r"\w+", (prompt or "").lower()))[:48].strip("-_") or "clip"
+    names = (f"{slug}.wav" if n == 1 else f"{slug}-{n}.wav" for n in range(1, 1_000_000))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def _player(out: Path) -> tuple[str, ...]:
+    for command in PLAYERS:
+        if shutil.which(command[0]) and (command[0] != "aplay" or out.suffix.lower() == ".wav"):
+            return command
+    raise EdgeAudioError(f"nothing here can play {out.name}; install paplay or aplay, or leave out --play")
+
+
+def _play(command: tuple[str, ...], out: Path) -> None:
+    if subprocess.run([*command, str(out)], stdout=subprocess.DEVNULL).returncode:
+        raise EdgeAudioError(f"{command[0]} could not play {out}, which is written; check the sound output")
+
+
+def _summary(clip: Clip, out: Path) -> str:
+    stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in _stages(clip).items())
+    total = sum(clip.timings.values())
+    return (f"{out}: {clip.seconds:.2f} s of audio in {total:.2f} s ({stages}), {clip.seconds / total:.1f} times real "
+            f"time, seed {clip.recipe['seed']}")
+
+
+def _report(clip: Clip, out: Path, gain: float) -> dict:
+    total = sum(clip.timings.values())
+    return {"file": str(out), "seconds": clip.seconds, "frames": len(clip.samples), "sample_rate": clip.sample_rate,
+            "channels": clip.samples.shape[1], "total": total, "times_real_time": clip.seconds / total,
+            "timings": clip.timings, "levels": dataclasses.asdict(clip.levels()),
+            "recipe": {**clip.recipe, "gain": gain}}
+
+
+def _stages(clip: Clip) -> dict[str, float]:
+    """Seconds a stage, loading included."""
+    totals: dict[str, float] = {}
+    for name, seconds in clip.timings.items():
+        stage = name.rpartition("_")[0]
+        totals[stage] = totals.get(stage, 0.0) + seconds
+    return totals
+
+
+def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[str]:
+    yield from _model_lines(bundle.manifest, bundle)
+    yield "this computer"
+    memory = f", {here.memory / 2**30:.1f} GiB of memory" if here.memory else ""
+    yield f"  {here.model or here.architecture}, {here.architecture}, {here.cores} cores{memory}"
+    yield f"  features   {' '.join(here.features) or 'none known'}"
+    yield f"  precision  {', '.join(f'{name}={value}' for name, value in chosen['precision'].items())}"
+    yield f"             {chosen['reason']}"
+    yield f"  threads    {chosen['threads']}"
+
+
+def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
+    latent, best = manifest.latent, manifest.defaults
+    yield f"{manifest.name} in {bundle.folder}"
+    yield f"  licence    {manifest.license}"
+    yield f"  audio      up to {manifest.max_seconds:.2f} s, {manifest.sample_rate} Hz, {manifest.channels} channels"
+    yield f"  latents    {latent.length} x {latent.channels}, {latent.downsampling} samples each"
+    text = "a prompt" if manifest.prompt.tokenizer else "token ids only (no tokenizer)"
+    yield f"  prompt     {text}, up to {manifest.prompt.max_length} tokens"
+    yield f"  seconds    {manifest.seconds.min:g} to {manifest.seconds.max:g}"
+    yield f"  made for   {best.sampler}, {best.steps} steps, cfg {best.cfg_scale:g} ({manifest.objective})"
+    for component, entries in manifest.graphs.items():
+        for precision in bundle.precisions(component):
+            entry = entries[precision]
+            fidelity = ", ".join(f"{name} {value:.1f} dB" for name, value in entry.fidelity.items())
+            yield f"  {component:12} {precision:5} {entry.bytes / 1e6:9.2f} MB  {fidelity}".rstrip()
+
+
+class _Bar:
+    """A progress bar on stderr for the steps of each stage; silent when not `shown`."""
+
+    def __init__(self, shown: bool):
+        self.shown = shown
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._write("\r\x1b[K")
+
+    def __call__(self, progress: Progress) -> None:
+        done = _BAR * progress.step // progress.steps
+        self._write(f"\r\x1b[K{progress.stage:9} [{'#' * done}{'.' * (_BAR - done)}] {progress.step}/{progress.steps}")
+
+    def _write(self, text: str) -> None:
+        if self.shown:
+            print(text, end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EdgeAudioWarning)
+        ordinary = warnings.showwarning
+
+        def show(message, category, *where) -> None:
+            if issubclass(category, EdgeAudioWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                ordinary(message, category, *where)
+        warnings.showwarning = show
+        yield
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What this computer can do, and which precision and how many threads that suggests.
+
+The parsers take text, so that they can be tested with the /proc/cpuinfo of machines that are not at hand.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_THREADS = 4
+"""More threads gain little: the graphs are small, and on big.LITTLE chips the slow cores hold up the fast ones."""
+
+_FLAGS = {
+    "asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fp16", "atomics": "lse", "sve": "sve",
+    "avx2": "avx2", "avx512f": "avx512", "avx_vnni": "vnni", "avx512_vnni": "vnni",
+}
+"""flag in /proc/cpuinfo (ARM `Features`, x86 `flags`) -> our name of what it gives"""
+_SYSCTL = {"hw.optional.arm.FEAT_DotProd": "dotprod", "hw.optional.arm.FEAT_I8MM": "i8mm",
+           "hw.optional.arm.FEAT_FP16": "fp16", "hw.optional.arm.FEAT_LSE": "lse", "hw.optional.avx2_0": "avx2"}
+_INT8_FEATURES = ("i8mm", "dotprod", "vnni")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A computer. `features` holds names of _FLAGS; `memory` is in bytes, 0 where the system does not tell."""
+
+    architecture: str
+    model: str
+    cores: int
+    memory: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Precisions, best first, and why."""
+
+    precisions: tuple[str, ...]
+    reason: str
+
+
+def describe() -> Device:
+    """This computer; what a system does not tell is left empty."""
+    system = platform.system()
+    if system == "Linux":
+        text = _read("/proc/cpuinfo")
+        return Device(platform.machine(), cpu_model(text), physical_cores(text, os.sched_getaffinity(0)),
+                      total_memory(_read("/proc/meminfo")), cpu_features(text))
+    logical = os.cpu_count() or 1
+    if system == "Darwin":
+        text = _output("sysctl", "hw", "machdep.cpu.brand_string")
+        values = sysctl_values(text)
+        return Device(platform.machine(), values.get("machdep.cpu.brand_string", ""),
+                      int(values.get("hw.physicalcpu", logical)), int(values.get("hw.memsize", 0)),
+                      tuple(name for key, name in _SYSCTL.items() if values.get(key) == "1"))
+    return Device(platform.machine(), platform.processor(), logical, 0, ())
+
+
+def recommended_precision(device: Device) -> Advice:
+    """int8 pays only with 8-bit dot products: on a Cortex-A76 it takes a third of f32's instructions, on a Cortex-A72
+    nine tenths. f16 weights halve the file but are widened at every use, so they are never the fastest."""
+    found = next((name for name in _INT8_FEATURES if name in device.features), None)
+    if found:
+        return Advice(("int8", "mixed", "f32", "f16", "int4"), f"the CPU has {found}, which makes int8 fastest")
+    return Advice(("f32", "f16", "int8", "mixed", "int4"),
+                  "no 8-bit dot product (dotprod, i8mm, vnni) found, so int8 would be smaller but hardly faster")
+
+
+def recommended_threads(device: Device) -> int:
+    """One a physical core, at most MAX_THREADS."""
+    return max(1, min(MAX_THREADS, device.cores))
+
+
+def cpu_features(cpuinfo: str) -> tuple[str, ...]:
+    """Features that every core has, from the text of /proc/cpuinfo."""
+    cores = [set(line.split()) for line in re.findall(r"^(?:Features|flags)\s*:(.*)$", cpuinfo, re.M)]
+    shared = set.intersection(*cores) if cores else set()
+    return tuple(dict.fromkeys(name for flag, name in _FLAGS.items() if flag in shared))
+
+
+def cpu_model(cpuinfo: str) -> str:
+    """What the CPU or the board calls itself in /proc/cpuinfo, "" if it does not."""
+    for key in ("model name", "Model", "Hardware"):
+        if found := re.search(rf"^{key}\s*:\s*(.+)$", cpuinfo, re.M):
+            return found.group(1).strip()
+    return ""
+
+
+def physical_cores(cpuinfo: str, allowed: set[int]) -> int:
+    """Cores among the processors that this process may use; hardware threads of one core count once."""
+    cores = set()
+    for block in re.split(r"\n\s*\n", cpuinfo):
+        values = dict(re.findall(r"^([^:\n]+?)\s*:[ \t]*(.*)$", block, re.M))
+        if values.get("processor", "").isdigit() and int(values["processor"]) in allowed:
+            cores.add((values.get("physical id"), values.get("core id", values["processor"])))
+    return len(cores) or len(allowed)
+
+
+def total_memory(meminfo: str) -> int:
+    """Bytes, from the text of /proc/meminfo; 0 if it does not say."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.M)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def sysctl_values(text: str) -> dict[str, str]:
+    """Key -> value of macOS's `sysctl` output."""
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

@@ -1,0 +1,251 @@
+"""Prompt -> clip: condition, sample, decode; each graph is opened when its stage begins and freed when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__, device
+from .bundle import MANIFEST_NAME, Bundle
+from .clip import Clip
+from .decoder import decode, tiles_for
+from .errors import EdgeAudioError, EdgeAudioWarning
+from .graph import Graph, check_threads
+from .guidance import Projected, guided
+from .noise import NoiseStream
+from .request import Request
+from .samplers import SAMPLERS
+from .tokens import Tokenizer, Tokens, padded
+
+MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
+
+
+class Cancelled(EdgeAudioError):
+    """The progress callback returned False."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` of a stage ("condition", "sample", "decode") is done; step 0 says that the stage begins."""
+
+    stage: str
+    step: int
+    steps: int
+
+
+OnProgress = Callable[[Progress], "bool | None"]
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the transformer is told, once a clip."""
+
+    cross_attn_cond: np.ndarray
+    """float32 [1, L + 1, C]"""
+    unconditional: np.ndarray | None
+    """cross_attn_cond of what guidance steers away from; None without guidance"""
+    global_cond: np.ndarray
+    """float32 [1, C], the same for both"""
+
+
+class Pipeline:
+    """A model ready to generate. Not for several threads at once: give each its own."""
+
+    def __init__(self, bundle: Bundle, precision: dict[str, str], threads: int, keep_loaded: bool = False):
+        """precision: component -> precision, for every generating component (`Bundle.choose`)."""
+        self.bundle, self.precision, self.threads, self.keep_loaded = bundle, precision, threads, keep_loaded
+        self._paths: dict[str, Path] = {}
+        self._kept: dict[str, Graph] = {}
+        self._tokenizer: Tokenizer | None = None
+
+    @classmethod
+    def load(cls, model: str | Path | None = None, precision: str | None = None, threads: int | None = None,
+             keep_loaded: bool = False) -> "Pipeline":
+        """Open a bundle; graphs are opened when they are needed.
+
+        model: folder of a bundle; None: the one named by $EDGE_AUDIO_MODEL, or the bundled pocket model.
+        precision: "int8", "dit=int8,decoder=f16", or None for what suits this CPU.
+        threads: None for what suits this CPU. keep_loaded: keep graphs open from one clip to the next.
+        """
+        if threads is not None:
+            check_threads(threads)
+        bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
+        chosen = bundle.choose(precision, device.recommended_precision(here).precisions)
+        return cls(bundle, chosen, threads or device.recommended_threads(here), keep_loaded)
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free graphs that `keep_loaded` kept."""
+        while self._kept:
+            self._kept.popitem()[1].close()
+
+    def generate(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None, **settings) -> Clip:
+        """Make a clip of exactly round(seconds * sample_rate) frames.
+
+        settings: the fields of Request (seconds, seed, steps, sampler, cfg_scale, negative, ids).
+        progress: called with a Progress; when it returns False, Cancelled is raised. Whatever ends a generation, the
+        next one works. EdgeAudioWarning says which settings this model cannot use well.
+        """
+        request = self._request(prompt, settings)
+        timings: dict[str, float] = {}
+        blocks = list(self._blocks(request, progress, timings))
+        return Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self._recipe(request), timings)
+
+    def stream(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
+               **settings) -> Iterator[np.ndarray]:
+        """Like `generate`, as float32 blocks [frames, channels]: the first comes when one tile is decoded."""
+        return self._blocks(self._request(prompt, settings), progress, {})
+
+    def _request(self, prompt: str | Request | None, settings: dict) -> Request:
+        request = prompt if isinstance(prompt, Request) else Request(prompt)
+        request = dataclasses.replace(request, **settings).resolved(self.bundle.manifest)
+        for note in request.advice(self.bundle.manifest):
+            _warn(note)
+        return request
+
+    def _blocks(self, request: Request, progress: OnProgress | None, timings: dict[str, float]) -> Iterator[np.ndarray]:
+        report = _reporter(progress)
+        conditioning = self._condition(request, report, timings)
+        latents = self._sample(request, conditioning, report, timings)
+        yield from self._decode(request, latents, report, timings)
+
+    def _condition(self, request: Request, report: Report, timings: dict[str, float]) -> Conditioning:
+        report("condition", 0, 1)
+        seconds = np.array([request.seconds], np.float32)
+        with self._opened("conditioners", "condition", timings) as graph:
+            def run(tokens: Tokens) -> dict[str, np.ndarray]:
+                found = graph("condition", input_ids=tokens.ids, attention_mask=tokens.mask, seconds_total=seconds)
+                return {name: self._finite(values, "conditioners") for name, values in found.items()}
+
+            positive = run(self._tokens(request))
+            # Without a prompt, and to steer away from nothing in particular: zeros, the seconds token included. The
+            # global condition, which tells the seconds too, is kept.
+            zeros = np.zeros_like(positive["cross_attn_cond"])
+            cond = positive["cross_attn_cond"] if request.has_text else zeros
+            uncond = None
+            if request.is_guided:
+                negative = self._encoded(request.negative, "negative prompt") if request.negative else None
+                uncond = run(negative)["cross_attn_cond"] if negative else zeros
+        report("condition", 1, 1)
+        return Conditioning(cond, uncond, positive["global_cond"])
+
+    def _tokens(self, request: Request) -> Tokens:
+        manifest = self.bundle.manifest
+        if request.prompt is not None and request.has_text:
+            return self._encoded(request.prompt, "prompt")
+        # An empty prompt needs the graph only for global_cond; one token keeps its attention well defined.
+        return padded(request.ids or (1,), manifest.prompt.max_length)
+
+    def _encoded(self, text: str, what: str) -> Tokens:
+        max_length = self.bundle.manifest.prompt.max_length
+        if self._tokenizer is None:
+            self._tokenizer = Tokenizer(self.bundle.tokenizer_path(), max_length)
+        tokens = self._tokenizer.encode(text)
+        if tokens.truncated:
+            _warn(f"the {what} has {tokens.count} tokens and was cut to the {max_length} that the model reads; "
+                  "shorten it")
+        return tokens
+
+    def _sample(self, request: Request, conditioning: Conditioning, report: Report,
+                timings: dict[str, float]) -> np.ndarray:
+        """Latents [1, T, C]."""
+        latent, noise, sampler = self.bundle.manifest.latent, NoiseStream(request.seed), SAMPLERS[request.sampler]
+        report("sample", 0, request.steps)
+        with self._opened("dit", "sample", timings) as graph:
+            def project(cross_attn_cond: np.ndarray) -> Projected:
+                return graph("project", cross_attn_cond=cross_attn_cond, global_cond=conditioning.global_cond)
+
+            def denoise(x: np.ndarray, t: float, projected: Projected) -> np.ndarray:
+                return graph("denoise", x=x, t=np.array([t], np.float32), **projected)["v"]
+
+            uncond = conditioning.unconditional
+            v = guided(denoise, project(conditioning.cross_attn_cond), None if uncond is None else project(uncond),
+                       request.cfg_scale if request.is_guided else 1.0)
+            x = noise.normal((1, latent.length, latent.channels))
+            for step in sampler.sample(v, x, sampler.schedule(request.steps), noise.normal):
+                x = step.x
+                report("sample", step.index + 1, step.total)
+        return self._finite(x, "dit")
+
+    def _decode(self, request: Request, latents: np.ndarray, report: Report,
+                timings: dict[str, float]) -> Iterator[np.ndarray]:
+        manifest = self.bundle.manifest
+        frames = request.frames(manifest)
+        total = len(tiles_for(manifest, frames))
+        report("decode", 0, total)
+        with self._opened("decoder", "decode", timings) as graph:
+            for index, block in enumerate(decode(graph, manifest, latents, frames)):
+                yield self._finite(block, "decoder")
+                report("decode", index + 1, total)
+
+    def _finite(self, values: np.ndarray, component: str) -> np.ndarray:
+        if not np.isfinite(values).all():
+            raise EdgeAudioError(f"the {component} graph in {self.precision[component]} gave values that are not "
+                                 f"numbers; try another one with --precision {component}=f32 or export the model again")
+        return values
+
+    @contextlib.contextmanager
+    def _opened(self, component: str, stage: str, timings: dict[str, float]) -> Iterator[Graph]:
+        """A component's graph for one stage, freed at its end whatever happens, unless graphs are kept."""
+        start = time.perf_counter()
+        graph = self._kept.pop(component, None) or self._open(component)
+        timings[f"{stage}_load"] = time.perf_counter() - start
+        start = time.perf_counter()
+        try:
+            yield graph
+        finally:
+            timings[f"{stage}_run"] = time.perf_counter() - start
+            if self.keep_loaded:
+                self._kept[component] = graph
+            else:
+                graph.close()
+
+    def _open(self, component: str) -> Graph:
+        if component not in self._paths:  # hashed once, then trusted
+            self._paths[component] = self.bundle.graph_path(component, self.precision[component])
+        graph = Graph(self._paths[component], self.threads)
+        try:
+            return graph.check(component)
+        except EdgeAudioError:
+            graph.close()
+            raise
+
+    def _recipe(self, request: Request) -> dict:
+        """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills in the gain."""
+        settings = {**dataclasses.asdict(request), "ids": None if request.ids is None else list(request.ids)}
+        return {"edge_audio": __version__, "model": self.bundle.manifest.name, "bundle_sha256": self.bundle.sha256,
+                **settings, "precision": dict(self.precision), "threads": self.threads, "gain": 1.0}
+
+
+def default_model() -> Path:
+    """$EDGE_AUDIO_MODEL, or the pocket model: inside the installed package, else in the source tree's models/."""
+    if named := os.environ.get(MODEL_VARIABLE):
+        return Path(named)
+    package = Path(__file__).resolve().parent
+    places = (package / "pocket", package.parent / "models" / "pocket")
+    return next((place for place in places if (place / MANIFEST_NAME).is_file()), places[-1])
+
+
+def _reporter(progress: OnProgress | None) -> Report:
+    def report(stage: str, step: int, steps: int) -> None:
+        if progress is not None and progress(Progress(stage, step, steps)) is False:
+            raise Cancelled(f"cancelled in stage {stage} after step {step} of {steps}; generate again when ready")
+    return report
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, EdgeAudioWarning, stacklevel=4)

@@ -1,0 +1,195 @@
+"""Oobleck, the autoencoder: decoder as head and tail, encoder whole. Audio and latents are [1, time, channels]."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from edge_audio.bundle import Tiling
+
+from .checkpoint import Checkpoint
+from .config import ModelConfig
+from .layers import Taps, constant, no_taps
+
+PREFIX = "pretransform.model"
+DILATIONS = (1, 3, 9)
+TAIL_BLOCKS = 3
+TILE = 32
+
+
+class Conv(tf.Module):
+    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of height 1."""
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int = 1, dilation: int = 1,
+                 padding: tuple[int, int] = (0, 0)):
+        super().__init__()
+        self.kernel = constant(weight.transpose(2, 1, 0)[None])  # [out, in, k] -> [1, k, in, out]
+        self.bias = None if bias is None else constant(bias)
+        self.stride, self.dilation = stride, dilation
+        self.padding = [[0, 0], [0, 0], list(padding), [0, 0]]
+
+    @classmethod
+    def take(cls, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, kernel: int, dilation: int = 1,
+             stride: int = 1, bias: bool = True) -> "Conv":
+        """A convolution that keeps the length (stride 1), or one of kernel 2s that divides it by an even stride s."""
+        weight = checkpoint.take_weight_normed(name, (outputs, inputs, kernel))
+        pad = stride // 2 if stride > 1 else dilation * (kernel - 1) // 2
+        return cls(weight, checkpoint.take(f"{name}.bias", (outputs,)) if bias else None, stride, dilation, (pad, pad))
+
+    def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+        y = tf.nn.conv2d(x[:, None], self.kernel, [1, 1, self.stride, 1], self.padding,
+                         dilations=[1, 1, self.dilation, 1])
+        if self.bias is not None:
+            y = y + self.bias
+        return y[:, 0]
+
+
+class TransposedConv(tf.Module):
+    """Weight-normed ConvTranspose1d of kernel 2s, stride s, padding s/2, s even: [1, T, inputs] -> [1, T·s, outputs].
+
+    Output sample m of the uncropped result sums input q = m // s with tap m mod s, and input q − 1 with tap m mod s + s. So
+    one convolution of two taps gives all s phases of a frame as channels; a reshape puts them in order, a slice crops.
+    TRANSPOSE_CONV would compute the same, more slowly.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        weight = checkpoint.take_weight_normed(name, (inputs, outputs, 2 * stride))
+        taps = weight.reshape(inputs, outputs, 2, stride)[:, :, ::-1]  # the earlier input meets the later taps
+        taps = taps.transpose(3, 1, 0, 2).reshape(stride * outputs, inputs, 2)  # [phase · out, in, k]
+        bias = checkpoint.take(f"{name}.bias", (outputs,))
+        self.phases = Conv(taps, np.tile(bias, stride), padding=(1, 1))
+        self.stride, self.outputs = stride, outputs
+
+    def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+        length, crop = x.shape[1] * self.stride, self.stride // 2
+        y = tf.reshape(self.phases(x), [1, length + self.stride, self.outputs])
+        return y[:, crop : crop + length]
+
+
+class Snake(tf.Module):
+    """x + sin²(e^α·x) / (e^β + 1e-9), with sin² a = (1 − cos 2a) / 2."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, channels: int):
+        super().__init__()
+        alpha, beta = (checkpoint.take(f"{name}.{n}", (channels,)).astype(np.float64) for n in ("alpha", "beta"))
+        self.frequency = constant(2 * np.exp(alpha))
+        self.half = constant(0.5 / (np.exp(beta) + 1e-9))
+
+    def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+        return x + self.half - self.half * tf.cos(self.frequency * x)
+
+
+class Chain(tf.Module):
+    """Layers in a row, numbered as in the official module list."""
+
+    def __init__(self, layers: list, first: int = 0):
+        super().__init__()
+        self.layers, self.first = layers, first
+
+    def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+        for index, layer in enumerate(self.layers, self.first):
+            x = layer(x, lambda name, value, index=index: taps(f"{index}.{name}", value))
+            taps(f"{index}", x)
+        return x
+
+
+class ResidualUnit(Chain):
+    """x + conv1(snake(conv7(snake(x))))."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str, channels: int, dilation: int):
+        super().__init__([
+            Snake(checkpoint, f"{name}.layers.0", channels),
+            Conv.take(checkpoint, f"{name}.layers.1", channels, channels, 7, dilation),
+            Snake(checkpoint, f"{name}.layers.2", channels),
+            Conv.take(checkpoint, f"{name}.layers.3", channels, channels, 1),
+        ])
+
+    def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+        return x + super().__call__(x, taps)
+
+
+def _residual_units(checkpoint: Checkpoint, name: str, channels: int, first: int) -> list[ResidualUnit]:
+    return [ResidualUnit(checkpoint, f"{name}.layers.{first + i}", channels, dilation)
+            for i, dilation in enumerate(DILATIONS)]
+
+
+class Decoder(tf.Module):
+    """The graph `decoder`: `head` runs once over all latents, `tail` tile by tile (or over all at once)."""
+
+    def __init__(self, checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE):
+        super().__init__()
+        decoder, name = config.decoder, f"{PREFIX}.decoder"
+        widths, strides = decoder.widths[::-1], decoder.strides[::-1]  # from latents to audio
+        layers = [Conv.take(checkpoint, f"{name}.layers.0", decoder.latent_dim, widths[0], 7)]
+        for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], strides), 1):
+            block = f"{name}.layers.{index}"
+            layers.append(Chain([Snake(checkpoint, f"{block}.layers.0", inputs),
+                                 TransposedConv(checkpoint, f"{block}.layers.1", inputs, outputs, stride),
+                                 *_residual_units(checkpoint, block, outputs, 2)]))
+        layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
+        layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], decoder.audio_channels, 7, bias=False))
+
+        tail_blocks = max(1, min(TAIL_BLOCKS, len(strides) - 1))
+        self.split = 1 + len(strides) - tail_blocks
+        self.head_chain, self.tail_chain = Chain(layers[: self.split]), Chain(layers[self.split :], self.split)
+        self.rate = math.prod(strides[: self.split - 1])
+        self.width = widths[self.split - 1]
+        self.latent_length, self.latent_dim = config.latent_length, decoder.latent_dim
+        overlap = math.ceil(receptive_radius(strides[self.split - 1 :]) / self.rate)
+        tile = min(max(tile, 2 * overlap + 1), self.latent_length)
+        # a tile that holds everything has no inner edge
+        self.tiling = Tiling(tile, overlap if tile < self.latent_length else 0)
+
+    def head(self, latents: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
+        """latents [1, T, latent_dim] -> features [1, T·rate, width]."""
+        return {"features": self.head_chain(latents, taps)}
+
+    def tail(self, features: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
+        """features [1, tile·rate, width] -> audio [1, tile·downsampling, channels]."""
+        return {"audio": self.tail_chain(features, taps)}
+
+    def signatures(self) -> dict[str, tuple]:
+        latents = tf.TensorSpec([1, self.latent_length, self.latent_dim], tf.float32)
+        features = tf.TensorSpec([1, self.tiling.tile * self.rate, self.width], tf.float32)
+        return {"head": (self.head, {"latents": latents}), "tail": (self.tail, {"features": features})}
+
+
+def receptive_radius(strides: tuple[int, ...]) -> int:
+    """How many input frames to each side a chain of decoder blocks and the last convolution look at."""
+    radius = 3  # the last convolution, kernel 7
+    for stride in reversed(strides):
+        radius += 3 * sum(DILATIONS)
+        radius = math.ceil(radius / stride) + 1
+    return radius
+
+
+class Encoder(tf.Module):
+    """The graph `encoder`."""
+
+    def __init__(self, checkpoint: Checkpoint, config: ModelConfig):
+        super().__init__()
+        encoder, name = config.encoder, f"{PREFIX}.encoder"
+        widths = encoder.widths
+        layers = [Conv.take(checkpoint, f"{name}.layers.0", encoder.audio_channels, widths[0], 7)]
+        for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], encoder.strides), 1):
+            block = f"{name}.layers.{index}"
+            layers.append(Chain([*_residual_units(checkpoint, block, inputs, 0),
+                                 Snake(checkpoint, f"{block}.layers.3", inputs),
+                                 Conv.take(checkpoint, f"{block}.layers.4", inputs, outputs, 2 * stride, stride=stride)]))
+        layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
+        layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], encoder.latent_dim, 3))
+        self.chain = Chain(layers)
+        self.audio_shape = [1, config.sample_size, encoder.audio_channels]
+
+    def encode(self, audio: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
+        """audio [1, N, channels] -> mean, stdev [1, N / downsampling, latent channels]."""
+        mean, scale = tf.split(self.chain(audio, taps), 2, axis=-1)
+        # softplus without overflow, of operations that XNNPACK has: max(s, 0) + log(1 + e^−|s|)
+        softplus = tf.nn.relu(scale) + tf.math.log(1.0 + tf.exp(-tf.abs(scale)))
+        return {"mean": mean, "stdev": softplus + 1e-4}
+
+    def signatures(self) -> dict[str, tuple]:
+        return {"encode": (self.encode, {"audio": tf.TensorSpec(self.audio_shape, tf.float32)})}

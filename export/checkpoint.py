@@ -1,0 +1,113 @@
+"""The tensors of a checkpoint, by official name, and the audit: every one is used, or named as deliberately left out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edge_audio.bundle import file_sha256
+from edge_audio.errors import EdgeAudioError
+
+PARTS = {
+    "DiT": "model.model.",
+    "autoencoder": "pretransform.model.",
+    "number conditioner": "conditioner.conditioners.seconds_total.",
+    "T5": "t5.",
+}
+# A T5 checkpoint may bring its decoder and copies of the tied embedding: the text encoder needs neither.
+LEFT_OUT = re.compile(r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)")
+
+
+@dataclass
+class Checkpoint:
+    """Tensors by name; those of the text encoder carry the prefix `t5.`. `take` marks them as used."""
+
+    tensors: dict[str, np.ndarray]
+    sha256: str
+    used: set[str] = field(default_factory=set)
+
+    def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """A tensor as float32; EdgeAudioError if it is missing, has another shape, or is not finite."""
+        if name not in self.tensors:
+            raise EdgeAudioError(f"tensor {name} is missing from the checkpoint; it needs shape {list(shape)}")
+        tensor = self.tensors[name]
+        if tensor.shape != tuple(shape):
+            raise EdgeAudioError(f"tensor {name} has shape {list(tensor.shape)}, the configuration needs {list(shape)}")
+        tensor = tensor.astype(np.float32)
+        if not np.isfinite(tensor).all():
+            raise EdgeAudioError(f"tensor {name} holds NaN or infinity; the file is damaged, download it again")
+        self.used.add(name)
+        return tensor
+
+    def take_weight_normed(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Fold `name`.weight_g and `name`.weight_v: g · v / ‖v‖, a norm per index of dimension 0 (legacy weight norm).
+
+        For a transposed convolution, whose weight is [in, out, k], that is one norm per *input* channel.
+        """
+        g = self.take(f"{name}.weight_g", (shape[0], 1, 1)).astype(np.float64)
+        v = self.take(f"{name}.weight_v", shape).astype(np.float64)
+        norm = np.sqrt((v * v).sum(axis=(1, 2), keepdims=True))
+        if not norm.all():
+            raise EdgeAudioError(f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale")
+        return (g * v / norm).astype(np.float32)
+
+    def audit(self) -> dict[str, int]:
+        """Part -> number of tensors used; EdgeAudioError names tensors that nothing explains."""
+        rest = [name for name in self.tensors if name not in self.used and not LEFT_OUT.fullmatch(name)]
+        if rest:
+            shown = ", ".join(sorted(rest)[:5]) + (f" and {len(rest) - 5} more" if len(rest) > 5 else "")
+            raise EdgeAudioError(f"the checkpoint holds {len(rest)} tensors that this architecture does not explain: "
+                                 f"{shown}; the configuration does not belong to these weights")
+        return {part: sum(name.startswith(prefix) for name in self.used) for part, prefix in PARTS.items()}
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read model.safetensors (or a .ckpt) and t5/model.safetensors of an official-format checkpoint directory."""
+    if not folder.is_dir():
+        raise EdgeAudioError(f"{folder} is not a folder; give the folder of an official-format checkpoint")
+    path = next((p for p in (folder / "model.safetensors", *sorted(folder.glob("*.ckpt"))) if p.is_file()), None)
+    if path is None:
+        raise EdgeAudioError(f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder")
+    text = folder / "t5" / "model.safetensors"
+    if not text.is_file():
+        raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    tensors |= {f"t5.{name}": tensor for name, tensor in _read_safetensors(text).items()}
+    sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
+    return Checkpoint(tensors, sha256)
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    tensors = {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():
+                kind = file.get_slice(name).get_dtype()
+                if kind not in ("F32", "F16"):
+                    raise EdgeAudioError(f"tensor {name} of {path} is {kind}; supported: F32, F16")
+                tensors[name] = file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None
+    return tensors
+
+
+def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
+    """A PyTorch checkpoint. weights_only: a pickle from a stranger must not run code."""
+    try:
+        import torch
+    except ImportError:
+        raise EdgeAudioError(f"{path} is a PyTorch checkpoint and needs torch; pip install torch, "
+                             "or convert it to model.safetensors") from None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+        return {name: tensor.float().numpy() for name, tensor in state.items()}
+    except Exception as error:  # torch raises many kinds, among them for unsafe pickles
+        raise EdgeAudioError(f"{path} cannot be read safely ({str(error).splitlines()[0]}); "
+                             "convert it to model.safetensors") from None

@@ -1,0 +1,247 @@
+"""`model_config.json` and T5's `config.json` as dataclasses. An option that the graphs do not implement is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_audio.errors import EdgeAudioError
+
+# Options whose official default the graphs implement, with that default. Anything else is an architecture we do not have.
+# `distribution_shift_options` only shapes the noise levels of training.
+_DIFFUSION_OPTIONS = {"distribution_shift_options": ...}
+_DIT_OPTIONS = {
+    "transformer_type": "continuous_transformer", "global_cond_type": "prepend", "timestep_cond_type": "global",
+    "patch_size": 1, "project_cond_tokens": True, "project_global_cond": True, "input_concat_dim": 0,
+    "prepend_cond_dim": 0, "num_memory_tokens": 0,
+}
+_OOBLECK_OPTIONS = {"use_snake": True, "antialias_activation": False, "use_nearest_upsample": False,
+                    "final_tanh": False, "requires_grad": ..., "snake_logscale": True}
+_T5_OPTIONS = {"feed_forward_proj": "relu", "is_gated_act": False, "dense_act_fn": "relu"}
+
+
+@dataclass(frozen=True)
+class T5Config:
+    """Text encoder, T5 v1.0."""
+
+    vocab_size: int
+    d_model: int
+    d_kv: int
+    d_ff: int
+    num_layers: int
+    num_heads: int
+    buckets: int
+    max_distance: int
+    eps: float
+
+
+@dataclass(frozen=True)
+class NumberConfig:
+    """The number conditioner `seconds_total`."""
+
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """Diffusion transformer."""
+
+    io_channels: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    cond_token_dim: int
+    global_cond_dim: int
+
+    @property
+    def dim_head(self) -> int:
+        return self.embed_dim // self.num_heads
+
+    @property
+    def rotary_dims(self) -> int:
+        """How many of a head's dims turn: half of them, but at least 32."""
+        return max(self.dim_head // 2, 32)
+
+
+@dataclass(frozen=True)
+class OobleckConfig:
+    """One side of the autoencoder. `strides` in the encoder's order, from audio to latents."""
+
+    audio_channels: int
+    latent_dim: int
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that the export needs to know of a checkpoint besides its tensors."""
+
+    sample_rate: int
+    sample_size: int
+    channels: int
+    latent_channels: int
+    downsampling: int
+    max_length: int
+    objective: str
+    seconds: NumberConfig
+    t5: T5Config
+    dit: DiTConfig
+    decoder: OobleckConfig
+    encoder: OobleckConfig
+
+    @property
+    def latent_length(self) -> int:
+        return self.sample_size // self.downsampling
+
+
+class _Reader:
+    """Walks a parsed JSON object and remembers where it is, for messages that name the place."""
+
+    def __init__(self, value, where: str):
+        if not isinstance(value, dict):
+            raise EdgeAudioError(f"{where} is not an object; this is no Stable-Audio-family configuration")
+        self.value, self.where = value, where
+
+    def __call__(self, key: str, kind: type):
+        if key not in self.value:
+            raise EdgeAudioError(f"{self.where}.{key} is missing; use the configuration that came with the checkpoint")
+        value = self.value[key]
+        if kind is dict:
+            return _Reader(value, f"{self.where}.{key}")
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, expected {kind.__name__}")
+        return kind(value)
+
+    def expect(self, key: str, *supported) -> None:
+        """The entry must be there and be one of the supported values."""
+        value = self.value.get(key)
+        if value not in supported:
+            raise EdgeAudioError(f"{self.where}.{key} is {value!r}; supported: {', '.join(map(repr, supported))}")
+
+    def only(self, known: set[str], options: dict) -> None:
+        """Every entry must be known, or an option at the value that the graphs implement (`...` allows any)."""
+        for key, value in self.value.items():
+            if key not in known and key not in options:
+                raise EdgeAudioError(f"{self.where}.{key} is not supported (value {value!r})")
+            if key in options and options[key] is not ... and value != options[key]:
+                raise EdgeAudioError(f"{self.where}.{key} is {value!r}; supported: {options[key]!r}")
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read `folder`/model_config.json and `folder`/t5/config.json; EdgeAudioError names the first thing not supported."""
+    root = _Reader(_load(folder / "model_config.json"), "model_config")
+    root.expect("model_type", "diffusion_cond")
+    model = root("model", dict)
+    pretransform = model("pretransform", dict)
+    pretransform.expect("type", "autoencoder")
+    autoencoder = pretransform("config", dict)
+    autoencoder("bottleneck", dict).expect("type", "vae")
+    if autoencoder.value.get("scale", pretransform.value.get("scale", 1.0)) != 1.0:
+        raise EdgeAudioError(f"{pretransform.where}.scale is not 1.0, which is not supported")
+    latent_channels, downsampling = autoencoder("latent_dim", int), autoencoder("downsampling_ratio", int)
+
+    max_length, seconds, cond_dim = _read_conditioning(model("conditioning", dict))
+    diffusion = model("diffusion", dict)
+    diffusion.only({"type", "config", "diffusion_objective", "cross_attention_cond_ids", "global_cond_ids"},
+                   _DIFFUSION_OPTIONS)
+    diffusion.expect("type", "dit")
+    diffusion.expect("diffusion_objective", "rf_denoiser", "rectified_flow")
+    diffusion.expect("cross_attention_cond_ids", ["prompt", "seconds_total"])
+    diffusion.expect("global_cond_ids", ["seconds_total"])
+    t5 = _read_t5(_Reader(_load(folder / "t5" / "config.json"), "t5.config"))
+    dit = _read_dit(diffusion("config", dict))
+    sides = {name: _read_oobleck(autoencoder(name, dict), audio) for name, audio in
+             (("decoder", "out_channels"), ("encoder", "in_channels"))}
+    config = ModelConfig(
+        root("sample_rate", int), root("sample_size", int), root("audio_channels", int), latent_channels, downsampling,
+        max_length, diffusion.value["diffusion_objective"], seconds, t5, dit, sides["decoder"], sides["encoder"])
+    _check_sizes(config, cond_dim)
+    return config
+
+
+def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
+    """Sizes that two places of the configuration state must agree."""
+    ratio = 1
+    for stride in config.decoder.strides:
+        ratio *= stride
+    for name, value, expected in (
+        ("decoder.strides (their product)", ratio, config.downsampling),
+        ("encoder.strides", config.encoder.strides, config.decoder.strides),
+        ("decoder.latent_dim", config.decoder.latent_dim, config.latent_channels),
+        ("encoder.latent_dim (mean and scale)", config.encoder.latent_dim, 2 * config.latent_channels),
+        ("decoder.out_channels", config.decoder.audio_channels, config.channels),
+        ("encoder.in_channels", config.encoder.audio_channels, config.channels),
+        ("diffusion.io_channels", config.dit.io_channels, config.latent_channels),
+        ("diffusion.cond_token_dim", config.dit.cond_token_dim, cond_dim),
+        ("diffusion.global_cond_dim", config.dit.global_cond_dim, cond_dim),
+        ("t5.d_model (a projection to cond_dim is not supported)", config.t5.d_model, cond_dim),
+        ("sample_size modulo downsampling_ratio", config.sample_size % config.downsampling, 0),
+        ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
+    ):
+        if value != expected:
+            raise EdgeAudioError(f"model_config: {name} is {value}, the rest of the configuration needs {expected}")
+    if config.dit.rotary_dims > config.dit.dim_head:
+        raise EdgeAudioError(f"model_config: heads of {config.dit.dim_head} dims are not supported, rotary needs 32")
+
+
+def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
+    entries = [_Reader(entry, f"{conditioning.where}.configs[{i}]")
+               for i, entry in enumerate(conditioning("configs", list))]
+    kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
+    if kinds != [("prompt", "t5"), ("seconds_total", "number")]:
+        raise EdgeAudioError(f"{conditioning.where}.configs is {kinds}; supported: prompt (t5), seconds_total (number)")
+    prompt, number = entries[0]("config", dict), entries[1]("config", dict)
+    prompt.only({"t5_model_name", "max_length"}, {"project_out": False, "enable_grad": ...})
+    number.only({"min_val", "max_val"}, {})
+    seconds = NumberConfig(number("min_val", float), number("max_val", float))
+    if seconds.min >= seconds.max:
+        raise EdgeAudioError(f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}")
+    return prompt("max_length", int), seconds, conditioning("cond_dim", int)
+
+
+def _read_dit(reader: _Reader) -> DiTConfig:
+    fields = ("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "global_cond_dim")
+    reader.only({*fields, "attn_kwargs"}, _DIT_OPTIONS)
+    attention = reader("attn_kwargs", dict)
+    attention.expect("qk_norm", "ln")
+    attention.only({"qk_norm"}, {})
+    return DiTConfig(*(reader(name, int) for name in fields))
+
+
+def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
+    reader.expect("type", "oobleck")
+    config = reader("config", dict)
+    config.only({audio_channels, "channels", "c_mults", "strides", "latent_dim"}, _OOBLECK_OPTIONS)
+    config.expect("use_snake", True)
+    strides, multipliers = config("strides", list), config("c_mults", list)
+    if len(strides) != len(multipliers) or not strides:
+        raise EdgeAudioError(f"{config.where}: {len(strides)} strides but {len(multipliers)} c_mults")
+    for stride in strides:
+        if not isinstance(stride, int) or stride < 2 or stride % 2:
+            raise EdgeAudioError(f"{config.where}.strides has {stride!r}; only even strides are supported")
+    channels = config("channels", int)
+    widths = (channels, *(channels * multiplier for multiplier in multipliers))
+    return OobleckConfig(config(audio_channels, int), config("latent_dim", int), widths, tuple(strides))
+
+
+def _read_t5(reader: _Reader) -> T5Config:
+    for key, value in _T5_OPTIONS.items():
+        if reader.value.get(key, value) != value:
+            raise EdgeAudioError(f"{reader.where}.{key} is {reader.value[key]!r}; supported: {value!r} (T5 v1.0)")
+    return T5Config(
+        *(reader(name, int) for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")),
+        reader("relative_attention_num_buckets", int), int(reader.value.get("relative_attention_max_distance", 128)),
+        reader("layer_norm_epsilon", float))
+
+
+def _load(path: Path):
+    if not path.is_file():
+        raise EdgeAudioError(f"{path} is missing; give the folder of an official-format checkpoint")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None

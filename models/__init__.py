@@ -1,0 +1,1 @@
+"""Models made in this repository."""

@@ -1,0 +1,65 @@
+"""Train the pocket model: `python -m models.training OUT_DIR`. Run the same command again to go on after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from . import data, train_autoencoder, train_dit
+from .modules import Model
+from .pocket import MODEL_CONFIG, t5_config
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
+    parser.add_argument("out", type=Path, help="folder for the training set, the states, the logs and the checkpoint")
+    parser.add_argument("--clips", type=int, default=8000)
+    parser.add_argument("--autoencoder-steps", type=int, default=1900)
+    parser.add_argument("--dit-steps", type=int, default=6000)
+    parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    return parser.parse_args()
+
+
+def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
+    """Write the official layout, weights as float16: model_config.json, model.safetensors, t5/, spiece.model."""
+    (folder / "t5").mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    text = {name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
+    (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
+    shutil.copyfile(tokenizer, folder / "spiece.model")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.quick:
+        arguments.clips, arguments.autoencoder_steps, arguments.dit_steps = 400, 4, 4
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(arguments.threads)
+    folder = arguments.out
+    clips = data.prepare(folder, arguments.clips, seed=1)
+    tokenizer = folder / data.TOKENIZER_FILE
+    autoencoder = train_autoencoder.train(clips, folder, arguments.autoencoder_steps, device)
+    latents = train_dit.encode_clips(autoencoder, clips, folder / "latents.npy", device)
+    train_dit.normalise_latents(autoencoder, latents)
+    scale = latents.astype("float32").std(axis=(0, 2), keepdims=True) + 1e-6
+
+    torch.manual_seed(0)
+    model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
+    model.autoencoder.load_state_dict(autoencoder.state_dict())
+    train_dit.train(model, clips, (latents / scale).astype("float16"), folder, arguments.dit_steps, device)
+    write_checkpoint(model, tokenizer, folder / "checkpoint")
+    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} models/pocket")
+
+
+if __name__ == "__main__":
+    main()

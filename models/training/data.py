@@ -1,0 +1,74 @@
+"""The training set on disk: clips made once by `sounds`, and the tokenizer trained on their captions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+from tqdm import tqdm
+
+from .pocket import MAX_TOKENS
+from .sounds import CLIP_SAMPLES, captions_corpus, make_dataset
+
+VOCABULARY = 384
+AUDIO_FILE, INDEX_FILE, TOKENIZER_FILE = "audio.i16", "clips.json", "spiece.model"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, MAX_TOKENS]; `seconds` [clips]."""
+
+    audio: np.ndarray
+    captions: list[str]
+    ids: np.ndarray
+    mask: np.ndarray
+    seconds: np.ndarray
+
+
+def prepare(folder: Path, count: int, seed: int) -> Clips:
+    """Make `count` clips and the tokenizer in `folder`, unless they are there, and open them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / TOKENIZER_FILE).exists():
+        _train_tokenizer(folder)
+    if not (folder / INDEX_FILE).exists():
+        audio = np.memmap(folder / AUDIO_FILE, np.int16, "w+", shape=(count, CLIP_SAMPLES))
+        index = []
+        for row, sound in enumerate(tqdm(make_dataset(count, seed), total=count, desc="sounds", unit="clip")):
+            audio[row] = np.round(sound.audio * 32767)
+            index.append({"caption": sound.caption, "family": sound.family, "seconds": sound.seconds})
+        audio.flush()
+        (folder / INDEX_FILE).write_text(json.dumps(index))  # last: an interrupted run starts over
+    index = json.loads((folder / INDEX_FILE).read_text())
+    audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), CLIP_SAMPLES))
+    captions = [clip["caption"] for clip in index]
+    return Clips(audio, captions, *tokenize(folder / TOKENIZER_FILE, captions),
+                 np.array([clip["seconds"] for clip in index]))
+
+
+def tokenize(model: Path, captions: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask of all captions in T5's convention: pieces, eos, zeros."""
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    ids = np.zeros((len(captions), MAX_TOKENS), np.int64)
+    mask = np.zeros_like(ids)
+    for row, caption in enumerate(captions):
+        pieces = processor.encode(caption)[: MAX_TOKENS - 1] + [processor.eos_id()]
+        ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
+    return ids, mask
+
+
+def vocabulary_size(model: Path) -> int:
+    """How many rows the text encoder's embedding needs."""
+    return sentencepiece.SentencePieceProcessor(model_file=str(model)).vocab_size()
+
+
+def _train_tokenizer(folder: Path) -> None:
+    """A unigram SentencePiece model with T5's special ids; bytes stand in for what the captions never used."""
+    prefix = folder / Path(TOKENIZER_FILE).stem
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(captions_corpus()), model_prefix=str(prefix), vocab_size=VOCABULARY,
+        model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False,
+        normalization_rule_name="nmt_nfkc_cf", character_coverage=1.0, minloglevel=2)
+    (folder / f"{prefix.name}.vocab").unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""What both training scripts share: a log that can be plotted, and states that survive a kill."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import torch
+
+EVERY = 25
+
+
+class Log:
+    """Averages figures over `EVERY` steps, prints them, and appends them to a CSV file."""
+
+    def __init__(self, path: Path, first_step: int):
+        self.path, self.sums, self.count = path, {}, 0
+        if first_step == 0:
+            path.unlink(missing_ok=True)
+
+    def add(self, step: int, steps: int, **figures: float) -> None:
+        """Record the figures of one step; `seconds` is taken as it is, the others are averaged."""
+        seconds = figures.pop("seconds")
+        self.count += 1
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        if self.count < EVERY and step + 1 < steps:
+            return
+        row = {"step": step + 1, "seconds": round(seconds, 1)}
+        row |= {name: round(total / self.count, 5) for name, total in self.sums.items()}
+        is_new = not self.path.exists()
+        with open(self.path, "a", newline="") as stream:
+            writer = csv.DictWriter(stream, row)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(f"{self.path.stem} {step + 1}/{steps} " + " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step"),
+              flush=True)
+        self.sums, self.count = {}, 0
+
+
+def save_state(path: Path, step: int, **parts) -> None:
+    """Write step and state dicts so that a kill leaves either the old file or the new one."""
+    temporary = path.with_suffix(".tmp")
+    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, temporary)
+    os.replace(temporary, path)
+
+
+def load_state(path: Path, device: str, **parts) -> int:
+    """Load what `save_state` wrote into the parts; returns the step to go on from, 0 if there is no file."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["step"]

@@ -1,0 +1,86 @@
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from edge_audio.bundle import Latent, Tiling
+from edge_audio.decoder import decode, plan
+from edge_audio.errors import EdgeAudioError
+
+PER_LATENT, DOWNSAMPLING, REACH = 2, 8, 3
+"""The toy tail sees REACH feature frames to either side: two latents, rounded up."""
+
+
+def toy_manifest(length, tile, overlap):
+    return types.SimpleNamespace(latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap))
+
+
+class ToyDecoder:
+    """`head` upsamples, `tail` is a zero-padded convolution over features, then samples of two channels."""
+
+    def __init__(self):
+        self.tails = 0
+        random = np.random.default_rng(1)
+        self.kernel = random.normal(size=(2 * REACH + 1, 3, DOWNSAMPLING // PER_LATENT * 2)).astype(np.float32)
+
+    def __call__(self, signature, **inputs):
+        if signature == "head":
+            return {"features": np.repeat(inputs["latents"], PER_LATENT, axis=1)}
+        self.tails += 1
+        features = np.pad(inputs["features"], ((0, 0), (REACH, REACH), (0, 0)))
+        frames = features.shape[1] - 2 * REACH
+        audio = sum(features[:, k:k + frames] @ self.kernel[k] for k in range(len(self.kernel)))
+        return {"audio": audio.reshape(1, frames * DOWNSAMPLING // PER_LATENT, 2)}
+
+
+@pytest.mark.parametrize("length, tile, overlap", [
+    (16, 16, 2), (16, 20, 2), (16, 8, 2), (17, 8, 2), (31, 8, 2), (256, 16, 2), (12, 5, 2), (40, 16, 7),
+    (9, 8, 3), (13, 12, 2),
+])
+def test_tiles_give_exactly_the_whole(length, tile, overlap):
+    latents = np.random.default_rng(length).normal(size=(1, length, 3)).astype(np.float32)
+    whole = ToyDecoder()("tail", **ToyDecoder()("head", latents=latents))["audio"][0]
+    for frames in {length * DOWNSAMPLING, 1, DOWNSAMPLING, length * DOWNSAMPLING // 2 + 3, length * DOWNSAMPLING - 1}:
+        blocks = list(decode(ToyDecoder(), toy_manifest(length, tile, overlap), latents, frames))
+        assert all(len(block) for block in blocks)
+        np.testing.assert_allclose(np.concatenate(blocks), whole[:frames], atol=1e-6)
+
+
+@pytest.mark.parametrize("length", range(5, 60))
+def test_tiles_cover_without_gaps(length):
+    for tile in range(3, length + 1):
+        for overlap in range((tile + 1) // 2):
+            tiles = plan(length, tile, overlap)
+            assert [one.begin for one in tiles] == [0] + [one.end for one in tiles[:-1]] and tiles[-1].end == length
+            for one in tiles:
+                assert 0 <= one.start <= length - tile
+                assert one.start == 0 or one.begin - one.start >= overlap
+                assert one.start + tile == length or one.start + tile - one.end >= overlap
+
+
+def test_only_needed_tiles_run():
+    decoder, manifest = ToyDecoder(), toy_manifest(64, 8, 2)
+    latents = np.zeros((1, 64, 3), np.float32)
+    assert sum(map(len, decode(decoder, manifest, latents, 6 * DOWNSAMPLING))) == 6 * DOWNSAMPLING
+    assert decoder.tails == 1
+    list(decode(decoder, manifest, latents, 6 * DOWNSAMPLING + 1))
+    assert decoder.tails == 3
+
+
+def test_the_first_block_comes_after_one_tile():
+    decoder = ToyDecoder()
+    blocks = decode(decoder, toy_manifest(64, 8, 2), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING)
+    assert next(blocks).shape == (6 * DOWNSAMPLING, 2) and decoder.tails == 1
+
+
+def test_a_manifest_that_does_not_fit_the_graph():
+    manifest = toy_manifest(16, 8, 2)
+    manifest.latent = dataclasses.replace(manifest.latent, downsampling=4)
+    with pytest.raises(EdgeAudioError, match="tail gave 64 samples for a tile of 8 latents, the manifest says 32"):
+        list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
+
+
+def test_impossible_plan():
+    with pytest.raises(ValueError, match="tiles of 8 latents with overlap 4 cannot cover 16"):
+        plan(16, 8, 4)
