@@ -39,11 +39,12 @@ class Conv(tf.Module):
         return cls(weight, checkpoint.take(f"{name}.bias", (outputs,)) if bias else None, stride, dilation, (pad, pad))
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
-        y = tf.nn.conv2d(x[:, None], self.kernel, [1, 1, self.stride, 1], self.padding,
+        # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
+        y = tf.nn.conv2d(tf.expand_dims(x, 1), self.kernel, [1, 1, self.stride, 1], self.padding,
                          dilations=[1, 1, self.dilation, 1])
         if self.bias is not None:
             y = y + self.bias
-        return y[:, 0]
+        return tf.reshape(y, [1, y.shape[2], y.shape[3]])
 
 
 class TransposedConv(tf.Module):

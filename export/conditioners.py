@@ -51,9 +51,9 @@ class Conditioners(tf.Module):
         """
         hidden = self.t5(input_ids, attention_mask)
         taps("t5", hidden)
-        prompt = hidden * tf.cast(attention_mask, tf.float32)[..., None]
+        prompt = hidden * tf.expand_dims(tf.cast(attention_mask, tf.float32), -1)
         seconds = self.seconds(seconds_total, taps)
-        return {"cross_attn_cond": tf.concat([prompt, seconds[:, None]], axis=1), "global_cond": seconds}
+        return {"cross_attn_cond": tf.concat([prompt, tf.expand_dims(seconds, 1)], axis=1), "global_cond": seconds}
 
     def signatures(self) -> dict[str, tuple]:
         ids = tf.TensorSpec([1, self.length], tf.int32)

@@ -64,7 +64,7 @@ class DiT(tf.Module):
                 **cross: tf.Tensor) -> dict[str, tf.Tensor]:
         """x [1, T, channels], t [1] and what `project` gave -> v [1, T, channels]."""
         token = global_embed + self.timestep_embed(t, taps)
-        x = tf.concat([token[:, None], self.project_in(self.preprocess(x))], axis=1)
+        x = tf.concat([tf.expand_dims(token, 1), self.project_in(self.preprocess(x))], axis=1)
         for index, block in enumerate(self.blocks):
             taps(f"block{index}.in", x)
             x = block(x, self.rotary, cross[f"cross_k_{index:02}"], cross[f"cross_v_{index:02}"],

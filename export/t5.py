@@ -29,7 +29,7 @@ class T5Encoder(tf.Module):
 
     def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         mask = tf.cast(attention_mask, tf.float32)
-        bias = self.position_bias + (1.0 - mask)[:, None, None, :] * MASKED
+        bias = self.position_bias + tf.reshape(1.0 - mask, [1, 1, 1, -1]) * MASKED
         x = tf.gather(self.embedding, input_ids)
         for block in self.blocks:
             x = block(x, bias)
