@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from edge_audio.bundle import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError
 
 
@@ -16,6 +17,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
                         help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the bundle; an older bundle there is replaced")
     parser.add_argument("--precision", default="f32,int8", metavar="LIST", help="of f32, f16, int8 (default: %(default)s)")
+    parser.add_argument("--without-encoder", action="store_true", help="leave out the encoder, which only audio-to-audio needs")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="SentencePiece model, if the folder has none")
     parser.add_argument("--name", help="name of the model (default: name of OUT_DIR)")
     parser.add_argument("--license", default="see the source checkpoint", help="licence, as the manifest states it")
@@ -36,8 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         except ImportError as error:
             raise EdgeAudioError(f"{error.name or error} is not installed; pip install 'edge-audio[export]'") from None
         manifest = export(options.checkpoint, options.out, Options(
-            tuple(p.strip() for p in options.precision.split(",") if p.strip()), options.tokenizer, options.name,
-            options.license, options.tile, options.sampler, options.steps, options.cfg), say=_say)
+            tuple(p.strip() for p in options.precision.split(",") if p.strip()),
+            GENERATING if options.without_encoder else COMPONENTS, options.tokenizer, options.name, options.license,
+            options.tile, options.sampler, options.steps, options.cfg), say=_say)
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

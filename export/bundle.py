@@ -10,8 +10,8 @@ from typing import Callable, Iterable
 
 import tensorflow as tf
 
-from edge_audio.bundle import (COMPONENTS, MANIFEST_NAME, SCHEMA, Defaults, FileEntry, GraphEntry, Latent, Manifest, Prompt,
-                               SecondsRange, file_entry)
+from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Defaults, FileEntry, GraphEntry, Latent, Manifest,
+                               Prompt, SecondsRange, file_entry)
 from edge_audio.errors import EdgeAudioError
 from edge_audio.graph import Graph
 
@@ -34,6 +34,7 @@ class Options:
     """What the user may decide. None: what the checkpoint suggests."""
 
     precisions: tuple[str, ...] = ("f32", "int8")
+    components: tuple[str, ...] = COMPONENTS
     tokenizer: Path | None = None
     name: str | None = None
     license: str = "see the source checkpoint"
@@ -67,7 +68,7 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         staging = Path(folder) / "bundle"
         staging.mkdir()
-        graphs = {name: _write_graphs(name, components[name], staging, options.precisions, say) for name in COMPONENTS}
+        graphs = {name: _write_graphs(name, components[name], staging, options.precisions, say) for name in options.components}
         entry = None
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging / "tokenizer.model")
@@ -82,6 +83,10 @@ def _check_options(out: Path, options: Options) -> None:
     for precision in options.precisions:
         if precision not in RECIPES:
             raise EdgeAudioError(f"precision {precision!r} cannot be exported; choose from {', '.join(RECIPES)}")
+    missing = [component for component in GENERATING if component not in options.components]
+    if missing or not set(options.components) <= set(COMPONENTS):
+        raise EdgeAudioError(f"components {', '.join(options.components)} make no bundle; it needs {', '.join(GENERATING)}, "
+                             "and may have encoder")
     if not options.precisions:
         raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(RECIPES)}")
     if options.tile < 1:

@@ -22,6 +22,9 @@ BATCH = 32
 LEARNING_RATE = 1.5e-3
 WARM_UP = 200
 PROMPT_DROPOUT = 0.1
+# Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers nearly everything: a steady
+# tone fills 128 latents with one number. A level is above 0.88 in 30 % of the batch, where plain logit-normal has 2 %.
+LEVEL_SHIFT, LEVEL_SPREAD = 1.2, 1.5
 EMA_DECAY = 0.998
 SAVE_EVERY = 100
 
@@ -74,7 +77,7 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
     # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as "unconditional"
     keep = torch.rand(len(latents), 1, 1, device=latents.device) >= PROMPT_DROPOUT
     noise = torch.randn_like(latents)
-    t = torch.sigmoid(torch.randn(len(latents), device=latents.device))
+    t = torch.sigmoid(LEVEL_SPREAD * torch.randn(len(latents), device=latents.device) + LEVEL_SHIFT)
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
     v = model.dit(x, t, cross_attn_cond * keep, global_cond).float()
     error = (v - (noise - latents)).pow(2).mean((1, 2))
@@ -88,35 +91,37 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     model.to(device).train()
     parts = Text(model)
     average = copy.deepcopy(parts)
-    decayed = [p for p in parts.parameters() if p.ndim > 1]
-    others = [p for p in parts.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0}],
-                                  LEARNING_RATE, betas=(0.9, 0.98))
+    # Muon (Jordan et al. 2024) for matrices learns in about half the steps that AdamW needs; it is not made for the rest
+    matrices = [p for name, p in parts.named_parameters() if p.ndim == 2 and "shared" not in name]
+    others = [p for name, p in parts.named_parameters() if not (p.ndim == 2 and "shared" not in name)]
+    muon = torch.optim.Muon(matrices, LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW(others, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
     path = folder / "dit.pt"
-    first = load_state(path, device, parts=parts, average=average, optimizer=optimizer)
+    first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
     ids, mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
     seconds = torch.from_numpy(clips.seconds).float()
     rng_state, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         rows = torch.randint(len(latents), (BATCH,), generator=rng_state.manual_seed(step))
-        for group in optimizer.param_groups:
+        for group in muon.param_groups + adamw.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
         batch = torch.from_numpy(latents[rows.numpy()].astype("float32"))
         with _fast(device):
             loss = flow_loss(model, *(a.to(device) for a in (batch, ids[rows], mask[rows], seconds[rows])))
-        optimizer.zero_grad()
+        parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
-        optimizer.step()
+        muon.step()
+        adamw.step()
         with torch.no_grad():
             decay = min(EMA_DECAY, (step + 1) / (step + 10))
             for slow, now in zip(average.parameters(), parts.parameters()):
                 slow.lerp_(now, 1 - decay)
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, parts=parts, average=average, optimizer=optimizer)
+            save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
     parts.load_state_dict(average.state_dict())
     return model.eval()
 

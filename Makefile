@@ -1,0 +1,37 @@
+# Two commands for everyone: `make demo` and `make test`. The others are for those who change the model or the exporter.
+PYTHON ?= python3
+# A plain `torch` from PyPI brings several GB of CUDA; name another version where a CPU build is at hand.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test test-train pocket clean
+
+demo: .venv/installed  ## make a sound with the bundled model
+	.venv/bin/edge-audio generate "fast siren wailing" --seed 7 -o demo.wav
+
+test: .venv-test/installed  ## the test suite, without a network once it is installed
+	.venv-test/bin/python -m pytest
+
+test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
+	.venv-train/bin/python -m pytest tests/models/training
+
+pocket: .venv-train/installed  ## train the pocket model anew (hours on two cores); run again to go on after a stop
+	.venv-train/bin/python -m models.training build/pocket
+	.venv-train/bin/python -m models.training.publish build/pocket/checkpoint
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv-test/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[export,test]'
+	touch $@
+
+.venv-train/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,train,test]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-test .venv-train build demo.wav

@@ -1,0 +1,25 @@
+"""Export the trained checkpoint as the bundle that ships: `python -m models.training.publish CHECKPOINT_DIR [OUT_DIR]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from export.bundle import Options, export
+
+OUT = Path(__file__).parents[1] / "pocket"
+# Float for fidelity, int8 for small and fast devices. The encoder, which only audio-to-audio needs, is left out.
+OPTIONS = Options(precisions=("f32", "int8"), name="pocket", license="Apache-2.0", components=("conditioners", "dit", "decoder"),
+                  sampler="dpmpp", steps=16, cfg_scale=3.0)
+
+
+def main() -> int:
+    if not 2 <= len(sys.argv) <= 3:
+        print(f"usage: {__doc__}", file=sys.stderr)
+        return 2
+    export(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else OUT, OPTIONS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The model that ships: it sounds as asked, in float and in int8, and it is as small as promised."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_audio.bundle import GENERATING, Bundle
+from edge_audio.pipeline import Pipeline, default_model
+from models.training.evaluate import adherence, evaluate, table
+from models.training.prompts import EVALUATION_PROMPTS
+
+POCKET = Path(__file__).parents[2] / "models" / "pocket"
+MINIMUM_ADHERENCE = 0.6
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_forty_prompts_sound_as_asked(precision):
+    assert len(EVALUATION_PROMPTS) == 40
+    results = list(evaluate(Pipeline.load(POCKET, precision, keep_loaded=True)))
+    print(table(results))
+    assert adherence(results) >= MINIMUM_ADHERENCE
+    recognised = {result.prompt.family for result in results if result.verdict.passed}
+    assert len(recognised) >= 8
+
+
+def test_size():
+    manifest = Bundle.open(POCKET).manifest
+    sizes = {p: sum(manifest.graphs[name][p].bytes for name in GENERATING) for p in ("f32", "int8")}
+    assert sizes["int8"] <= 0.4 * sizes["f32"]
+    assert sum(path.stat().st_size for path in POCKET.iterdir()) <= 20e6
+
+
+def test_it_is_the_default_and_free():
+    assert default_model().samefile(POCKET)
+    manifest = Bundle.open(POCKET).manifest
+    assert manifest.license == "Apache-2.0" and manifest.prompt.tokenizer is not None

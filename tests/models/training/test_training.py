@@ -1,0 +1,101 @@
+"""Training: the lapped start carries sound, a killed run goes on where it was, a quick run ends in a bundle that generates."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_audio.pipeline import Pipeline
+from models.training import data, progress, train_autoencoder, train_dit
+from models.training.lapped import initialise, mdct_basis
+from models.training.modules import Autoencoder, Model
+from models.training.pocket import LATENTS, MODEL_CONFIG, STRIDES, t5_config
+from models.training.publish import OPTIONS
+from models.training.sounds import make_sound
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return data.prepare(tmp_path_factory.mktemp("clips"), 48, seed=3)
+
+
+def new_autoencoder(clips):
+    torch.manual_seed(0)
+    model = Autoencoder(MODEL_CONFIG["model"]["pretransform"]["config"])
+    initialise(model, torch.from_numpy(clips.audio[:].astype("float32")) / 32768, LATENTS, STRIDES)
+    return model.eval()
+
+
+def test_mdct_is_orthonormal():
+    """Princen-Bradley: frames that overlap by half give the signal back."""
+    basis, x = mdct_basis(16), torch.randn(1, 1, 160)
+    coefficients = torch.nn.functional.conv1d(x, basis[:, None], stride=16, padding=8)
+    back = torch.nn.functional.conv_transpose1d(coefficients, basis[:, None], stride=16, padding=8)
+    assert (back - x)[..., 8:-8].abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_untrained_autoencoder_already_carries_a_tone(clips):
+    model = new_autoencoder(clips)
+    tone = torch.from_numpy(make_sound(np.random.default_rng(0), "tone", {"note": "A4"}).audio)
+    decoded = model.decode(model.encode(tone[None, None])[0])[0]
+    assert train_autoencoder.signal_to_noise(decoded, tone[None]).item() > 15
+
+
+@torch.no_grad()
+def test_normalised_latents_decode_to_the_same_audio(clips):
+    model = new_autoencoder(clips)
+    audio = torch.from_numpy(clips.audio[:4].astype("float32"))[:, None] / 32768
+    latents = model.encode(audio)[0]
+    before = model.decode(latents)
+    train_dit.normalise_latents(model, latents.numpy())
+    normal = model.encode(audio)[0]
+    assert torch.allclose(normal.std((0, 2)), torch.ones(LATENTS), atol=1e-2)
+    assert torch.allclose(model.decode(normal), before, atol=1e-4)
+
+
+def new_model(folder):
+    torch.manual_seed(0)
+    return Model(MODEL_CONFIG, t5_config(172))
+
+
+def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
+    latents = np.random.default_rng(0).standard_normal((48, LATENTS, 128)).astype("float16")
+    for module in (train_dit, train_autoencoder):
+        monkeypatch.setattr(module, "SAVE_EVERY", 1)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "whole", 3, "cpu")
+
+    add = progress.Log.add
+
+    def killed(self, step, *arguments, **figures):
+        add(self, step, *arguments, **figures)
+        if step == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.Log, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "killed", 3, "cpu")
+    monkeypatch.setattr(progress.Log, "add", add)
+    resumed = train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "killed", 3, "cpu")
+    for (name, a), b in zip(whole.named_parameters(), resumed.parameters()):
+        assert torch.equal(a, b), name
+
+
+def test_quick_run_ends_in_a_bundle(tmp_path):
+    for _ in range(2):  # the second run finds everything done
+        done = subprocess.run([sys.executable, "-m", "models.training", str(tmp_path / "run"), "--quick"], cwd=ROOT,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "dit.csv").read_text().startswith("step,seconds,loss")
+    from export.bundle import export
+
+    export(tmp_path / "run" / "checkpoint", tmp_path / "bundle", OPTIONS, say=lambda line: None)
+    clip = Pipeline.load(tmp_path / "bundle", "int8").generate("rain", seconds=1, seed=1, steps=2)
+    assert clip.samples.shape == (16000, 1) and np.isfinite(clip.samples).all()
