@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder for the training set, the states, the logs and the checkpoint")
     parser.add_argument("--clips", type=int, default=8000)
     parser.add_argument("--autoencoder-steps", type=int, default=1900)
-    parser.add_argument("--dit-steps", type=int, default=6000)
+    parser.add_argument("--dit-steps", type=int, default=8700)
     parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
