@@ -1,12 +1,12 @@
 # Two commands for everyone: `make demo` and `make test`. The others are for those who change the model or the exporter.
 PYTHON ?= python3
-# A plain `torch` from PyPI brings several GB of CUDA; name another version where a CPU build is at hand.
+# On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
 
 .PHONY: demo test test-train pocket clean
 
 demo: .venv/installed  ## make a sound with the bundled model
-	.venv/bin/edge-audio generate "fast siren wailing" --seed 7 -o demo.wav
+	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
 
 test: .venv-test/installed  ## the test suite, without a network once it is installed
 	.venv-test/bin/python -m pytest

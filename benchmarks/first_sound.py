@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/first_sound.py
 
-Run it on an idle machine, with the Python of a plain `pip install .`. Prints markdown. Every figure comes from fresh processes: one
-warm-up, then `RUNS` of them, f32 and int8 in turn so that a drifting machine touches both alike; median and range.
+Run it on an idle machine, with the Python of a plain `pip install .`. Prints markdown. Every figure comes from fresh
+processes: one warm-up, then `RUNS` of them, f32 and int8 in turn so that a drifting machine touches both alike.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def seconds_of(*code: str) -> float:
 
 def clip(precision: str, folder: str) -> tuple[float, dict]:
     """Seconds of the whole process, and what `--json` reports."""
-    command = [sys.executable, "-m", "edge_audio.cli", "generate", "steady rain", "--seconds", "4", "--seed", "1", "--precision",
-               precision, "--threads", "2", "--json", "-o", f"{folder}/clip.wav"]
+    command = [sys.executable, "-m", "edge_audio.cli", "generate", "steady rain", "--seconds", "4", "--seed", "1",
+               "--precision", precision, "--threads", "2", "--json", "-o", f"{folder}/clip.wav"]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return time.perf_counter() - start, json.loads(done.stdout)
@@ -71,8 +71,8 @@ def spread(values: list[float]) -> str:
 def main() -> None:
     here = device.describe()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    print(f"{here.model}, {here.cores} cores, {' '.join(here.features)}; Python {platform.python_version()}, {versions}; 2 threads; "
-          f"median (range) of {RUNS} fresh processes\n")
+    print(f"{here.model}, {here.cores} cores, {' '.join(here.features)}; Python {platform.python_version()}, {versions}; "
+          f"2 threads; median (range) of {RUNS} fresh processes\n")
     nothing, imports = [], []
     for run in range(RUNS + 1):
         nothing.append(seconds_of("-c", "pass"))

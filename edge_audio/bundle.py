@@ -129,9 +129,10 @@ class Manifest:
     def from_json(cls, text: str) -> "Manifest":
         """Inverse of `to_json`; ValueError names the first entry that is missing, unknown or of the wrong type."""
         manifest = _build(cls, json.loads(text), "manifest")
+        latent = manifest.latent
         for name, value in (("sample_rate", manifest.sample_rate), ("channels", manifest.channels),
-                            ("latent.length", manifest.latent.length), ("latent.channels", manifest.latent.channels),
-                            ("latent.downsampling", manifest.latent.downsampling), ("tiling.tile", manifest.tiling.tile),
+                            ("latent.length", latent.length), ("latent.channels", latent.channels),
+                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile),
                             ("prompt.max_length", manifest.prompt.max_length), ("defaults.steps", manifest.defaults.steps)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 1")
@@ -156,7 +157,7 @@ class Bundle:
         path = folder / MANIFEST_NAME
         if not path.is_file():
             raise EdgeAudioError(f"no bundle at {folder}: {MANIFEST_NAME} is missing; "
-                                 "make one with `python -m export CHECKPOINT_DIR OUT_DIR`")
+                                 "in a clone of edge-audio, make one with `python -m export CHECKPOINT_DIR OUT_DIR`")
         try:
             raw = path.read_bytes()
             schema = json.loads(raw).get("schema")
@@ -171,8 +172,8 @@ class Bundle:
         except ValueError as error:
             raise EdgeAudioError(f"{path} is not a valid manifest ({error}); export the model again") from None
         for component in GENERATING:
-            if not manifest.graphs.get(component):
-                raise EdgeAudioError(f"{path} lists no {component} graph; export the model again")
+            if not set(PRECISIONS) & set(manifest.graphs.get(component, {})):
+                raise EdgeAudioError(f"{path} lists no {component} graph in a known precision; export the model again")
         return cls(folder, manifest, hashlib.sha256(raw).hexdigest())
 
     def precisions(self, component: str) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def describe() -> Device:
 
 def recommended_precision(device: Device) -> Advice:
     """int8 pays only with 8-bit dot products: on a Cortex-A76 it takes a third of f32's instructions, on a Cortex-A72
-    nine tenths. f16 weights halve the file but are widened at every use, so they are never the fastest."""
+    nine tenths. f16 weights halve the file and are widened when it is loaded: the speed of f32, at best."""
     found = next((name for name in _INT8_FEATURES if name in device.features), None)
     if found:
         return Advice(("int8", "mixed", "f32", "f16", "int4"), f"the CPU has {found}, which makes int8 fastest")

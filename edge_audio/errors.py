@@ -1,4 +1,4 @@
-"""The one exception that callers need to catch."""
+"""The one exception that callers need to catch, and what it says."""
 
 
 class EdgeAudioError(Exception):
@@ -11,3 +11,8 @@ class UsageError(EdgeAudioError):
 
 class EdgeAudioWarning(UserWarning):
     """Settings that run but that this model cannot use well; the message says what the manifest recommends."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's exception says, on one line; its type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .bundle import SIGNATURES
-from .errors import EdgeAudioError, UsageError
+from .errors import EdgeAudioError, UsageError, first_line
 
 _MEND = "copy the bundle again or export the model again"
 
@@ -33,8 +33,7 @@ class Graph:
             with _without_chatter():
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise EdgeAudioError(f"{path} is not a graph that LiteRT can run ({reason}); {_MEND}") from None
+            raise EdgeAudioError(f"{path} is not a graph that LiteRT can run ({first_line(error)}); {_MEND}") from None
         self._runners = {name: self._interpreter.get_signature_runner(name)
                          for name in self._interpreter.get_signature_list()}
         self._inputs = {name: _specs(runner.get_input_details()) for name, runner in self._runners.items()}
@@ -78,8 +77,7 @@ class Graph:
         try:
             return self._runners[signature](**inputs)
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise EdgeAudioError(f"{self.path} failed in signature {signature} ({reason}); {_MEND}") from None
+            raise EdgeAudioError(f"{self.path} failed in signature {signature} ({first_line(error)}); {_MEND}") from None
 
     def _check_inputs(self, signature: str, inputs: dict[str, np.ndarray]) -> None:
         if signature not in self._inputs:

@@ -98,8 +98,8 @@ SAMPLERS = {
 
 def _intervals(sigmas: Sequence[float]) -> Iterator[tuple[int, float, float]]:
     # Python floats, because a numpy float64 scalar would turn float32 latents into float64.
-    levels = [float(sigma) for sigma in sigmas]
-    yield from zip(range(len(levels) - 1), levels, levels[1:])
+    for index in range(len(sigmas) - 1):
+        yield index, float(sigmas[index]), float(sigmas[index + 1])
 
 
 def _logsnr(t: float) -> float:

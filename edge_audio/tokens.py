@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import EdgeAudioError, UsageError
+from .errors import EdgeAudioError, UsageError, first_line
 
 PAD_ID = 0
 """T5's padding; a tokenizer that says otherwise overrides it."""
@@ -48,8 +48,8 @@ class Tokenizer:
         try:
             self._pieces = SentencePieceProcessor(model_file=str(path))
         except (OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise EdgeAudioError(f"{path} is not a SentencePiece model ({reason}); export the model again") from None
+            raise EdgeAudioError(f"{path} is not a SentencePiece model ({first_line(error)}); "
+                                 "export the model again") from None
         if self._pieces.eos_id() < 0:
             raise EdgeAudioError(f"{path} has no end-of-sequence piece; export with the tokenizer of the T5 encoder")
         self.max_length = max_length

@@ -16,7 +16,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT_DIR",
                         help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the bundle; an older bundle there is replaced")
-    parser.add_argument("--precision", default="f32,int8", metavar="LIST", help="of f32, f16, int8 (default: %(default)s)")
+    parser.add_argument("--precision", default="f32,f16,int8", metavar="LIST", help="default: %(default)s")
     parser.add_argument("--without-encoder", action="store_true", help="leave out the encoder, which only audio-to-audio needs")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="SentencePiece model, if the folder has none")
     parser.add_argument("--name", help="name of the model (default: name of OUT_DIR)")
@@ -33,23 +33,30 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
     try:
-        try:
-            from .bundle import Options, export
-        except ImportError as error:
-            raise EdgeAudioError(f"{error.name or error} is not installed; pip install 'edge-audio[export]'") from None
+        from .bundle import Options, export
+
         manifest = export(options.checkpoint, options.out, Options(
             tuple(p.strip() for p in options.precision.split(",") if p.strip()),
             GENERATING if options.without_encoder else COMPONENTS, options.tokenizer, options.name, options.license,
             options.tile, options.sampler, options.steps, options.cfg), say=_say)
     except EdgeAudioError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
+    except ImportError as error:
+        return _fail(f"{error.name or error} is not installed; run pip install '.[export]' in a clone of the repository")
+    except OSError as error:
+        return _fail(f"{error}; choose another folder or free some space")
+    except MemoryError:
+        return _fail("not enough memory to export this model; close other programs or use a larger machine")
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return _fail("interrupted; the folder is as it was", 130)
     total = sum(entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values())
     print(f"{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate \"...\" --model {options.out}")
     return 0
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
 
 
 def _say(line: str) -> None:

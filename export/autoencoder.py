@@ -183,6 +183,7 @@ class Encoder(tf.Module):
         layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
         layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], encoder.latent_dim, 3))
         self.chain = Chain(layers)
+        self.example_ranges = {"audio": (-0.5, 0.5)}
         self.audio_shape = [1, config.sample_size, encoder.audio_channels]
 
     def encode(self, audio: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:

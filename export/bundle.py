@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import tensorflow as tf
 
 from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Defaults, FileEntry, GraphEntry, Latent, Manifest,
                                Prompt, SecondsRange, file_entry)
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.graph import Graph
+from edge_audio.schedule import check_steps
 
 from .autoencoder import TILE, Decoder, Encoder
 from .checkpoint import Checkpoint, read_checkpoint
@@ -25,6 +27,7 @@ from .quantize import RECIPES
 
 DEFAULTS = {"rf_denoiser": Defaults("pingpong", 8, 1.0), "rectified_flow": Defaults("dpmpp", 50, 5.0)}
 """What suits an objective when the user names nothing else: post-trained models want few steps and no guidance."""
+TOKENIZER_NAME = "tokenizer.model"
 TOKENIZER_NAMES = ("spiece.model", "tokenizer.model", "t5/spiece.model", "tokenizer/spiece.model")
 PAD, EOS = 0, 1
 
@@ -33,7 +36,7 @@ PAD, EOS = 0, 1
 class Options:
     """What the user may decide. None: what the checkpoint suggests."""
 
-    precisions: tuple[str, ...] = ("f32", "int8")
+    precisions: tuple[str, ...] = tuple(RECIPES)
     components: tuple[str, ...] = COMPONENTS
     tokenizer: Path | None = None
     name: str | None = None
@@ -56,6 +59,7 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     A bundle that stands in `out` is replaced when the new one is complete; other files there stay. `say` gets a line for every
     step. EdgeAudioError for anything in the checkpoint or the options that cannot be exported.
     """
+    out = out.resolve()
     _check_options(out, options)
     config, checkpoint = read_config(source), read_checkpoint(source)
     tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
@@ -68,14 +72,16 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         staging = Path(folder) / "bundle"
         staging.mkdir()
-        graphs = {name: _write_graphs(name, components[name], staging, options.precisions, say) for name in options.components}
+        graphs = {name: _write_graphs(name, components[name], staging, options.precisions, say)
+                  for name in options.components}
         entry = None
         if tokenizer is not None:
-            shutil.copyfile(tokenizer, staging / "tokenizer.model")
-            entry = file_entry(staging / "tokenizer.model")
+            shutil.copyfile(tokenizer, staging / TOKENIZER_NAME)
+            entry = file_entry(staging / TOKENIZER_NAME)
         manifest = _manifest(config, checkpoint, components["decoder"], entry, graphs, options, out.name)
         (staging / MANIFEST_NAME).write_text(manifest.to_json())
-        _publish(staging, out)
+        Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
+        _publish(staging, out, Path(folder) / "old")
     return manifest
 
 
@@ -91,6 +97,10 @@ def _check_options(out: Path, options: Options) -> None:
         raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(RECIPES)}")
     if options.tile < 1:
         raise EdgeAudioError(f"tile {options.tile} is not a number of latents; give 1 or more")
+    if options.steps is not None:
+        check_steps(options.steps)
+    if options.cfg_scale is not None and not math.isfinite(options.cfg_scale):
+        raise EdgeAudioError(f"cfg {options.cfg_scale} is not a finite number; give 1 for no guidance")
     if out.exists() and not out.is_dir():
         raise EdgeAudioError(f"{out} is a file; give a folder for the bundle")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
@@ -107,7 +117,8 @@ def _find_tokenizer(source: Path, given: Path | None, vocab_size: int) -> Path |
     try:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError, ValueError) as error:
-        raise EdgeAudioError(f"{path} is no SentencePiece model ({str(error).splitlines()[0]}); give T5's spiece.model") from None
+        raise EdgeAudioError(f"{path} is no SentencePiece model ({first_line(error)}); "
+                             "give T5's spiece.model") from None
     if (processor.pad_id(), processor.eos_id()) != (PAD, EOS):
         raise EdgeAudioError(f"{path} has pad id {processor.pad_id()} and eos id {processor.eos_id()}, T5 has 0 and 1; "
                              "give T5's spiece.model")
@@ -132,7 +143,8 @@ def _write_graphs(name: str, component: tf.Module, folder: Path, precisions: Ite
                 refuse_inert_inputs(component, graph)
             entries[precision] = GraphEntry(**vars(file_entry(path)), fidelity=measured)
             worst = min(measured, key=measured.get)
-            say(f"{path.name}: {entries[precision].bytes / 1e6:.1f} MB, {worst} at {measured[worst]:.0f} dB of the float function")
+            say(f"{path.name}: {entries[precision].bytes / 1e6:.1f} MB, {worst} at {measured[worst]:.0f} dB of the float "
+                "function")
     return entries
 
 
@@ -145,17 +157,24 @@ def _manifest(config: ModelConfig, checkpoint: Checkpoint, decoder: Decoder, tok
         latent=Latent(config.latent_length, config.latent_channels, config.downsampling),
         prompt=Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
         objective=config.objective, tiling=decoder.tiling, graphs=graphs, schema=SCHEMA,
-        defaults=Defaults(options.sampler or suggested.sampler, options.steps or suggested.steps,
+        defaults=Defaults(options.sampler or suggested.sampler, suggested.steps if options.steps is None else options.steps,
                           suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale))
 
 
-def _publish(staging: Path, out: Path) -> None:
-    """Move a complete bundle into place, the manifest last, and remove files of the old one that the new one does not have."""
+def _publish(staging: Path, out: Path, old: Path) -> None:
+    """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back if that fails."""
     out.mkdir(exist_ok=True)
-    files = {path.name for path in staging.iterdir()}
-    (out / MANIFEST_NAME).unlink(missing_ok=True)
-    for path in out.glob("*.tflite"):
-        if path.name not in files:
-            path.unlink()
-    for name in sorted(files, key=lambda name: name == MANIFEST_NAME):
-        (staging / name).replace(out / name)
+    old.mkdir()
+    replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in (MANIFEST_NAME, TOKENIZER_NAME)]
+    new = list(staging.iterdir())
+    try:
+        for path in replaced:
+            path.replace(old / path.name)
+        for path in new:
+            path.replace(out / path.name)
+    except BaseException:
+        for path in new:
+            (out / path.name).unlink(missing_ok=True)
+        for path in old.iterdir():
+            path.replace(out / path.name)
+        raise

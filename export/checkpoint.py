@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio.bundle import file_sha256
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 
 PARTS = {
     "DiT": "model.model.",
@@ -33,10 +33,12 @@ class Checkpoint:
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor as float32; EdgeAudioError if it is missing, has another shape, or is not finite."""
         if name not in self.tensors:
-            raise EdgeAudioError(f"tensor {name} is missing from the checkpoint; it needs shape {list(shape)}")
+            raise EdgeAudioError(f"tensor {name} of shape {list(shape)} is missing from the checkpoint; "
+                                 "use the model_config.json that came with these weights")
         tensor = self.tensors[name]
         if tensor.shape != tuple(shape):
-            raise EdgeAudioError(f"tensor {name} has shape {list(tensor.shape)}, the configuration needs {list(shape)}")
+            raise EdgeAudioError(f"tensor {name} has shape {list(tensor.shape)}, the configuration needs {list(shape)}; "
+                                 "use the model_config.json that came with these weights")
         tensor = tensor.astype(np.float32)
         if not np.isfinite(tensor).all():
             raise EdgeAudioError(f"tensor {name} holds NaN or infinity; the file is damaged, download it again")
@@ -52,7 +54,8 @@ class Checkpoint:
         v = self.take(f"{name}.weight_v", shape).astype(np.float64)
         norm = np.sqrt((v * v).sum(axis=(1, 2), keepdims=True))
         if not norm.all():
-            raise EdgeAudioError(f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale")
+            raise EdgeAudioError(f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale; "
+                                 "the file is damaged, download it again")
         return (g * v / norm).astype(np.float32)
 
     def audit(self) -> dict[str, int]:
@@ -61,7 +64,7 @@ class Checkpoint:
         if rest:
             shown = ", ".join(sorted(rest)[:5]) + (f" and {len(rest) - 5} more" if len(rest) > 5 else "")
             raise EdgeAudioError(f"the checkpoint holds {len(rest)} tensors that this architecture does not explain: "
-                                 f"{shown}; the configuration does not belong to these weights")
+                                 f"{shown}; use the model_config.json that came with these weights")
         return {part: sum(name.startswith(prefix) for name in self.used) for part, prefix in PARTS.items()}
 
 
@@ -90,7 +93,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
             for name in file.keys():
                 kind = file.get_slice(name).get_dtype()
                 if kind not in ("F32", "F16"):
-                    raise EdgeAudioError(f"tensor {name} of {path} is {kind}; supported: F32, F16")
+                    raise EdgeAudioError(f"tensor {name} of {path} is {kind}; convert it to F32 or F16")
                 tensors[name] = file.get_tensor(name)
     except (SafetensorError, OSError) as error:
         raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None
@@ -109,5 +112,5 @@ def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
         state = state.get("state_dict", state)
         return {name: tensor.float().numpy() for name, tensor in state.items()}
     except Exception as error:  # torch raises many kinds, among them for unsafe pickles
-        raise EdgeAudioError(f"{path} cannot be read safely ({str(error).splitlines()[0]}); "
+        raise EdgeAudioError(f"{path} cannot be read safely ({first_line(error)}); "
                              "convert it to model.safetensors") from None

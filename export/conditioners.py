@@ -40,6 +40,8 @@ class Conditioners(tf.Module):
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig):
         super().__init__()
         self.length = config.max_length
+        self.example_ranges = {"input_ids": (0, config.t5.vocab_size),
+                               "seconds_total": (config.seconds.min, config.seconds.max)}
         self.t5 = T5Encoder(checkpoint, config.t5, config.max_length)
         self.seconds = NumberConditioner(checkpoint, config.seconds, config.dit.global_cond_dim)
 

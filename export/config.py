@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_audio.errors import EdgeAudioError
 
-# Options whose official default the graphs implement, with that default. Anything else is an architecture we do not have.
-# `distribution_shift_options` only shapes the noise levels of training.
-_DIFFUSION_OPTIONS = {"distribution_shift_options": ...}
+MEND = "use the configuration that came with the checkpoint"
+
+# Options whose official default the graphs implement, with that default (`...`: any value, it changes nothing that is
+# exported). Anything else is an architecture we do not have.
+_ROOT_OPTIONS = {"training": ...}
+_PRETRANSFORM_OPTIONS = {"iterate_batch": ..., "scale": 1.0, "enable_grad": ..., "model_half": False, "chunked": ...}
+_AUTOENCODER_OPTIONS = {"scale": 1.0, "pretransform": None}
+_SIDE_OPTIONS = {"requires_grad": ..., "soft_clip": False}
+_BOTTLENECK_OPTIONS = {"config": {}}
+_DIFFUSION_OPTIONS = {"distribution_shift_options": ...}  # shapes the noise levels of training
 _DIT_OPTIONS = {
     "transformer_type": "continuous_transformer", "global_cond_type": "prepend", "timestep_cond_type": "global",
     "patch_size": 1, "project_cond_tokens": True, "project_global_cond": True, "input_concat_dim": 0,
     "prepend_cond_dim": 0, "num_memory_tokens": 0,
 }
 _OOBLECK_OPTIONS = {"use_snake": True, "antialias_activation": False, "use_nearest_upsample": False,
-                    "final_tanh": False, "requires_grad": ..., "snake_logscale": True}
+                    "final_tanh": False, "requires_grad": ...}
 _T5_OPTIONS = {"feed_forward_proj": "relu", "is_gated_act": False, "dense_act_fn": "relu"}
 
 
@@ -102,46 +110,55 @@ class _Reader:
 
     def __init__(self, value, where: str):
         if not isinstance(value, dict):
-            raise EdgeAudioError(f"{where} is not an object; this is no Stable-Audio-family configuration")
+            raise EdgeAudioError(f"{where} is not an object; {MEND}")
         self.value, self.where = value, where
 
     def __call__(self, key: str, kind: type):
         if key not in self.value:
-            raise EdgeAudioError(f"{self.where}.{key} is missing; use the configuration that came with the checkpoint")
+            raise EdgeAudioError(f"{self.where}.{key} is missing; {MEND}")
         value = self.value[key]
         if kind is dict:
             return _Reader(value, f"{self.where}.{key}")
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or isinstance(value, bool):
-            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, expected {kind.__name__}")
+            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, expected {kind.__name__}; {MEND}")
+        if (kind is int and value < 1) or (kind is float and not math.isfinite(value)):
+            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, which no model can have; {MEND}")
         return kind(value)
 
     def expect(self, key: str, *supported) -> None:
         """The entry must be there and be one of the supported values."""
         value = self.value.get(key)
         if value not in supported:
-            raise EdgeAudioError(f"{self.where}.{key} is {value!r}; supported: {', '.join(map(repr, supported))}")
+            raise EdgeAudioError(f"{self.where}.{key} is {value!r}; only models with {' or '.join(map(repr, supported))} "
+                                 "can be exported")
 
     def only(self, known: set[str], options: dict) -> None:
         """Every entry must be known, or an option at the value that the graphs implement (`...` allows any)."""
         for key, value in self.value.items():
             if key not in known and key not in options:
-                raise EdgeAudioError(f"{self.where}.{key} is not supported (value {value!r})")
+                raise EdgeAudioError(f"{self.where}.{key} (value {value!r}) is not known here; only models without it can be "
+                                     "exported")
             if key in options and options[key] is not ... and value != options[key]:
-                raise EdgeAudioError(f"{self.where}.{key} is {value!r}; supported: {options[key]!r}")
+                raise EdgeAudioError(f"{self.where}.{key} is {value!r}; only models with {options[key]!r} can be exported")
 
 
 def read_config(folder: Path) -> ModelConfig:
     """Read `folder`/model_config.json and `folder`/t5/config.json; EdgeAudioError names the first thing not supported."""
     root = _Reader(_load(folder / "model_config.json"), "model_config")
     root.expect("model_type", "diffusion_cond")
+    root.only({"model_type", "model", "sample_rate", "sample_size", "audio_channels"}, _ROOT_OPTIONS)
     model = root("model", dict)
+    model.only({"pretransform", "conditioning", "diffusion", "io_channels"}, {})
     pretransform = model("pretransform", dict)
     pretransform.expect("type", "autoencoder")
+    pretransform.only({"type", "config"}, _PRETRANSFORM_OPTIONS)
     autoencoder = pretransform("config", dict)
-    autoencoder("bottleneck", dict).expect("type", "vae")
-    if autoencoder.value.get("scale", pretransform.value.get("scale", 1.0)) != 1.0:
-        raise EdgeAudioError(f"{pretransform.where}.scale is not 1.0, which is not supported")
+    autoencoder.only({"encoder", "decoder", "bottleneck", "latent_dim", "downsampling_ratio", "io_channels"},
+                     _AUTOENCODER_OPTIONS)
+    bottleneck = autoencoder("bottleneck", dict)
+    bottleneck.expect("type", "vae")
+    bottleneck.only({"type"}, _BOTTLENECK_OPTIONS)
     latent_channels, downsampling = autoencoder("latent_dim", int), autoencoder("downsampling_ratio", int)
 
     max_length, seconds, cond_dim = _read_conditioning(model("conditioning", dict))
@@ -183,23 +200,28 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
     ):
         if value != expected:
-            raise EdgeAudioError(f"model_config: {name} is {value}, the rest of the configuration needs {expected}")
+            raise EdgeAudioError(f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}")
     if config.dit.rotary_dims > config.dit.dim_head:
-        raise EdgeAudioError(f"model_config: heads of {config.dit.dim_head} dims are not supported, rotary needs 32")
+        raise EdgeAudioError(f"model_config: heads of {config.dit.dim_head} dims are too small for rotary positions; "
+                             "only models with heads of 32 or more can be exported")
 
 
 def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
+    conditioning.only({"configs", "cond_dim"}, {})
     entries = [_Reader(entry, f"{conditioning.where}.configs[{i}]")
                for i, entry in enumerate(conditioning("configs", list))]
     kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
     if kinds != [("prompt", "t5"), ("seconds_total", "number")]:
-        raise EdgeAudioError(f"{conditioning.where}.configs is {kinds}; supported: prompt (t5), seconds_total (number)")
+        raise EdgeAudioError(f"{conditioning.where}.configs is {kinds}; "
+                             "only models with prompt (t5) and seconds_total (number) can be exported")
+    for entry in entries:
+        entry.only({"id", "type", "config"}, {})
     prompt, number = entries[0]("config", dict), entries[1]("config", dict)
     prompt.only({"t5_model_name", "max_length"}, {"project_out": False, "enable_grad": ...})
     number.only({"min_val", "max_val"}, {})
     seconds = NumberConfig(number("min_val", float), number("max_val", float))
     if seconds.min >= seconds.max:
-        raise EdgeAudioError(f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}")
+        raise EdgeAudioError(f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}; {MEND}")
     return prompt("max_length", int), seconds, conditioning("cond_dim", int)
 
 
@@ -214,15 +236,18 @@ def _read_dit(reader: _Reader) -> DiTConfig:
 
 def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
     reader.expect("type", "oobleck")
+    reader.only({"type", "config"}, _SIDE_OPTIONS)
     config = reader("config", dict)
     config.only({audio_channels, "channels", "c_mults", "strides", "latent_dim"}, _OOBLECK_OPTIONS)
     config.expect("use_snake", True)
     strides, multipliers = config("strides", list), config("c_mults", list)
     if len(strides) != len(multipliers) or not strides:
-        raise EdgeAudioError(f"{config.where}: {len(strides)} strides but {len(multipliers)} c_mults")
+        raise EdgeAudioError(f"{config.where}: {len(strides)} strides but {len(multipliers)} c_mults; {MEND}")
+    if any(type(multiplier) is not int or multiplier < 1 for multiplier in multipliers):
+        raise EdgeAudioError(f"{config.where}.c_mults is {multipliers}, expected whole numbers from 1; {MEND}")
     for stride in strides:
         if not isinstance(stride, int) or stride < 2 or stride % 2:
-            raise EdgeAudioError(f"{config.where}.strides has {stride!r}; only even strides are supported")
+            raise EdgeAudioError(f"{config.where}.strides has {stride!r}; only models with even strides can be exported")
     channels = config("channels", int)
     widths = (channels, *(channels * multiplier for multiplier in multipliers))
     return OobleckConfig(config(audio_channels, int), config("latent_dim", int), widths, tuple(strides))
@@ -231,11 +256,17 @@ def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
 def _read_t5(reader: _Reader) -> T5Config:
     for key, value in _T5_OPTIONS.items():
         if reader.value.get(key, value) != value:
-            raise EdgeAudioError(f"{reader.where}.{key} is {reader.value[key]!r}; supported: {value!r} (T5 v1.0)")
+            raise EdgeAudioError(f"{reader.where}.{key} is {reader.value[key]!r}; "
+                                 f"only T5 v1.0 encoders ({value!r}) can be exported")
+    buckets = reader("relative_attention_num_buckets", int)
+    key = "relative_attention_max_distance"  # older T5 configurations leave it out
+    distance = reader(key, int) if key in reader.value else 128
+    if buckets % 4 or distance <= buckets // 4:
+        raise EdgeAudioError(f"{reader.where}: {buckets} relative_attention_num_buckets up to distance {distance} "
+                             f"make no T5; {MEND}")
     return T5Config(
         *(reader(name, int) for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")),
-        reader("relative_attention_num_buckets", int), int(reader.value.get("relative_attention_max_distance", 128)),
-        reader("layer_norm_epsilon", float))
+        buckets, distance, reader("layer_norm_epsilon", float))
 
 
 def _load(path: Path):

@@ -12,7 +12,7 @@ from typing import Iterator
 import numpy as np
 import tensorflow as tf
 
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.graph import Graph
 
 from .quantize import RECIPES
@@ -36,14 +36,16 @@ def convert(saved_model: Path, precision: str) -> bytes:
         with _quiet():
             return converter.convert()
     except Exception as error:
-        raise EdgeAudioError(f"{precision} conversion of {saved_model.name} failed: {str(error).splitlines()[0]}") from error
+        raise EdgeAudioError(f"{precision} conversion of {saved_model.name} failed ({first_line(error)}); "
+                             "leave that precision out, or report it with the model_config.json") from error
 
 
 def example_inputs(component: tf.Module, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
     """signature -> inputs of plausible size; what an earlier signature returns is fed to the later ones."""
     rng, inputs, known = np.random.default_rng(seed), {}, {}
+    ranges = getattr(component, "example_ranges", {})
     for name, (function, specs) in component.signatures().items():
-        inputs[name] = {key: known[key] if key in known and known[key].shape == spec.shape else _example(rng, key, spec)
+        inputs[name] = {key: known[key] if key in known and known[key].shape == spec.shape else _example(rng, key, spec, ranges)
                         for key, spec in specs.items()}
         outputs = function(**{key: tf.constant(value) for key, value in inputs[name].items()})
         known |= {key: _first(value.numpy(), component, key) for key, value in outputs.items()}
@@ -58,17 +60,15 @@ def _first(value: np.ndarray, component: tf.Module, key: str) -> np.ndarray:
     return value
 
 
-def _example(rng: np.random.Generator, name: str, spec: tf.TensorSpec) -> np.ndarray:
-    if name == "input_ids":
-        return rng.integers(3, 100, spec.shape).astype(np.int32)
+def _example(rng: np.random.Generator, name: str, spec: tf.TensorSpec, ranges: dict) -> np.ndarray:
+    """A component's `example_ranges` say what its numbers may be; whatever has none is standard normal."""
     if name == "attention_mask":
         return (np.arange(spec.shape[1]) < math.ceil(0.6 * spec.shape[1])).astype(np.int32)[None]
-    if name == "seconds_total":
-        return np.array([1.7], np.float32)
-    if name == "t":
-        return np.array([0.6], np.float32)
-    scale = 0.3 if name == "audio" else 1.0
-    return (scale * rng.standard_normal(spec.shape)).astype(np.float32)
+    if name in ranges:
+        low, high = ranges[name]
+        draw = rng.integers(low, high, spec.shape) if spec.dtype == tf.int32 else rng.uniform(low, high, spec.shape)
+        return draw.astype(spec.dtype.as_numpy_dtype)
+    return rng.standard_normal(spec.shape).astype(np.float32)
 
 
 def fidelity(component: tf.Module, graph: Graph) -> dict[str, float]:
@@ -80,22 +80,23 @@ def fidelity(component: tf.Module, graph: Graph) -> dict[str, float]:
         actual = graph(name, **examples[name])
         for key in sorted(expected):
             if not np.isfinite(actual[key]).all():
-                raise EdgeAudioError(f"{graph.path}: {name} gives NaN or infinity in {key}; this precision cannot be used")
+                raise EdgeAudioError(f"{graph.path}: {name} gives NaN or infinity in {key}; "
+                                     "leave this precision out, and check the checkpoint")
             measured[f"{name}.{key}"] = round(snr(actual[key], expected[key].numpy()), 2)
     return measured
 
 
 def refuse_inert_inputs(component: tf.Module, graph: Graph) -> None:
     """Every input must change an output. An exported model that ignores one sounds fine, and is wrong."""
+    others = example_inputs(component, seed=1)
     for name, inputs in example_inputs(component).items():
         before = graph(name, **inputs)
         for key, value in inputs.items():
-            # no constant shift: a shift of all keys alike cancels in the softmax
-            other = {"attention_mask": lambda v: np.ones_like(v), "input_ids": lambda v: v[:, ::-1].copy()}.get(
-                key, lambda v: (v * 0.5).astype(v.dtype))(value)
+            other = 1 - value if key == "attention_mask" else others[name][key]
             after = graph(name, **(inputs | {key: other}))
             if all(np.array_equal(before[output], after[output]) for output in before):
-                raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes nothing; the export is wrong")
+                raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes no output; "
+                                     "this export must not be used, report it with the model_config.json")
 
 
 def snr(actual: np.ndarray, expected: np.ndarray) -> float:

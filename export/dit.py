@@ -21,6 +21,7 @@ class DiT(tf.Module):
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig):
         super().__init__()
         self.config, self.latent_length, self.tokens = config.dit, config.latent_length, config.max_length + 1
+        self.example_ranges = {"t": (0.0, 1.0)}
         dit = config.dit
         self.frequencies = constant(checkpoint.take(f"{PREFIX}.timestep_features.weight", (TIMESTEP_FEATURES // 2, 1)).T)
         self.to_timestep_embed = Embed(checkpoint, f"{PREFIX}.to_timestep_embed", TIMESTEP_FEATURES, dit.embed_dim, True)

@@ -1,4 +1,4 @@
-"""Recipes: precision name -> how TFLiteConverter writes the weights. Activations and arithmetic of `f32` and `f16` are float32."""
+"""Recipes: precision name -> how TFLiteConverter writes the weights. `f32` and `f16` compute in float32."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class T5Block(tf.Module):
 
 
 def relative_position_buckets(length: int, buckets: int, max_distance: int) -> np.ndarray:
-    """Bucket of each (query, key) pair, int [L, L]: each sign has half of the buckets, near ones exact, far ones logarithmic."""
+    """Bucket of each (query, key) pair, int [L, L]: half of them for each sign, near ones exact, far ones logarithmic."""
     distance = np.arange(length)[None, :] - np.arange(length)[:, None]
     half, exact = buckets // 2, buckets // 4
     # float32 like the official code: the truncation below is sensitive to the last digit

@@ -49,16 +49,15 @@ def main() -> None:
     clips = data.prepare(folder, arguments.clips, seed=1)
     tokenizer = folder / data.TOKENIZER_FILE
     autoencoder = train_autoencoder.train(clips, folder, arguments.autoencoder_steps, device)
-    latents = train_dit.encode_clips(autoencoder, clips, folder / "latents.npy", device)
-    train_dit.normalise_latents(autoencoder, latents)
-    scale = latents.astype("float32").std(axis=(0, 2), keepdims=True) + 1e-6
+    encoded = folder / f"latents-{arguments.autoencoder_steps}.npy"  # those of another autoencoder would be no use
+    latents = train_dit.normalise_latents(autoencoder, train_dit.encode_clips(autoencoder, clips, encoded, device))
 
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    train_dit.train(model, clips, (latents / scale).astype("float16"), folder, arguments.dit_steps, device)
+    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device)
     write_checkpoint(model, tokenizer, folder / "checkpoint")
-    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} models/pocket")
+    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m models.training.publish {folder / 'checkpoint'}")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def prepare(folder: Path, count: int, seed: int) -> Clips:
         audio.flush()
         (folder / INDEX_FILE).write_text(json.dumps(index))  # last: an interrupted run starts over
     index = json.loads((folder / INDEX_FILE).read_text())
+    if len(index) != count:
+        raise SystemExit(f"error: {folder} holds {len(index)} clips, not {count}; use another folder, or --clips {len(index)}")
     audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), CLIP_SAMPLES))
     captions = [clip["caption"] for clip in index]
     return Clips(audio, captions, *tokenize(folder / TOKENIZER_FILE, captions),
@@ -65,7 +67,7 @@ def vocabulary_size(model: Path) -> int:
 
 
 def _train_tokenizer(folder: Path) -> None:
-    """A unigram SentencePiece model with T5's special ids; bytes stand in for what the captions never used."""
+    """A unigram SentencePiece model with T5's special ids; letters that no caption has become the unknown piece."""
     prefix = folder / Path(TOKENIZER_FILE).stem
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(captions_corpus()), model_prefix=str(prefix), vocab_size=VOCABULARY,

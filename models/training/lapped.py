@@ -46,7 +46,7 @@ def principal_components(audio: Tensor, stride: int, group: int, keep: int) -> t
 
 
 @torch.no_grad()
-def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: list[int], group_rms: float = 1.0) -> None:
+def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: list[int]) -> None:
     """Set a two-stage autoencoder (mono) to MDCT + KLT of `audio` [clips, samples]."""
     stride, group = strides
     for module in autoencoder.modules():
@@ -57,7 +57,7 @@ def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: l
     encoder, decoder = autoencoder.encoder.layers, autoencoder.decoder.layers
     width = encoder[2].layers[4].weight_v.shape[0]
     components, std = principal_components(audio, stride, group, width)
-    std = std.clamp(min=1e-3) * group_rms
+    std = std.clamp(min=1e-3)
     basis = mdct_basis(stride)
     taps = slice(group // 2, group // 2 + group)  # of the 2·group taps, those of the group itself
 

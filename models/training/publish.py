@@ -5,19 +5,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from edge_audio.bundle import GENERATING
+from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
 
 OUT = Path(__file__).parents[1] / "pocket"
 # Float for fidelity, int8 for small and fast devices. The encoder, which only audio-to-audio needs, is left out.
-OPTIONS = Options(precisions=("f32", "int8"), name="pocket", license="Apache-2.0", components=("conditioners", "dit", "decoder"),
-                  sampler="dpmpp", steps=16, cfg_scale=3.0)
+OPTIONS = Options(precisions=("f32", "int8"), components=GENERATING, name="pocket", license="Apache-2.0", sampler="dpmpp",
+                  steps=16, cfg_scale=2.5)
 
 
 def main() -> int:
     if not 2 <= len(sys.argv) <= 3:
         print(f"usage: {__doc__}", file=sys.stderr)
         return 2
-    export(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else OUT, OPTIONS)
+    try:
+        export(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else OUT, OPTIONS)
+    except EdgeAudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -47,8 +47,8 @@ def encode_clips(autoencoder: Autoencoder, clips: Clips, path: Path, device: str
 
 
 @torch.no_grad()
-def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> None:
-    """Fold a scale per dimension into the encoder's last and the decoder's first convolution: unit variance over the clips.
+def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarray:
+    """Give the latents unit variance per dimension: fold the scales into the autoencoder, return the scaled latents.
 
     The official format has no place for a latent scale, and diffusion assumes that data and noise are of one size.
     """
@@ -60,6 +60,7 @@ def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> None:
     weight = first.weight_g * first.weight_v / first.weight_v.norm(dim=(1, 2), keepdim=True) * scale[None, :, None]
     first.weight_v.copy_(weight)
     first.weight_g.copy_(weight.norm(dim=(1, 2), keepdim=True))
+    return (latents / scale.cpu().numpy()[:, None]).astype(np.float16)
 
 
 class Text(nn.Module):
@@ -105,10 +106,10 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     if steps - first >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
-    rng_state, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
+    generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.randint(len(latents), (BATCH,), generator=rng_state.manual_seed(step))
+        rows = torch.randint(len(latents), (BATCH,), generator=generator.manual_seed(step))
         pace = min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:

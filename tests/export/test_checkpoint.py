@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import DATA
+from references import DATA
 from safetensors.numpy import load_file, save_file
 
 from edge_audio.errors import EdgeAudioError
@@ -37,7 +37,7 @@ def test_every_tensor_is_used(folder):
 
 
 @pytest.mark.parametrize("function, message", [
-    (lambda t: t.pop(QKV), f"tensor {QKV} is missing"),
+    (lambda t: t.pop(QKV), f"tensor {QKV} of shape [192, 64] is missing"),
     (lambda t: t.update({QKV: t[QKV].T.copy()}), f"tensor {QKV} has shape [64, 192], the configuration needs [192, 64]"),
     (lambda t: t.update({"model.model.extra.weight": t[QKV]}), "does not explain: model.model.extra.weight"),
     (lambda t: t.update({QKV: np.full_like(t[QKV], np.nan)}), f"tensor {QKV} holds NaN"),
@@ -47,7 +47,7 @@ def test_faults_are_named(folder, function, message):
     change(folder, function)
     with pytest.raises(EdgeAudioError) as error:
         audit(folder)
-    assert message in str(error.value)
+    assert message in str(error.value) and "; " in str(error.value)
 
 
 def test_zero_row_of_weight_norm(folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import DATA
+from references import DATA
 from delegation import delegation
 
 from edge_audio.bundle import GENERATING, SIGNATURES, Bundle
@@ -75,7 +75,7 @@ def test_an_ignored_input_is_refused(tiny0):
             function = tiny0[1]["dit"].signatures()[signature][0]
             return {name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
 
-    with pytest.raises(EdgeAudioError, match="input global_cond of project changes nothing"):
+    with pytest.raises(EdgeAudioError, match="input global_cond of project changes no output"):
         refuse_inert_inputs(tiny0[1]["dit"], Deaf())
 
 
@@ -152,6 +152,8 @@ def test_command_line(tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["nowhere", "out"], "model_config.json is missing"),
+    ([DATA / "tiny0", "/proc/nowhere/out"], "choose another folder"),
+    ([DATA / "tiny0", "out", "--steps", "0"], "steps 0 makes no sound"),
     ([DATA / "tiny0", "out", "--precision", "int9"], "precision 'int9' cannot be exported"),
     ([DATA / "tiny0", "out", "--tokenizer", DATA / "tiny0" / "golden.npz"], "is no SentencePiece model"),
 ])

@@ -1,4 +1,4 @@
-"""Every golden array of the official code: inner ones through the TensorFlow functions, graphs' in- and outputs through .tflite."""
+"""Every golden array of the official code: inner ones through TensorFlow, what a graph takes or gives through .tflite."""
 
 import numpy as np
 import pytest
@@ -156,8 +156,8 @@ def sample(graphs, golden, index, name, steps, noise=None, cfg_scale=1.0, x=None
     replay = iter([] if noise is None else golden[noise][:, index : index + 1])
     sampler = SAMPLERS[name]
     sigmas = sampler.schedule(steps, **({} if sigma_max == 1.0 else {"sigma_max": sigma_max}))
-    return list(sampler.sample(guided(denoise(graphs), given, zeros, cfg_scale), row(golden, "noise_init", index) if x is None else x,
-                               sigmas, lambda shape: next(replay)))
+    x = row(golden, "noise_init", index) if x is None else x
+    return list(sampler.sample(guided(denoise(graphs), given, zeros, cfg_scale), x, sigmas, lambda shape: next(replay)))
 
 
 @pytest.mark.parametrize("index", ROWS)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, REFERENCES
+from references import DATA, REFERENCES
 from safetensors.torch import load_file
 
 from edge_audio.errors import EdgeAudioError

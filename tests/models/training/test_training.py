@@ -53,13 +53,14 @@ def test_normalised_latents_decode_to_the_same_audio(clips):
     audio = torch.from_numpy(clips.audio[:4].astype("float32"))[:, None] / 32768
     latents = model.encode(audio)[0]
     before = model.decode(latents)
-    train_dit.normalise_latents(model, latents.numpy())
+    scaled = train_dit.normalise_latents(model, latents.numpy())
     normal = model.encode(audio)[0]
+    assert np.allclose(normal.numpy(), scaled, atol=2e-2)
     assert torch.allclose(normal.std((0, 2)), torch.ones(LATENTS), atol=1e-2)
     assert torch.allclose(model.decode(normal), before, atol=1e-4)
 
 
-def new_model(folder):
+def new_model():
     torch.manual_seed(0)
     return Model(MODEL_CONFIG, t5_config(172))
 
@@ -70,7 +71,7 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "SAVE_EVERY", 1)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "whole", 3, "cpu")
+    whole = train_dit.train(new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
 
     add = progress.Log.add
 
@@ -81,9 +82,9 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(progress.Log, "add", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "killed", 3, "cpu")
+        train_dit.train(new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     monkeypatch.setattr(progress.Log, "add", add)
-    resumed = train_dit.train(new_model(tmp_path), clips, latents, tmp_path / "killed", 3, "cpu")
+    resumed = train_dit.train(new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters()):
         assert torch.equal(a, b), name
 
