@@ -16,7 +16,8 @@ test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .
 
 pocket: .venv-train/installed  ## train the pocket model anew (hours on two cores); run again to go on after a stop
 	.venv-train/bin/python -m models.training build/pocket
-	.venv-train/bin/python -m models.training.publish build/pocket/checkpoint
+	cp -r build/pocket/checkpoint models/training/
+	.venv-train/bin/python -m models.training.publish
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -51,7 +51,7 @@ class Conditioners(tf.Module):
 
         Padded tokens become zero vectors; cross-attention itself has no mask, so they keep their share of attention.
         """
-        hidden = self.t5(input_ids, attention_mask)
+        hidden = self.t5(input_ids, attention_mask, taps)
         taps("t5", hidden)
         prompt = hidden * tf.expand_dims(tf.cast(attention_mask, tf.float32), -1)
         seconds = self.seconds(seconds_total, taps)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from .checkpoint import Checkpoint
 from .config import T5Config
-from .layers import Linear, RMSNorm, attend, constant, merge_heads, split_heads
+from .layers import Linear, RMSNorm, Taps, attend, constant, merge_heads, no_taps, split_heads
 
 MASKED = -1e9  # added to a score, it leaves nothing of it after the softmax
 
@@ -27,10 +27,11 @@ class T5Encoder(tf.Module):
         self.blocks = [T5Block(checkpoint, f"t5.encoder.block.{i}.layer", config) for i in range(config.num_layers)]
         self.norm = RMSNorm(checkpoint.take("t5.encoder.final_layer_norm.weight", (config.d_model,)), config.eps)
 
-    def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+    def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         mask = tf.cast(attention_mask, tf.float32)
         bias = self.position_bias + tf.reshape(1.0 - mask, [1, 1, 1, -1]) * MASKED
         x = tf.gather(self.embedding, input_ids)
+        taps("t5_embed", x)
         for block in self.blocks:
             x = block(x, bias)
         return self.norm(x)

@@ -57,7 +57,7 @@ def main() -> None:
     model.autoencoder.load_state_dict(autoencoder.state_dict())
     train_dit.train(model, clips, latents, folder, arguments.dit_steps, device)
     write_checkpoint(model, tokenizer, folder / "checkpoint")
-    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m models.training.publish {folder / 'checkpoint'}")
+    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Export the trained checkpoint as the bundle that ships: `python -m models.training.publish CHECKPOINT_DIR [OUT_DIR]`."""
+"""Export models/training/checkpoint as the bundle that ships, models/pocket: `python -m models.training.publish`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from edge_audio.bundle import GENERATING
 from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
 
+CHECKPOINT = Path(__file__).parent / "checkpoint"
 OUT = Path(__file__).parents[1] / "pocket"
 # Float for fidelity, int8 for small and fast devices. The encoder, which only audio-to-audio needs, is left out.
 OPTIONS = Options(precisions=("f32", "int8"), components=GENERATING, name="pocket", license="Apache-2.0", sampler="dpmpp",
@@ -16,11 +17,8 @@ OPTIONS = Options(precisions=("f32", "int8"), components=GENERATING, name="pocke
 
 
 def main() -> int:
-    if not 2 <= len(sys.argv) <= 3:
-        print(f"usage: {__doc__}", file=sys.stderr)
-        return 2
     try:
-        export(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else OUT, OPTIONS)
+        export(CHECKPOINT, OUT, OPTIONS)
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

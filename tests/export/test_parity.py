@@ -67,6 +67,7 @@ def test_conditioners_inside(components, golden, index):
     taps = Taps()
     components["conditioners"].condition(*(tf.constant(row(golden, name, index)) for name in
                                            ("input_ids", "attention_mask", "seconds_total")), taps=taps)
+    assert_near(taps["t5_embed"], row(golden, "t5_embed", index))
     assert_near(taps["t5"], row(golden, "t5_last_hidden_state", index))
     assert_near(taps["seconds_features"], row(golden, "seconds_features", index))
     assert_near(taps["seconds_features"][:, 0], golden["seconds_normalized"][index : index + 1])
@@ -210,6 +211,20 @@ def test_decoder_graph(graphs, golden, reference):
                            *((row(golden, "pingpong_final", i), row(golden, "decode_batch_audio", i)) for i in ROWS)):
         blocks = decode(graphs["decoder"], manifest, latents, audio.shape[1])
         assert_near(np.concatenate(list(blocks))[None], audio)
+
+
+def test_official_chunked_decode(components, golden):
+    """The official chunks of 16 latents, joined in the middle of 8, are not what the whole decode gives; they are what these are.
+
+    Our tiles overlap by the receptive field instead, and equal the whole (`test_tiled_equals_whole`).
+    """
+    decoder, latents = components["decoder"], golden["decode32_latent"]
+    frame = golden["decode32_audio"].shape[1] // latents.shape[1]
+    parts = []
+    for start in (0, 8, 16):
+        audio = decoder.tail(decoder.head(tf.constant(latents[:, start : start + 16]))["features"])["audio"]
+        parts.append(audio[:, 0 if start == 0 else 4 * frame : None if start == 16 else 12 * frame])
+    assert_near(np.concatenate(parts, axis=1), golden["decode_chunked_16_8_audio"])
 
 
 def test_encoder_inside(components, golden):
