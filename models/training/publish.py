@@ -12,7 +12,7 @@ from export.bundle import Options, export
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 OUT = Path(__file__).parents[1] / "pocket"
 # Float for fidelity, int8 for small and fast devices. The encoder, which only audio-to-audio needs, is left out.
-OPTIONS = Options(precisions=("f32", "int8"), components=GENERATING, name="pocket", license="Apache-2.0", sampler="dpmpp",
+OPTIONS = Options(precisions=("f32", "int8"), components=GENERATING, name="pocket", license="Apache-2.0", sampler="euler",
                   steps=16, cfg_scale=2.5)
 
 
