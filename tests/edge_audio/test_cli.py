@@ -142,7 +142,7 @@ def test_wrong_usage_exits_with_2(run, toy_bundle, arguments, texts):
     (["-o", "x.mp7"], ["x.mp7 has no known sound file extension; use one of .wav"]),
     (["-o", "/"], ["/ has no known sound file extension"]),
     (["-o", "/proc/x.wav"], ["/proc/x.wav cannot be written", "choose another folder"]),
-    (["--model", "absent"], ["no bundle at absent: manifest.json is missing; make one with `python -m export"]),
+    (["--model", "absent"], ["no bundle at absent: manifest.json is missing; in a clone of edge-audio, make one with `python -m export"]),
     (["--precision", "dit=f16"], ["has no dit in f16; it has f32, int8"]),
 ])
 def test_what_cannot_be_done_exits_with_1(run, toy_bundle, arguments, texts):
@@ -276,7 +276,7 @@ def test_info_as_json(run, toy_bundle, ids_bundle):
 
 
 def test_info_on_what_is_no_bundle(run):
-    refused(run("info", "--model", "."), 1, "no bundle at .: manifest.json is missing; make one with")
+    refused(run("info", "--model", "."), 1, "no bundle at .: manifest.json is missing; in a clone of edge-audio, make one with")
 
 
 def test_version_and_help(run):
