@@ -191,7 +191,11 @@ def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     for component, entries in manifest.graphs.items():
         for precision in bundle.precisions(component):
             entry = entries[precision]
-            fidelity = ", ".join(f"{name} {value:.1f} dB" for name, value in entry.fidelity.items())
+            worst: dict[str, float] = {}  # of each signature; `project` has two outputs for every block
+            for name, value in entry.fidelity.items():
+                signature = name.partition(".")[0]
+                worst[signature] = min(value, worst.get(signature, value))
+            fidelity = ", ".join(f"{signature} {value:.1f} dB" for signature, value in worst.items())
             yield f"  {component:12} {precision:5} {entry.bytes / 1e6:9.2f} MB  {fidelity}".rstrip()
 
 
