@@ -211,13 +211,18 @@ def test_a_full_disk(toy_bundle, tmp_path):
 
 def test_interrupting_leaves_nothing(toy_bundle, tmp_path):
     process = subprocess.Popen(command("generate", "rain", "--model", toy_bundle, "--steps", 10**6), cwd=tmp_path,
-                               env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while f"{toy_bundle}/dit" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)  # until the transformer is mapped into memory: then imports are over, and it samples
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+                               env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               # a shell starts background jobs, such as this whole test run, with Ctrl-C ignored
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        deadline = time.monotonic() + 30
+        while f"{toy_bundle}/dit" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)  # until the transformer is mapped into memory: then it samples
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
     assert not list(tmp_path.iterdir())
 
