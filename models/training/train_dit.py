@@ -94,7 +94,7 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     model.to(device).train()
     parts = Text(model)
     average = copy.deepcopy(parts)
-    # Muon (Jordan et al. 2024) for matrices learns in about half the steps that AdamW needs; it is not made for the rest
+    # Muon (Jordan et al. 2024) needs fewer steps than AdamW on matrices, and is made for nothing else
     matrices = [p for name, p in parts.named_parameters() if p.ndim == 2 and "shared" not in name]
     others = [p for name, p in parts.named_parameters() if not (p.ndim == 2 and "shared" not in name)]
     muon = torch.optim.Muon(matrices, MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
