@@ -166,15 +166,15 @@ def _publish(staging: Path, out: Path, old: Path) -> None:
     out.mkdir(exist_ok=True)
     old.mkdir()
     replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in (MANIFEST_NAME, TOKENIZER_NAME)]
-    new = list(staging.iterdir())
+    placed = []
     try:
         for path in replaced:
             path.replace(old / path.name)
-        for path in new:
-            path.replace(out / path.name)
+        for path in list(staging.iterdir()):
+            placed.append(path.replace(out / path.name))
     except BaseException:
-        for path in new:
-            (out / path.name).unlink(missing_ok=True)
+        for path in placed:  # only these: a file of the old bundle that has not been moved yet has the same name
+            path.unlink()
         for path in old.iterdir():
             path.replace(out / path.name)
         raise

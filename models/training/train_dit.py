@@ -24,8 +24,8 @@ MUON_LEARNING_RATE = 2.5e-3
 COMPILE_FROM = 500  # steps; compiling takes a minute and saves a fifth of every step
 WARM_UP = 200
 PROMPT_DROPOUT = 0.1
-# Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers nearly everything: a steady
-# tone fills 128 latents with one number. A level is above 0.88 in 30 % of the batch, where plain logit-normal has 2 %.
+# Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers nearly everything, and half
+# of the sampler's steps are above 0.88. A level is there in 30 % of the batch, where plain logit-normal has 2 %.
 LEVEL_SHIFT, LEVEL_SPREAD = 1.2, 1.5
 EMA_DECAY = 0.998
 SAVE_EVERY = 100
@@ -95,10 +95,11 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     parts = Text(model)
     average = copy.deepcopy(parts)
     # Muon (Jordan et al. 2024) needs fewer steps than AdamW on matrices, and is made for nothing else
-    matrices = [p for name, p in parts.named_parameters() if p.ndim == 2 and "shared" not in name]
-    others = [p for name, p in parts.named_parameters() if not (p.ndim == 2 and "shared" not in name)]
-    muon = torch.optim.Muon(matrices, MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-    adamw = torch.optim.AdamW(others, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in parts.named_parameters():
+        groups[parameter.ndim == 2 and "shared" not in name].append(parameter)  # `shared` is the token embedding
+    muon = torch.optim.Muon(groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
     path = folder / "dit.pt"
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
     ids, mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)

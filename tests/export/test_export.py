@@ -19,7 +19,7 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.graph import Graph
 from edge_audio.pipeline import Pipeline
 from export.autoencoder import Decoder, receptive_radius
-from export.bundle import Options, export
+from export.bundle import Options, _publish, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
 from export.convert import example_inputs, fidelity, refuse_inert_inputs
@@ -179,6 +179,28 @@ def test_failure_keeps_the_old_bundle(tiny0, tmp_path):
     with pytest.raises(EdgeAudioError):
         export(broken, out, say=lambda line: None)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("fail_at", [2, 8])
+def test_failure_while_moving_brings_the_old_bundle_back(tmp_path, monkeypatch, fail_at):
+    """The disk gives up while the old files go (2) and while the new ones come (8)."""
+    names = [*(f"{c}.f32.tflite" for c in GENERATING), "manifest.json", "tokenizer.model"]
+    for folder in ("staging", "out"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_text(folder)
+    calls, replace = [], Path.replace
+
+    def failing(self, target):
+        calls.append(self)
+        if len(calls) == fail_at:
+            raise OSError("no space left")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError):
+        _publish(tmp_path / "staging", tmp_path / "out", tmp_path / "old")
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == dict.fromkeys(names, "out")
 
 
 def test_tokenizer_is_found_and_checked(tmp_path):
