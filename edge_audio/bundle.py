@@ -15,6 +15,7 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import cache
 from .errors import EdgeAudioError, UsageError
 
 SCHEMA = 1
@@ -39,6 +40,9 @@ SIGNATURES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 """component -> signature -> (inputs, outputs) that a graph must at least have. The names are the contract."""
 
+BY_LENGTH = ("denoise", "head")
+"""Signatures that a bundle may have again for shorter latents, as NAME_LENGTH (`denoise_64`), on the same weights."""
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -51,18 +55,38 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class GraphEntry(FileEntry):
-    """One graph in one precision. `fidelity` is what the export measured against the float function: output -> dB."""
+    """One graph in one precision.
+
+    fidelity: what the export measured against the float function, output -> dB. flops: floating-point operations of matrix
+    products and convolutions, signature -> number. made_from: a hash of all that went into the file; an export that would
+    make the same leaves it as it is.
+    """
 
     fidelity: dict[str, float] = field(default_factory=dict)
+    flops: dict[str, float] = field(default_factory=dict)
+    made_from: str = ""
 
 
 @dataclass(frozen=True)
 class Latent:
-    """Shape of the latents, [length, channels]; one latent stands for `downsampling` samples of audio."""
+    """Shape of the latents, [length, channels]; one latent stands for `downsampling` samples of audio.
+
+    `shorter` are further lengths, ascending, that the graphs can run at.
+    """
 
     length: int
     channels: int
     downsampling: int
+    shorter: tuple[int, ...] = ()
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """All lengths, ascending; the last is the model's own."""
+        return *self.shorter, self.length
+
+    def signature(self, name: str, length: int) -> str:
+        """Name of a BY_LENGTH signature for latents of `length`."""
+        return name if length == self.length else f"{name}_{length}"
 
 
 @dataclass(frozen=True)
@@ -83,10 +107,14 @@ class SecondsRange:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The decoder's tail runs on `tile` latents at a time; `overlap` latents at an inner edge are thrown away."""
+    """The decoder's tail runs on `tile` frames of features at a time; `overlap` frames at an inner edge are thrown away.
+
+    The head gives `per_latent` frames for every latent.
+    """
 
     tile: int
     overlap: int
+    per_latent: int
 
 
 @dataclass(frozen=True)
@@ -132,12 +160,20 @@ class Manifest:
         latent = manifest.latent
         for name, value in (("sample_rate", manifest.sample_rate), ("channels", manifest.channels),
                             ("latent.length", latent.length), ("latent.channels", latent.channels),
-                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile),
+                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile), ("tiling.per_latent", manifest.tiling.per_latent),
                             ("prompt.max_length", manifest.prompt.max_length), ("defaults.steps", manifest.defaults.steps)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 1")
         if not 0 <= 2 * manifest.tiling.overlap < manifest.tiling.tile:
             raise ValueError(f"tiling.overlap {manifest.tiling.overlap} leaves nothing of tile {manifest.tiling.tile}")
+        if latent.downsampling % manifest.tiling.per_latent:
+            raise ValueError(f"tiling.per_latent {manifest.tiling.per_latent} does not divide "
+                             f"latent.downsampling {latent.downsampling}")
+        shorter = list(latent.shorter)
+        if shorter != sorted(set(shorter)) or any(not 1 <= length < latent.length for length in shorter):
+            raise ValueError(f"latent.shorter {shorter} must ascend, from 1 to below latent.length {latent.length}")
+        if min(latent.lengths) * manifest.tiling.per_latent < manifest.tiling.tile:
+            raise ValueError(f"tiling.tile {manifest.tiling.tile} is longer than the shortest latents")
         return manifest
 
 
@@ -181,7 +217,7 @@ class Bundle:
         return tuple(p for p in PRECISIONS if p in self.manifest.graphs.get(component, {}))
 
     def graph_path(self, component: str, precision: str) -> Path:
-        """Path of a graph file whose size and hash have been checked just now."""
+        """Path of a graph file whose size and hash have been checked: just now, or before it was last touched."""
         entries = self.manifest.graphs.get(component, {})
         if precision not in entries:
             raise EdgeAudioError(f"{self.folder} has no {component} in {precision}; "
@@ -222,8 +258,10 @@ class Bundle:
             raise EdgeAudioError(f"{path} is missing; {mend}")
         if path.stat().st_size != entry.bytes:
             raise EdgeAudioError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry.bytes}; {mend}")
-        if file_sha256(path) != entry.sha256:
-            raise EdgeAudioError(f"{path} has another sha256 than the manifest says; {mend}")
+        if not cache.is_verified(path, entry.sha256):
+            if file_sha256(path) != entry.sha256:
+                raise EdgeAudioError(f"{path} has another sha256 than the manifest says; {mend}")
+            cache.remember_verified(path, entry.sha256)
         return path
 
 
@@ -247,6 +285,9 @@ def _build(kind, value, where: str):
     if origin in (types.UnionType, typing.Union):
         inner = next(arg for arg in typing.get_args(kind) if arg is not type(None))
         return None if value is None else _build(inner, value, where)
+    if origin is tuple:
+        _expect(isinstance(value, list), where, "a list", value)
+        return tuple(_build(typing.get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict:
         _expect(isinstance(value, dict), where, "an object", value)
         return {key: _build(typing.get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}

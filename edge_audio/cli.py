@@ -7,22 +7,22 @@ import contextlib
 import dataclasses
 import json
 import re
-import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import __version__, device
+from . import __version__, cache, device
 from .bundle import Bundle, Manifest
 from .clip import Clip, check_writable
 from .errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from .graph import check_threads
 from .pipeline import Pipeline, Progress, default_model
+from .play import Playback
+from .request import Request
 from .samplers import SAMPLERS
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-PLAYERS = (("paplay",), ("afplay",), ("aplay", "-q"))
 _BAR = 30
 
 
@@ -47,21 +47,27 @@ def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
     out = _default_output(arguments.prompt) if arguments.output is None else Path(arguments.output)
     check_writable(out)
-    player = _player(out) if arguments.play else None
     pipeline = Pipeline.load(arguments.model, arguments.precision, arguments.threads)
+    manifest = pipeline.bundle.manifest
+    playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
     bar = _Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
-    with bar:
-        clip = pipeline.generate(
-            arguments.prompt, seconds=arguments.seconds, seed=arguments.seed, steps=arguments.steps,
-            sampler=arguments.sampler, cfg_scale=arguments.cfg, negative=arguments.negative, ids=arguments.ids,
-            progress=bar)
-    gain = clip.save(out)
-    if arguments.json:
-        print(json.dumps(_report(clip, out, gain)))
-    elif not arguments.quiet:
-        print(_summary(clip, out))
-    if player:
-        _play(player, out)
+    try:
+        with bar:
+            clip = pipeline.generate(
+                arguments.prompt, seconds=arguments.seconds, seed=arguments.seed, steps=arguments.steps,
+                sampler=arguments.sampler, cfg_scale=arguments.cfg, negative=arguments.negative, ids=arguments.ids,
+                fit_length=arguments.fit_length, progress=bar, on_block=playback)
+        gain = clip.save(out)
+        if arguments.json:
+            print(json.dumps(_report(clip, out, gain)))
+        elif not arguments.quiet:
+            print(_summary(clip, out))
+        if playback:
+            playback.finish()
+    except BaseException:
+        if playback:
+            playback.stop()
+        raise
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -72,8 +78,40 @@ def info(arguments: argparse.Namespace) -> None:
     found = {"folder": str(bundle.folder), "sha256": bundle.sha256, "manifest": dataclasses.asdict(bundle.manifest),
              "device": dataclasses.asdict(here),
              "chosen": {"precision": bundle.choose(None, advice.precisions), "reason": advice.reason,
-                        "threads": device.recommended_threads(here)}}
+                        "threads": device.recommended_threads(here)},
+             "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()}}
     print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, found["chosen"])))
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """`edge-audio bench`"""
+    from .evaluate import bench as module
+    precisions = [spec for given in arguments.precision or () for spec in ([given] if "=" in given else given.split(","))]
+    if arguments.repeats < 1:
+        raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
+    for threads in arguments.threads or ():
+        check_threads(threads)
+    request = Request(arguments.prompt, seconds=arguments.seconds, steps=arguments.steps, fit_length=arguments.fit_length)
+    report = module.bench(arguments.model, precisions, arguments.threads, request, arguments.repeats,
+                          say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr))
+    text = module.formatted(report, arguments.format)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        Path(arguments.output).write_text(text)
+
+
+def show_cache(arguments: argparse.Namespace) -> None:
+    """`edge-audio cache`"""
+    if arguments.purge:
+        print(f"{cache.folder() or 'no folder'}: {cache.purge() / 1e6:.1f} MB freed")
+    else:
+        print(_cache_line())
+
+
+def _cache_line() -> str:
+    reason = cache.why_not()
+    return f"not kept: {reason}" if reason else f"{cache.folder()}, {cache.size() / 1e6:.1f} MB (edge-audio cache --purge empties it)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,11 +137,36 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--cfg", metavar="S", type=float, help="guidance scale, 1 for none (default: the model's)")
     make.add_argument("--negative", metavar="PROMPT", help="what not to hear; needs a guidance scale above 1")
     make.add_argument("--ids", metavar="1,2,3", type=_ids, help="token ids in place of PROMPT")
+    make.add_argument("--fit-length", action="store_true",
+                      help="the shortest latents that hold the seconds: faster, where the model has several lengths")
     make.add_argument("--precision", metavar="P", help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)")
     make.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
-    make.add_argument("--play", action="store_true", help="play the file when it is written")
+    make.add_argument("--play", action="store_true", help="play it while it is made")
     make.add_argument("--json", action="store_true", help="print one JSON object")
     make.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+
+    measure = commands.add_parser(
+        "bench", help="what a clip costs on this computer",
+        description="What a clip costs on this computer: time of every stage, loading, memory, by precision and number of "
+                    "threads. Every row is measured in processes of its own; let the computer rest meanwhile.")
+    measure.set_defaults(run=bench)
+    measure.add_argument("prompt", metavar="PROMPT", nargs="?", help="what to make (default: anything)")
+    _add_model(measure)
+    measure.add_argument("--precision", metavar="P", action="append",
+                         help="f32,int8 or dit=int8,decoder=f32; may be given again (default: all that the model has)")
+    measure.add_argument("--threads", metavar="1,2", type=_ids, help="numbers of threads (default: what suits this CPU)")
+    measure.add_argument("--seconds", metavar="S", type=float, help="duration (default: the model's full length)")
+    measure.add_argument("--steps", metavar="N", type=int, help="sampling steps (default: the model's)")
+    measure.add_argument("--fit-length", action="store_true", help="as in generate")
+    measure.add_argument("--repeats", metavar="N", type=int, default=5, help="clips a row (default: 5)")
+    measure.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown", help="default: markdown")
+    measure.add_argument("-o", "--output", metavar="FILE", help="write the table there rather than print it")
+    measure.add_argument("--quiet", action="store_true", help="print nothing but the table, warnings and errors")
+
+    keep = commands.add_parser("cache", help="what is kept between runs, and how to empty it",
+                               description="Where weights are kept as the CPU wants them, so that big models load at once.")
+    keep.set_defaults(run=show_cache)
+    keep.add_argument("--purge", action="store_true", help="delete all of it; it is made again when needed")
 
     tell = commands.add_parser("info", help="what is in a model, and how this computer would run it",
                                description="What is in a model, and how this computer would run it.")
@@ -129,18 +192,6 @@ def _default_output(prompt: str | None) -> Path:
     slug = "-".join(re.findall(r"\w+", (prompt or "").lower()))[:48].strip("-_") or "clip"
     names = (f"{slug}.wav" if n == 1 else f"{slug}-{n}.wav" for n in range(1, 1_000_000))
     return next(path for path in map(Path, names) if not path.exists())
-
-
-def _player(out: Path) -> tuple[str, ...]:
-    for command in PLAYERS:
-        if shutil.which(command[0]) and (command[0] != "aplay" or out.suffix.lower() == ".wav"):
-            return command
-    raise EdgeAudioError(f"nothing here can play {out.name}; install paplay or aplay, or leave out --play")
-
-
-def _play(command: tuple[str, ...], out: Path) -> None:
-    if subprocess.run([*command, str(out)], stdout=subprocess.DEVNULL).returncode:
-        raise EdgeAudioError(f"{command[0]} could not play {out}, which is written; check the sound output")
 
 
 def _summary(clip: Clip, out: Path) -> str:
@@ -176,6 +227,7 @@ def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[s
     yield f"  precision  {', '.join(f'{name}={value}' for name, value in chosen['precision'].items())}"
     yield f"             {chosen['reason']}"
     yield f"  threads    {chosen['threads']}"
+    yield f"  cache      {_cache_line()}"
 
 
 def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
@@ -183,7 +235,8 @@ def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     yield f"{manifest.name} in {bundle.folder}"
     yield f"  licence    {manifest.license}"
     yield f"  audio      up to {manifest.max_seconds:.2f} s, {manifest.sample_rate} Hz, {manifest.channels} channels"
-    yield f"  latents    {latent.length} x {latent.channels}, {latent.downsampling} samples each"
+    lengths = " or ".join(map(str, latent.lengths))
+    yield f"  latents    {lengths} x {latent.channels}, {latent.downsampling} samples each"
     text = "a prompt" if manifest.prompt.tokenizer else "token ids only (no tokenizer)"
     yield f"  prompt     {text}, up to {manifest.prompt.max_length} tokens"
     yield f"  seconds    {manifest.seconds.min:g} to {manifest.seconds.max:g}"

@@ -1,7 +1,7 @@
 """Latents -> blocks of audio: the decoder's head runs once, its tail tile by tile.
 
-The tail's receptive field is about one latent, so tiles that overlap a little give exactly what the whole would give,
-with the memory of one tile, and the first block is ready after one tile.
+The tail's receptive field is a few frames, so tiles that overlap by as much give exactly what the whole would give, with the
+memory of one tile, and the first block is ready after one tile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .errors import EdgeAudioError
 
 @dataclass(frozen=True)
 class Tile:
-    """A tail run: it reads latents [start, start + tile) and its audio counts for latents [begin, end)."""
+    """A tail run: it reads frames [start, start + tile) of the features and counts for [begin, end)."""
 
     start: int
     begin: int
@@ -25,13 +25,13 @@ class Tile:
 
 
 def plan(length: int, tile: int, overlap: int) -> list[Tile]:
-    """Tiles that cover latents [0, length), in order and without gaps.
+    """Tiles that cover frames [0, length), in order and without gaps.
 
     A graph pads with zeros, as the whole decoder does at its ends and nowhere else: therefore no tile reaches over an
-    end, the last one is aligned to it, and `overlap` latents are thrown away only at inner edges.
+    end, the last one is aligned to it, and `overlap` frames are thrown away only at inner edges.
     """
     if not 0 <= 2 * overlap < tile <= length:
-        raise ValueError(f"tiles of {tile} latents with overlap {overlap} cannot cover {length}")
+        raise ValueError(f"tiles of {tile} frames with overlap {overlap} cannot cover {length}")
     tiles, begin = [], 0
     while begin < length:
         start = min(max(begin - overlap, 0), length - tile)
@@ -41,29 +41,30 @@ def plan(length: int, tile: int, overlap: int) -> list[Tile]:
     return tiles
 
 
-def tiles_for(manifest: Manifest, frames: int) -> list[Tile]:
-    """The tiles that must run for the first `frames` samples of audio."""
-    tiling, latent = manifest.tiling, manifest.latent
-    tile = min(tiling.tile, latent.length)
-    tiles = plan(latent.length, tile, tiling.overlap if tile < latent.length else 0)
-    return [one for one in tiles if one.begin * latent.downsampling < frames]
+def tiles_for(manifest: Manifest, length: int, frames: int) -> list[Tile]:
+    """The tiles that must run on `length` latents for the first `frames` samples of audio."""
+    tiling = manifest.tiling
+    per_frame = manifest.latent.downsampling // tiling.per_latent
+    tiles = plan(length * tiling.per_latent, tiling.tile, tiling.overlap)
+    return [one for one in tiles if one.begin * per_frame < frames]
 
 
 def decode(graph: Callable[..., dict[str, np.ndarray]], manifest: Manifest, latents: np.ndarray,
            frames: int) -> Iterator[np.ndarray]:
     """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all.
 
-    graph: an opened decoder, called as `graph(signature, **inputs)`. Features may have several frames a latent.
+    graph: an opened decoder, called as `graph(signature, **inputs)`. T: the model's length, or one of its shorter ones.
     """
-    features = graph("head", latents=latents)["features"]
-    length, downsampling = manifest.latent.length, manifest.latent.downsampling
-    per_latent = features.shape[1] // length
-    tile = min(manifest.tiling.tile, length)
-    for one in tiles_for(manifest, frames):
-        window = features[:, one.start * per_latent:(one.start + tile) * per_latent]
-        audio = graph("tail", features=window)["audio"][0]
-        if len(audio) != tile * downsampling:
-            raise EdgeAudioError(f"the decoder's tail gave {len(audio)} samples for a tile of {tile} latents, "
-                                 f"the manifest says {tile * downsampling}; export the model again")
-        end = min(one.end * downsampling, frames)
-        yield audio[(one.begin - one.start) * downsampling:end - one.start * downsampling]
+    length, tiling = latents.shape[1], manifest.tiling
+    features = graph(manifest.latent.signature("head", length), latents=latents)["features"]
+    if features.shape[1] != length * tiling.per_latent:
+        raise EdgeAudioError(f"the decoder's head gave {features.shape[1]} frames for {length} latents, the manifest says "
+                             f"{length * tiling.per_latent}; export the model again")
+    per_frame = manifest.latent.downsampling // tiling.per_latent
+    for one in tiles_for(manifest, length, frames):
+        audio = graph("tail", features=features[:, one.start:one.start + tiling.tile])["audio"][0]
+        if len(audio) != tiling.tile * per_frame:
+            raise EdgeAudioError(f"the decoder's tail gave {len(audio)} samples for a tile of {tiling.tile} frames, "
+                                 f"the manifest says {tiling.tile * per_frame}; export the model again")
+        end = min(one.end * per_frame, frames)
+        yield audio[(one.begin - one.start) * per_frame:end - one.start * per_frame]

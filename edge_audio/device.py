@@ -71,6 +71,12 @@ def recommended_precision(device: Device) -> Advice:
                   "no 8-bit dot product (dotprod, i8mm, vnni) found, so int8 would be smaller but hardly faster")
 
 
+def runs_compiled_model(device: Device) -> bool:
+    """Whether LiteRT's CompiledModel is safe: on ARM, ai-edge-litert 2.3 dies of SIGILL without LSE atomics (a Raspberry Pi
+    4); on Windows, a mapped file cannot be moved into place."""
+    return os.name == "posix" and (device.architecture in ("x86_64", "AMD64") or "lse" in device.features)
+
+
 def recommended_threads(device: Device) -> int:
     """One a physical core, at most MAX_THREADS."""
     return max(1, min(MAX_THREADS, device.cores))

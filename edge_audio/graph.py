@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import math
 import os
 import sys
 import tempfile
@@ -11,33 +14,33 @@ from pathlib import Path
 
 import numpy as np
 
-from .bundle import SIGNATURES
+from .bundle import BY_LENGTH, SIGNATURES
 from .errors import EdgeAudioError, UsageError, first_line
 
+_CHATTER = (b"INFO:", b"WARNING:", b"ERROR:")
 _MEND = "copy the bundle again or export the model again"
 
 
 class Graph:
-    """A graph on XNNPACK through `Interpreter` (`CompiledModel` needs LSE atomics, which a Raspberry Pi 4 lacks).
+    """A graph on XNNPACK.
 
     >>> with Graph("dit.int8.tflite", threads=4) as dit:
     ...     v = dit("denoise", x=x, t=t, **projected)["v"]
+
+    It runs through `Interpreter`, which works everywhere, or, given a file for its packed weights (`cache.packed_weights`),
+    through `CompiledModel`, which maps them into memory and shares them between signatures.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1):
+    def __init__(self, path: str | Path, threads: int = 1, packed_weights: Path | None = None):
         """Load `path`; EdgeAudioError if it is not a graph."""
-        from ai_edge_litert.interpreter import Interpreter
         self.path = Path(path)
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             with _without_chatter():
-                self._interpreter.allocate_tensors()
+                self._engine = (_Interpreted(self.path, threads) if packed_weights is None
+                                else _Compiled(self.path, threads, packed_weights))
         except (ValueError, RuntimeError) as error:
             raise EdgeAudioError(f"{path} is not a graph that LiteRT can run ({first_line(error)}); {_MEND}") from None
-        self._runners = {name: self._interpreter.get_signature_runner(name)
-                         for name in self._interpreter.get_signature_list()}
-        self._inputs = {name: _specs(runner.get_input_details()) for name, runner in self._runners.items()}
-        self._outputs = {name: _specs(runner.get_output_details()) for name, runner in self._runners.items()}
+        self._inputs, self._outputs = self._engine.inputs, self._engine.outputs
 
     def __enter__(self) -> "Graph":
         return self
@@ -47,14 +50,20 @@ class Graph:
 
     def close(self) -> None:
         """Free the graph's memory. Arrays that it returned stay valid: they are copies."""
-        self._runners, self._interpreter = {}, None
+        self._engine = None
 
-    def check(self, component: str) -> "Graph":
-        """Return self if the graph has the signatures of `component` (bundle.SIGNATURES), else EdgeAudioError."""
-        for signature, (inputs, outputs) in SIGNATURES[component].items():
+    def check(self, component: str, shorter: tuple[int, ...] = ()) -> "Graph":
+        """Return self if the graph has the signatures of `component` (bundle.SIGNATURES), else EdgeAudioError.
+
+        shorter: latent lengths for which those of BY_LENGTH must be there again.
+        """
+        needed_here = dict(SIGNATURES[component])
+        for name in set(BY_LENGTH) & set(needed_here):
+            needed_here |= {f"{name}_{length}": needed_here[name] for length in shorter}
+        for signature, (inputs, outputs) in needed_here.items():
             if signature not in self._inputs:
                 raise EdgeAudioError(f"{self.path} has signatures {_listed(self._inputs)}, a {component} graph needs "
-                                     f"{_listed(SIGNATURES[component])}; {_MEND}")
+                                     f"{_listed(needed_here)}; {_MEND}")
             for kind, needed, found in (("inputs", inputs, self._inputs), ("outputs", outputs, self._outputs)):
                 if not set(needed) <= set(found[signature]):
                     raise EdgeAudioError(f"{self.path} has {kind} {_listed(found[signature])} in signature "
@@ -71,11 +80,11 @@ class Graph:
 
     def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run a signature; EdgeAudioError for an input that is missing, unknown, or of another shape or type."""
-        if self._interpreter is None:
+        if self._engine is None:
             raise EdgeAudioError(f"{self.path} is closed; open it again")
         self._check_inputs(signature, inputs)
         try:
-            return self._runners[signature](**inputs)
+            return self._engine.run(signature, inputs)
         except (ValueError, RuntimeError) as error:
             raise EdgeAudioError(f"{self.path} failed in signature {signature} ({first_line(error)}); {_MEND}") from None
 
@@ -99,6 +108,63 @@ class Graph:
         return specs[tensor]
 
 
+Specs = dict[str, dict[str, tuple[tuple[int, ...], np.dtype]]]
+"""signature -> name -> (shape, dtype)"""
+
+
+class _Interpreted:
+    """A graph in LiteRT's `Interpreter`."""
+
+    def __init__(self, path: Path, threads: int):
+        from ai_edge_litert.interpreter import Interpreter
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._runners = {name: self._interpreter.get_signature_runner(name)
+                         for name in self._interpreter.get_signature_list()}
+        self.inputs: Specs = {name: _specs(runner.get_input_details()) for name, runner in self._runners.items()}
+        self.outputs: Specs = {name: _specs(runner.get_output_details()) for name, runner in self._runners.items()}
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._runners[signature](**inputs)
+
+
+class _Compiled:
+    """A graph in LiteRT's `CompiledModel`, its packed weights in a file. Buffers are made when a signature is first run."""
+
+    def __init__(self, path: Path, threads: int, packed_weights: Path):
+        from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, Options
+        options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_weight_cache_path=str(packed_weights)))
+        self._model = CompiledModel.from_file(str(path), environment=_environment(), options=options)
+        signatures = self._model.get_signature_list()
+        self.inputs: Specs = {name: _specs(self._model.get_input_tensor_details(name)) for name in signatures}
+        self.outputs: Specs = {name: _specs(self._model.get_output_tensor_details(name)) for name in signatures}
+        self._buffers: dict[str, tuple[dict, dict]] = {}
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        first = signature not in self._buffers
+        with _without_chatter() if first else contextlib.nullcontext():
+            if first:
+                self._buffers[signature] = (
+                    {name: self._model.create_input_buffer_by_name(signature, name) for name in self.inputs[signature]},
+                    {name: self._model.create_output_buffer_by_name(signature, name) for name in self.outputs[signature]})
+            given, made = self._buffers[signature]
+            for name, value in inputs.items():
+                given[name].write(value)
+        self._model.run_by_name(signature, given, made)
+        return {name: made[name].read(math.prod(shape), dtype).reshape(shape)
+                for name, (shape, dtype) in self.outputs[signature].items()}
+
+
+@functools.cache
+def _environment():
+    """One for the process, without the accelerators and compilers that LiteRT would look for: everything runs on the CPU."""
+    from ai_edge_litert.environment import Environment, EnvironmentOptions
+    atexit.register(_leave_quietly)
+    nowhere = str(Path(__file__).parent / "no-accelerators")  # must not exist
+    return Environment.create(options=EnvironmentOptions(runtime_path=nowhere, compiler_plugin_path=nowhere,
+                                                         dispatch_library_path=nowhere))
+
+
 def check_threads(threads: int) -> None:
     """UsageError unless `threads` is a whole number from 1."""
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
@@ -114,20 +180,21 @@ def _listed(names) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-_chatter_over = False
+def _leave_quietly() -> None:
+    """LiteRT has something to say even when the process ends, after Python: it goes nowhere, while Python keeps its stderr."""
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        if sys.stderr.fileno() == 2:
+            sys.stderr.flush()
+            sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, closefd=False)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Drop the INFO line that LiteRT writes to stderr once a process; everything else is passed on.
+    """Drop the notes that LiteRT writes to stderr while it loads a graph; anything else is passed on.
 
-    LiteRT offers no switch for it, so the file descriptor is held for the one call that writes the line.
+    LiteRT offers no switch for them, so the file descriptor is held meanwhile. Its errors reach the caller as exceptions.
     """
-    global _chatter_over
-    if _chatter_over:
-        yield
-        return
-    _chatter_over = True
     try:
         sys.stderr.flush()
         stderr = os.dup(2)
@@ -143,5 +210,5 @@ def _without_chatter() -> Iterator[None]:
             os.close(stderr)
             held.seek(0)
             for line in held:
-                if not line.startswith(b"INFO:"):
+                if not line.startswith(_CHATTER):
                     os.write(2, line)

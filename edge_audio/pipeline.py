@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, device
+from . import __version__, cache, device
 from .bundle import MANIFEST_NAME, Bundle
 from .clip import Clip
 from .decoder import decode, tiles_for
@@ -93,16 +93,23 @@ class Pipeline:
         while self._kept:
             self._kept.popitem()[1].close()
 
-    def generate(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None, **settings) -> Clip:
+    def generate(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
+                 on_block: Callable[[np.ndarray, int], None] | None = None, **settings) -> Clip:
         """Make a clip of exactly round(seconds * sample_rate) frames.
 
-        settings: the fields of Request (seconds, seed, steps, sampler, cfg_scale, negative, ids).
+        settings: the fields of Request (seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length).
+        on_block: called with each block [frames, channels] as soon as it is decoded, and the frames still to come.
         progress: called with a Progress; when it returns False, Cancelled is raised. Whatever ends a generation, the
         next one works. EdgeAudioWarning says which settings this model cannot use well.
         """
         request = self._request(prompt, settings)
         timings: dict[str, float] = {}
-        blocks = list(self._blocks(request, progress, timings))
+        blocks, left = [], request.frames(self.bundle.manifest)
+        for block in self._blocks(request, progress, timings):
+            blocks.append(block)
+            left -= len(block)
+            if on_block:
+                on_block(block, left)
         return Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self._recipe(request), timings)
 
     def stream(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
@@ -164,18 +171,20 @@ class Pipeline:
                 timings: dict[str, float]) -> np.ndarray:
         """Latents [1, T, C]."""
         latent, noise, sampler = self.bundle.manifest.latent, NoiseStream(request.seed), SAMPLERS[request.sampler]
+        length = request.latents(self.bundle.manifest)
+        signature = latent.signature("denoise", length)
         report("sample", 0, request.steps)
         with self._opened("dit", "sample", timings) as graph:
             def project(cross_attn_cond: np.ndarray) -> Projected:
                 return graph("project", cross_attn_cond=cross_attn_cond, global_cond=conditioning.global_cond)
 
             def denoise(x: np.ndarray, t: float, projected: Projected) -> np.ndarray:
-                return graph("denoise", x=x, t=np.array([t], np.float32), **projected)["v"]
+                return graph(signature, x=x, t=np.array([t], np.float32), **projected)["v"]
 
             uncond = conditioning.unconditional
             v = guided(denoise, project(conditioning.cross_attn_cond), None if uncond is None else project(uncond),
                        request.cfg_scale if request.is_guided else 1.0)
-            x = noise.normal((1, latent.length, latent.channels))
+            x = noise.normal((1, length, latent.channels))
             for step in sampler.sample(v, x, sampler.schedule(request.steps), noise.normal):
                 x = step.x
                 report("sample", step.index + 1, step.total)
@@ -185,7 +194,7 @@ class Pipeline:
                 timings: dict[str, float]) -> Iterator[np.ndarray]:
         manifest = self.bundle.manifest
         frames = request.frames(manifest)
-        total = len(tiles_for(manifest, frames))
+        total = len(tiles_for(manifest, latents.shape[1], frames))
         report("decode", 0, total)
         with self._opened("decoder", "decode", timings) as graph:
             for index, block in enumerate(decode(graph, manifest, latents, frames)):
@@ -215,11 +224,14 @@ class Pipeline:
                 graph.close()
 
     def _open(self, component: str) -> Graph:
-        if component not in self._paths:  # hashed once, then trusted
-            self._paths[component] = self.bundle.graph_path(component, self.precision[component])
-        graph = Graph(self._paths[component], self.threads)
+        precision = self.precision[component]
+        if component not in self._paths:  # checked once, then trusted
+            self._paths[component] = self.bundle.graph_path(component, precision)
+        path, entry = self._paths[component], self.bundle.manifest.graphs[component][precision]
+        with cache.packed_weights(path, entry.sha256) as packed:
+            graph = Graph(path, self.threads, packed)
         try:
-            return graph.check(component)
+            return graph.check(component, self.bundle.manifest.latent.shorter)
         except EdgeAudioError:
             graph.close()
             raise

@@ -35,11 +35,13 @@ class Request:
     cfg_scale: float | None = None
     negative: str | None = None
     ids: tuple[int, ...] | None = None
+    fit_length: bool = False
+    """run on the shortest latents that hold the asked seconds, where the bundle has several lengths: faster, another sound"""
 
     @classmethod
     def from_recipe(cls, recipe: dict) -> "Request":
         """The request that a clip's recipe stands for (`Clip.recipe_of`); EdgeAudioError if it is not a recipe."""
-        fields = {field.name: recipe.get(field.name) for field in dataclasses.fields(cls)}
+        fields = {field.name: recipe.get(field.name, field.default) for field in dataclasses.fields(cls)}
         if fields["seed"] is None or (fields["prompt"] is None and fields["ids"] is None):
             raise EdgeAudioError("the recipe has no prompt or no seed; use one that edge-audio wrote")
         return cls(**{**fields, "ids": None if fields["ids"] is None else tuple(fields["ids"])})
@@ -70,6 +72,12 @@ class Request:
         """Samples of audio that a resolved request asks for."""
         return round(self.seconds * manifest.sample_rate)
 
+    def latents(self, manifest: Manifest) -> int:
+        """Length of the latents that a resolved request runs on."""
+        latent, frames = manifest.latent, self.frames(manifest)
+        fitting = latent.lengths if self.fit_length else (latent.length,)
+        return next(length for length in fitting if length * latent.downsampling >= frames)
+
     def advice(self, manifest: Manifest) -> list[str]:
         """What a resolved request asks of this model that it cannot do well, each with what it was made for."""
         notes, best, low, high = [], manifest.defaults, manifest.seconds.min, manifest.seconds.max
@@ -83,6 +91,9 @@ class Request:
             notes.append(f"cfg {self.cfg_scale:g} overdrives a post-trained model; {recommended}")
         if manifest.objective == POST_TRAINED and self.sampler == "euler" and self.steps >= 30:
             notes.append(f"euler with {self.steps} steps is not what a post-trained model can use; {recommended}")
+        if self.fit_length and not manifest.latent.shorter:
+            notes.append("this model was exported with one latent length, so fit_length changes nothing; "
+                         "export it with --latent-lengths")
         if not low <= self.seconds <= high and self.seconds != manifest.max_seconds:
             notes.append(f"{self.seconds:g} seconds is outside what the model was trained on; "
                          f"it will hear {min(max(self.seconds, low), high):g}, use {low:g} to {high:g}")

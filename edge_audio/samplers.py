@@ -37,6 +37,8 @@ class Sampler:
 
     sample: Callable[[Denoise, np.ndarray, Sequence[float], Noise], Iterator[Step]]
     schedule: Callable[..., np.ndarray]
+    evaluations: int = 1
+    """of the model, a step"""
 
 
 def pingpong(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
@@ -92,7 +94,7 @@ SAMPLERS = {
     "pingpong": Sampler(pingpong, logsnr_sigmas),
     "euler": Sampler(euler, logsnr_sigmas),
     "dpmpp": Sampler(dpmpp, logsnr_sigmas),
-    "rk4": Sampler(rk4, linear_sigmas),
+    "rk4": Sampler(rk4, linear_sigmas, evaluations=4),
 }
 
 

@@ -11,35 +11,57 @@ from edge_audio.bundle import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    if arguments[:1] == ["synth"]:
+        return _synth_parser().parse_args(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description=__doc__,
+        epilog="python -m export synth --help: a checkpoint of official shape with random weights, for measuring")
+    parser.set_defaults(run=_export)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT_DIR",
                         help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the bundle; an older bundle there is replaced")
     parser.add_argument("--precision", default="f32,f16,int8", metavar="LIST", help="default: %(default)s")
+    parser.add_argument("--latent-lengths", type=_lengths, default=(), metavar="LIST",
+                        help="shorter latents to serve as well, such as 64,128 (generate --fit-length); they share the weights")
     parser.add_argument("--without-encoder", action="store_true", help="leave out the encoder, which only audio-to-audio needs")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="SentencePiece model, if the folder has none")
     parser.add_argument("--name", help="name of the model (default: name of OUT_DIR)")
     parser.add_argument("--license", default="see the source checkpoint", help="licence, as the manifest states it")
-    parser.add_argument("--tile", type=int, default=32, metavar="N", help="latents per tile of the decoder's tail")
+    parser.add_argument("--tile", type=int, default=8, metavar="N", help="latents per tile of the decoder's tail (default: 8)")
     parser.add_argument("--sampler", choices=("pingpong", "euler", "rk4", "dpmpp"), help="default of the bundle")
     parser.add_argument("--steps", type=int, help="default of the bundle")
     parser.add_argument("--cfg", type=float, help="default guidance scale of the bundle")
     return parser.parse_args(arguments)
 
 
+def _synth_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export synth",
+        description="Write a checkpoint of official names, shapes and configuration with random, well-scaled weights. It makes "
+                    "noise; it is for measuring memory, speed and parity where the real weights are not at hand.")
+    parser.set_defaults(run=_synth)
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
+    parser.add_argument("--preset", default="sao-small", help="default: %(default)s (stable-audio-open-small)")
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="type of the stored weights (default: f32)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same weights (default: 0)")
+    return parser
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 64,128") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 1 after one line on stderr."""
-    options = parse_arguments(arguments)
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     # before TensorFlow is imported: no chatter, and float arithmetic that does not depend on oneDNN's choices
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
     try:
-        from .bundle import Options, export
-
-        manifest = export(options.checkpoint, options.out, Options(
-            tuple(p.strip() for p in options.precision.split(",") if p.strip()),
-            GENERATING if options.without_encoder else COMPONENTS, options.tokenizer, options.name, options.license,
-            options.tile, options.sampler, options.steps, options.cfg), say=_say)
+        options.run(options)
     except EdgeAudioError as error:
         return _fail(str(error))
     except ImportError as error:
@@ -49,10 +71,27 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         return _fail("not enough memory to export this model; close other programs or use a larger machine")
     except KeyboardInterrupt:
-        return _fail("interrupted; the folder is as it was", 130)
+        return _fail("interrupted; an older bundle is as it was", 130)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> None:
+    from .bundle import Options, export
+
+    manifest = export(options.checkpoint, options.out, Options(
+        precisions=tuple(p.strip() for p in options.precision.split(",") if p.strip()),
+        components=GENERATING if options.without_encoder else COMPONENTS, tokenizer=options.tokenizer, name=options.name,
+        license=options.license, tile=options.tile, sampler=options.sampler, steps=options.steps, cfg_scale=options.cfg,
+        latent_lengths=options.latent_lengths), say=_say)
     total = sum(entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values())
     print(f"{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate \"...\" --model {options.out}")
-    return 0
+
+
+def _synth(options: argparse.Namespace) -> None:
+    from . import synth
+
+    synth.write(options.preset, options.out, options.dtype, options.seed, say=_say)
+    print(f"{options.out}: random weights; next: python -m export {options.out} BUNDLE_DIR")
 
 
 def _fail(message: str, code: int = 1) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from edge_audio.bundle import Tiling
+from edge_audio.errors import EdgeAudioError
 
 from .checkpoint import Checkpoint
 from .config import ModelConfig
@@ -16,16 +17,26 @@ from .layers import Taps, constant, no_taps
 PREFIX = "pretransform.model"
 DILATIONS = (1, 3, 9)
 TAIL_BLOCKS = 3
-TILE = 32
+TILE = 8
 
 
 class Conv(tf.Module):
-    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of height 1."""
+    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of height 1.
+
+    A kernel of many taps times channels is split over its input channels, and the parts are added: XNNPACK reads the weights of
+    16 outputs again for every few frames, and is up to 1.8 times as fast when these stay in the cache (measured with 7 taps and
+    1 024 channels, AVX2; nothing is gained below MAX_DEPTH).
+    """
+
+    MAX_DEPTH = 4096
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int = 1, dilation: int = 1,
                  padding: tuple[int, int] = (0, 0)):
         super().__init__()
-        self.kernel = constant(weight.transpose(2, 1, 0)[None])  # [out, in, k] -> [1, k, in, out]
+        kernel = weight.transpose(2, 1, 0)[None]  # [out, in, k] -> [1, k, in, out]
+        taps, inputs = kernel.shape[1:3]
+        parts = 4 if taps > 2 and taps * inputs > self.MAX_DEPTH and inputs % 4 == 0 else 1
+        self.kernels = [constant(part) for part in np.split(kernel, parts, axis=2)]
         self.bias = None if bias is None else constant(bias)
         self.stride, self.dilation = stride, dilation
         self.padding = [[0, 0], [0, 0], list(padding), [0, 0]]
@@ -40,8 +51,11 @@ class Conv(tf.Module):
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
-        y = tf.nn.conv2d(tf.expand_dims(x, 1), self.kernel, [1, 1, self.stride, 1], self.padding,
-                         dilations=[1, 1, self.dilation, 1])
+        x = tf.expand_dims(x, 1)
+        y = None  # a chain of additions, which XNNPACK has, unlike add_n
+        for part, kernel in zip(tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x], self.kernels):
+            z = tf.nn.conv2d(part, kernel, [1, 1, self.stride, 1], self.padding, dilations=[1, 1, self.dilation, 1])
+            y = z if y is None else y + z
         if self.bias is not None:
             y = y + self.bias
         return tf.reshape(y, [1, y.shape[2], y.shape[3]])
@@ -134,28 +148,33 @@ class Decoder(tf.Module):
         layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], decoder.audio_channels, 7, bias=False))
 
         tail_blocks = max(1, min(TAIL_BLOCKS, len(strides) - 1))
-        self.split = 1 + len(strides) - tail_blocks
+        self.split = 1 + len(strides) - max(1, min(TAIL_BLOCKS, len(strides) - 1))
         self.head_chain, self.tail_chain = Chain(layers[: self.split]), Chain(layers[self.split :], self.split)
-        self.rate = math.prod(strides[: self.split - 1])
-        self.width = widths[self.split - 1]
-        self.latent_length, self.latent_dim = config.latent_length, decoder.latent_dim
-        overlap = math.ceil(receptive_radius(strides[self.split - 1 :]) / self.rate)
-        tile = min(max(tile, 2 * overlap + 1), self.latent_length)
-        # a tile that holds everything has no inner edge
-        self.tiling = Tiling(tile, overlap if tile < self.latent_length else 0)
+        self.width, self.latent_dim = widths[self.split - 1], decoder.latent_dim
+        self.latent = config.latent
+        per_latent, shortest = math.prod(strides[: self.split - 1]), min(self.latent.lengths)
+        overlap = receptive_radius(strides[self.split - 1 :])
+        tile = tile * per_latent + 2 * overlap
+        if tile >= shortest * per_latent:  # a tile that holds everything has no inner edge
+            tile, overlap = shortest * per_latent, overlap if self.latent.shorter else 0
+        if 2 * overlap >= tile:
+            raise EdgeAudioError(f"latent length {shortest} is too short for the decoder, whose tail sees {overlap} of its {tile} "
+                                 f"frames to each side; give longer ones")
+        self.tiling = Tiling(tile, overlap, per_latent)
 
     def head(self, latents: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
-        """latents [1, T, latent_dim] -> features [1, T·rate, width]."""
+        """latents [1, T, latent_dim] -> features [1, T·per_latent, width]."""
         return {"features": self.head_chain(latents, taps)}
 
     def tail(self, features: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
-        """features [1, tile·rate, width] -> audio [1, tile·downsampling, channels]."""
+        """features [1, tile, width] -> audio [1, tile·downsampling / per_latent, channels]."""
         return {"audio": self.tail_chain(features, taps)}
 
     def signatures(self) -> dict[str, tuple]:
-        latents = tf.TensorSpec([1, self.latent_length, self.latent_dim], tf.float32)
-        features = tf.TensorSpec([1, self.tiling.tile * self.rate, self.width], tf.float32)
-        return {"head": (self.head, {"latents": latents}), "tail": (self.tail, {"features": features})}
+        features = tf.TensorSpec([1, self.tiling.tile, self.width], tf.float32)
+        latents = {length: tf.TensorSpec([1, length, self.latent_dim], tf.float32) for length in self.latent.lengths}
+        heads = {self.latent.signature("head", length): (self.head, {"latents": spec}) for length, spec in latents.items()}
+        return heads | {"tail": (self.tail, {"features": features})}
 
 
 def receptive_radius(strides: tuple[int, ...]) -> int:

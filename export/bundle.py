@@ -1,18 +1,27 @@
-"""Put a bundle together: build the components, convert, verify, write the manifest. Nothing is left behind when it fails."""
+"""Put a bundle together: build the components, convert, verify, write the manifest.
+
+Each graph is kept as soon as it is verified, in a folder beside the bundle; an export that was interrupted goes on from there,
+and one that is run again makes only what changed. The bundle itself is replaced at the end, all at once or not at all.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import hashlib
+import json
 import math
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterable
 
 import tensorflow as tf
 
-from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Defaults, FileEntry, GraphEntry, Latent, Manifest,
-                               Prompt, SecondsRange, file_entry)
+from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Bundle, Defaults, FileEntry, GraphEntry, Manifest,
+                               Prompt, SecondsRange, Tiling, file_entry)
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.graph import Graph
 from edge_audio.schedule import check_steps
@@ -21,13 +30,17 @@ from .autoencoder import TILE, Decoder, Encoder
 from .checkpoint import Checkpoint, read_checkpoint
 from .conditioners import Conditioners
 from .config import ModelConfig, read_config
-from .convert import convert, fidelity, refuse_inert_inputs, save_module
+from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
 from .dit import DiT
 from .quantize import RECIPES
 
 DEFAULTS = {"rf_denoiser": Defaults("pingpong", 8, 1.0), "rectified_flow": Defaults("dpmpp", 50, 5.0)}
 """What suits an objective when the user names nothing else: post-trained models want few steps and no guidance."""
 TOKENIZER_NAME = "tokenizer.model"
+NOTE = ".entry.json"
+SOURCES = ("autoencoder.py", "checkpoint.py", "conditioners.py", "config.py", "convert.py", "dit.py", "layers.py", "quantize.py",
+           "t5.py")
+"""what decides how a graph comes out, besides checkpoint and options"""
 TOKENIZER_NAMES = ("spiece.model", "tokenizer.model", "t5/spiece.model", "tokenizer/spiece.model")
 PAD, EOS = 0, 1
 
@@ -45,6 +58,7 @@ class Options:
     sampler: str | None = None
     steps: int | None = None
     cfg_scale: float | None = None
+    latent_lengths: tuple[int, ...] = ()
 
 
 def build(checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE) -> dict[str, tf.Module]:
@@ -61,27 +75,34 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     """
     out = out.resolve()
     _check_options(out, options)
-    config, checkpoint = read_config(source), read_checkpoint(source)
+    config, checkpoint = read_config(source).with_lengths(options.latent_lengths), read_checkpoint(source)
     tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
     if tokenizer is None:
         say(f"warning: no SentencePiece model in {source}: the bundle will take token ids only; add one with --tokenizer")
     components = build(checkpoint, config, options.tile)
     say("tensors used: " + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items()))
-    checkpoint.tensors.clear()  # the components hold what they need
+    tiling = components["decoder"].tiling
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        staging = Path(folder) / "bundle"
-        staging.mkdir()
-        graphs = {name: _write_graphs(name, components[name], staging, options.precisions, say)
-                  for name in options.components}
+    staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
+    try:
+        # the transformer first: while it is converted, which takes most memory, nothing else has been
+        graphs = {name: staging.make(name, components.pop(name), options.precisions)
+                  for name in sorted(options.components, key=("dit", *COMPONENTS).index)}
         entry = None
         if tokenizer is not None:
-            shutil.copyfile(tokenizer, staging / TOKENIZER_NAME)
-            entry = file_entry(staging / TOKENIZER_NAME)
-        manifest = _manifest(config, checkpoint, components["decoder"], entry, graphs, options, out.name)
-        (staging / MANIFEST_NAME).write_text(manifest.to_json())
+            shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
+            entry = file_entry(staging.folder / TOKENIZER_NAME)
+        manifest = _manifest(config, checkpoint, tiling, entry, graphs, options, out.name)
+        (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
         Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
-        _publish(staging, out, Path(folder) / "old")
+        names = [MANIFEST_NAME, *([TOKENIZER_NAME] if entry else []),
+                 *(graph.file for entries in graphs.values() for graph in entries.values())]
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            _publish(staging.folder, names, out, Path(folder) / "old")
+    except BaseException:
+        staging.keep_what_is_done()
+        raise
+    shutil.rmtree(staging.folder)
     return manifest
 
 
@@ -128,40 +149,100 @@ def _find_tokenizer(source: Path, given: Path | None, vocab_size: int) -> Path |
     return path
 
 
-def _write_graphs(name: str, component: tf.Module, folder: Path, precisions: Iterable[str],
-                  say: Callable[[str], None]) -> dict[str, GraphEntry]:
-    """Convert one component to every precision; each file is loaded, run and measured before it counts."""
-    entries = {}
-    with tempfile.TemporaryDirectory(dir=folder.parent) as saved_model:
-        save_module(component, Path(saved_model))
-        for precision in precisions:
-            path = folder / f"{name}.{precision}.tflite"
-            path.write_bytes(convert(Path(saved_model), precision))
-            with Graph(path, threads=2) as graph:
-                graph.check(name)
-                measured = fidelity(component, graph)
-                refuse_inert_inputs(component, graph)
-            entries[precision] = GraphEntry(**vars(file_entry(path)), fidelity=measured)
-            worst = min(measured, key=measured.get)
-            say(f"{path.name}: {entries[precision].bytes / 1e6:.1f} MB, {worst} at {measured[worst]:.0f} dB of the float "
-                "function")
-    return entries
+class Staging:
+    """The folder beside the bundle in which graphs are made; each has a note of what it was made from."""
+
+    def __init__(self, out: Path, origin: str, say: Callable[[str], None]):
+        """origin: what all graphs depend on."""
+        self.folder, self._out, self._say = out.with_name(f".{out.name}.partial"), out, say
+        digest = hashlib.sha256(f"{origin} {tf.__version__}".encode())
+        for name in SOURCES:
+            digest.update((Path(__file__).parent / name).read_bytes())
+        self._origin = digest.hexdigest()
+        self.folder.mkdir(exist_ok=True)
+
+    def make(self, name: str, component: tf.Module, precisions: Iterable[str]) -> dict[str, GraphEntry]:
+        """The graphs of one component; those that are there already are taken, the others made."""
+        entries = {precision: self._found(name, precision) for precision in precisions}
+        missing = [precision for precision, entry in entries.items() if entry is None]
+        for precision in sorted(set(entries) - set(missing)):
+            self._say(f"{entries[precision].file}: kept, nothing that it is made from has changed")
+        if missing:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                self._say(f"{name}: computing what its graphs must give")
+                expected, counted = examples(component), flops(component)
+                saved = save_modules(component, Path(folder), missing)
+                component = None  # at full size it is gigabytes, and conversion needs more
+                gc.collect()
+                for precision in missing:
+                    entries[precision] = self._make(name, precision, saved[precision], expected, counted)
+        return {precision: entries[precision] for precision in precisions}
+
+    def keep_what_is_done(self) -> None:
+        """After a failure: finished graphs stay for the next try, anything else goes."""
+        if any(self.folder.glob(f"*{NOTE}")):
+            self._say(f"warning: finished graphs are kept in {self.folder}; run the same export again to go on from there")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make(self, name: str, precision: str, saved_model: Path, expected: Examples, counted: dict[str, int]) -> GraphEntry:
+        start = time.perf_counter()
+        path = self.folder / f"{name}.{precision}.tflite"
+        path.with_suffix(NOTE).unlink(missing_ok=True)
+        self._say(f"{path.name}: converting")
+        path.write_bytes(convert(saved_model, precision))
+        with Graph(path, threads=2) as graph:
+            graph.check(name)
+            measured = fidelity(expected, graph)
+            refuse_inert_inputs(expected, graph)
+        entry = GraphEntry(**vars(file_entry(path)), fidelity=measured, flops=counted,
+                           made_from=self._made_from(name, precision))
+        path.with_suffix(NOTE).write_text(json.dumps(vars(entry)))
+        worst = min(measured, key=measured.get)
+        self._say(f"{path.name}: {entry.bytes / 1e6:.1f} MB in {time.perf_counter() - start:.0f} s, {worst} at "
+                  f"{measured[worst]:.0f} dB of the float function")
+        return entry
+
+    def _found(self, name: str, precision: str) -> GraphEntry | None:
+        """A graph that an interrupted export or the standing bundle has, if it would come out the same."""
+        candidates = [(self._out, self._standing().get(name, {}).get(precision))]
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            note = self.folder / f"{name}.{precision}{NOTE}"
+            candidates.append((self.folder, GraphEntry(**json.loads(note.read_text()))))
+        for place, entry in candidates:
+            if entry and entry.made_from == self._made_from(name, precision):
+                path, kept = place / entry.file, self.folder / entry.file
+                if path.is_file() and file_entry(path).sha256 == entry.sha256:
+                    if path != kept:
+                        kept.unlink(missing_ok=True)
+                        shutil.copyfile(path, kept)
+                    return entry
+        return None
+
+    def _standing(self) -> dict[str, dict[str, GraphEntry]]:
+        try:
+            return Bundle.open(self._out).manifest.graphs
+        except EdgeAudioError:
+            return {}
+
+    def _made_from(self, name: str, precision: str) -> str:
+        return hashlib.sha256(f"{self._origin} {name} {precision}".encode()).hexdigest()
 
 
-def _manifest(config: ModelConfig, checkpoint: Checkpoint, decoder: Decoder, tokenizer: FileEntry | None,
+def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None,
               graphs: dict[str, dict[str, GraphEntry]], options: Options, folder_name: str) -> Manifest:
     suggested = DEFAULTS[config.objective]
     return Manifest(
         name=options.name or folder_name, license=options.license, source_sha256=checkpoint.sha256,
         sample_rate=config.sample_rate, channels=config.channels,
-        latent=Latent(config.latent_length, config.latent_channels, config.downsampling),
+        latent=config.latent,
         prompt=Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
-        objective=config.objective, tiling=decoder.tiling, graphs=graphs, schema=SCHEMA,
+        objective=config.objective, tiling=tiling, graphs=graphs, schema=SCHEMA,
         defaults=Defaults(options.sampler or suggested.sampler, suggested.steps if options.steps is None else options.steps,
                           suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale))
 
 
-def _publish(staging: Path, out: Path, old: Path) -> None:
+def _publish(staging: Path, names: list[str], out: Path, old: Path) -> None:
     """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back if that fails."""
     out.mkdir(exist_ok=True)
     old.mkdir()
@@ -170,11 +251,11 @@ def _publish(staging: Path, out: Path, old: Path) -> None:
     try:
         for path in replaced:
             path.replace(old / path.name)
-        for path in list(staging.iterdir()):
-            placed.append(path.replace(out / path.name))
+        for name in names:
+            placed.append((staging / name).replace(out / name))
     except BaseException:
         for path in placed:  # only these: a file of the old bundle that has not been moved yet has the same name
-            path.unlink()
+            path.replace(staging / path.name)
         for path in old.iterdir():
             path.replace(out / path.name)
         raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +24,27 @@ PARTS = {
 LEFT_OUT = re.compile(r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)")
 
 
+class Lazy(Mapping):
+    """Tensors that are read from their files when they are asked for, and not kept: name -> function that reads it."""
+
+    def __init__(self, readers: dict[str, Callable[[], np.ndarray]]):
+        self._readers = readers
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
 @dataclass
 class Checkpoint:
-    """Tensors by name; those of the text encoder carry the prefix `t5.`. `take` marks them as used."""
+    """Tensors by name; those of the text encoder carry the prefix `t5.`. `take` reads one, and marks it as used."""
 
-    tensors: dict[str, np.ndarray]
+    tensors: Mapping[str, np.ndarray]
     sha256: str
     used: set[str] = field(default_factory=set)
 
@@ -79,28 +97,26 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
-    tensors |= {f"t5.{name}": tensor for name, tensor in _read_safetensors(text).items()}
+    tensors |= {f"t5.{name}": read for name, read in _read_safetensors(text).items()}
     sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
-    return Checkpoint(tensors, sha256)
+    return Checkpoint(Lazy(tensors), sha256)
 
 
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
-    tensors = {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():
-                kind = file.get_slice(name).get_dtype()
-                if kind not in ("F32", "F16"):
-                    raise EdgeAudioError(f"tensor {name} of {path} is {kind}; convert it to F32 or F16")
-                tensors[name] = file.get_tensor(name)
+        file = safe_open(path, framework="numpy")  # maps the file; stays open as long as a reader of it is held
+        for name in file.keys():
+            kind = file.get_slice(name).get_dtype()
+            if kind not in ("F32", "F16"):
+                raise EdgeAudioError(f"tensor {name} of {path} is {kind}; convert it to F32 or F16")
+        return {name: functools.partial(file.get_tensor, name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None
-    return tensors
 
 
-def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
+def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     """A PyTorch checkpoint. weights_only: a pickle from a stranger must not run code."""
     try:
         import torch
@@ -110,7 +126,7 @@ def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        return {name: tensor.float().numpy() for name, tensor in state.items()}
+        return {name: functools.partial(lambda tensor: tensor.float().numpy(), tensor) for name, tensor in state.items()}
     except Exception as error:  # torch raises many kinds, among them for unsafe pickles
         raise EdgeAudioError(f"{path} cannot be read safely ({first_line(error)}); "
                              "convert it to model.safetensors") from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_audio.bundle import Latent
 from edge_audio.errors import EdgeAudioError
 
 MEND = "use the configuration that came with the checkpoint"
@@ -99,10 +101,20 @@ class ModelConfig:
     dit: DiTConfig
     decoder: OobleckConfig
     encoder: OobleckConfig
+    shorter: tuple[int, ...] = ()
+    """further latent lengths to export, ascending"""
 
     @property
-    def latent_length(self) -> int:
-        return self.sample_size // self.downsampling
+    def latent(self) -> Latent:
+        return Latent(self.sample_size // self.downsampling, self.latent_channels, self.downsampling, self.shorter)
+
+    def with_lengths(self, lengths: tuple[int, ...]) -> "ModelConfig":
+        """The same model exported at these latent lengths as well; EdgeAudioError for those that it cannot have."""
+        for length in lengths:
+            if not 1 <= length <= self.latent.length:
+                raise EdgeAudioError(f"latent length {length} cannot be exported; this model has {self.latent.length}, give "
+                                     "shorter ones")
+        return dataclasses.replace(self, shorter=tuple(sorted({*lengths} - {self.latent.length})))
 
 
 class _Reader:

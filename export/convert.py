@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -18,12 +19,26 @@ from edge_audio.graph import Graph
 from .quantize import RECIPES
 
 
+def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) -> dict[str, Path]:
+    """Write a component's signatures as SavedModels and return precision -> where the one to convert lies.
+
+    One serves all precisions, unless the component has a method `store`, which changes with the precision what is saved.
+    """
+    saved: dict[str, Path] = {}
+    for precision in precisions:
+        if saved and not hasattr(component, "store"):
+            saved[precision] = next(iter(saved.values()))
+            continue
+        if hasattr(component, "store"):
+            component.store(precision)
+        saved[precision] = folder / precision
+        save_module(component, saved[precision])
+    return saved
+
+
 def save_module(component: tf.Module, folder: Path) -> None:
-    """Write a component's signatures as a SavedModel, from which every precision is converted."""
-    signatures = {}
-    for name, (function, inputs) in component.signatures().items():
-        specs = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in inputs.items()}
-        signatures[name] = tf.function(function, autograph=False).get_concrete_function(**specs)
+    """Write a component's signatures as a SavedModel."""
+    signatures = {name: traced(function, specs) for name, (function, specs) in component.signatures().items()}
     with _quiet():
         tf.saved_model.save(component, str(folder), signatures=signatures)
 
@@ -40,16 +55,53 @@ def convert(saved_model: Path, precision: str) -> bytes:
                              "leave that precision out, or report it with the model_config.json") from error
 
 
-def example_inputs(component: tf.Module, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
-    """signature -> inputs of plausible size; what an earlier signature returns is fed to the later ones."""
-    rng, inputs, known = np.random.default_rng(seed), {}, {}
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of plausible size, what the float function makes of them, and other inputs: signature -> name -> array."""
+
+    inputs: dict[str, dict[str, np.ndarray]]
+    outputs: dict[str, dict[str, np.ndarray]]
+    others: dict[str, dict[str, np.ndarray]]
+
+
+def flops(component: tf.Module) -> dict[str, int]:
+    """signature -> floating-point operations of its matrix products and convolutions, two for a multiply and an add."""
+    return {name: sum(2 * _multiplies(op) for op in traced(function, specs).graph.get_operations())
+            for name, (function, specs) in component.signatures().items()}
+
+
+def _multiplies(op: tf.Operation) -> int:
+    if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D"):
+        return 0
+    outputs, (left, weights) = math.prod(op.outputs[0].shape), (tensor.shape for tensor in op.inputs)
+    if op.type == "Conv2D":
+        return outputs * math.prod(weights[:3])
+    transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+    return outputs * left[-2 if transposed else -1]
+
+
+def traced(function: Callable, specs: dict[str, tf.TensorSpec]) -> tf.types.experimental.ConcreteFunction:
+    """A signature's function as a graph whose inputs have the names of the contract."""
+    named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
+    return tf.function(function, autograph=False).get_concrete_function(**named)
+
+
+def examples(component: tf.Module) -> Examples:
+    """Computed once a component, so that it need not stay in memory while graphs are converted and checked."""
+    return Examples(*_run(component, seed=0), _run(component, seed=1)[0])
+
+
+def _run(component: tf.Module, seed: int) -> tuple[dict, dict]:
+    """(inputs, outputs) of every signature; what an earlier signature returns is fed to the later ones."""
+    rng, inputs, results, known = np.random.default_rng(seed), {}, {}, {}
     ranges = getattr(component, "example_ranges", {})
     for name, (function, specs) in component.signatures().items():
         inputs[name] = {key: known[key] if key in known and known[key].shape == spec.shape else _example(rng, key, spec, ranges)
                         for key, spec in specs.items()}
         outputs = function(**{key: tf.constant(value) for key, value in inputs[name].items()})
-        known |= {key: _first(value.numpy(), component, key) for key, value in outputs.items()}
-    return inputs
+        results[name] = {key: value.numpy() for key, value in outputs.items()}
+        known |= {key: _first(value, component, key) for key, value in results[name].items()}
+    return inputs, results
 
 
 def _first(value: np.ndarray, component: tf.Module, key: str) -> np.ndarray:
@@ -71,28 +123,25 @@ def _example(rng: np.random.Generator, name: str, spec: tf.TensorSpec, ranges: d
     return rng.standard_normal(spec.shape).astype(np.float32)
 
 
-def fidelity(component: tf.Module, graph: Graph) -> dict[str, float]:
+def fidelity(expected: Examples, graph: Graph) -> dict[str, float]:
     """Output -> SNR in dB of the graph against the TensorFlow float function, on the example inputs."""
     measured = {}
-    examples = example_inputs(component)
-    for name, (function, _) in component.signatures().items():
-        expected = function(**{key: tf.constant(value) for key, value in examples[name].items()})
-        actual = graph(name, **examples[name])
-        for key in sorted(expected):
+    for name, inputs in expected.inputs.items():
+        actual = graph(name, **inputs)
+        for key, value in sorted(expected.outputs[name].items()):
             if not np.isfinite(actual[key]).all():
                 raise EdgeAudioError(f"{graph.path}: {name} gives NaN or infinity in {key}; "
                                      "leave this precision out, and check the checkpoint")
-            measured[f"{name}.{key}"] = round(snr(actual[key], expected[key].numpy()), 2)
+            measured[f"{name}.{key}"] = round(snr(actual[key], value), 2)
     return measured
 
 
-def refuse_inert_inputs(component: tf.Module, graph: Graph) -> None:
+def refuse_inert_inputs(expected: Examples, graph: Graph) -> None:
     """Every input must change an output. An exported model that ignores one sounds fine, and is wrong."""
-    others = example_inputs(component, seed=1)
-    for name, inputs in example_inputs(component).items():
+    for name, inputs in expected.inputs.items():
         before = graph(name, **inputs)
         for key, value in inputs.items():
-            other = 1 - value if key == "attention_mask" else others[name][key]
+            other = 1 - value if key == "attention_mask" else expected.others[name][key]
             after = graph(name, **(inputs | {key: other}))
             if all(np.array_equal(before[output], after[output]) for output in before):
                 raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes no output; "

@@ -20,7 +20,7 @@ class DiT(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig):
         super().__init__()
-        self.config, self.latent_length, self.tokens = config.dit, config.latent_length, config.max_length + 1
+        self.config, self.latent, self.tokens = config.dit, config.latent, config.max_length + 1
         self.example_ranges = {"t": (0.0, 1.0)}
         dit = config.dit
         self.frequencies = constant(checkpoint.take(f"{PREFIX}.timestep_features.weight", (TIMESTEP_FEATURES // 2, 1)).T)
@@ -33,7 +33,7 @@ class DiT(tf.Module):
         self.project_in = Linear.take(checkpoint, f"{name}.project_in", dit.io_channels, dit.embed_dim)
         self.project_out = Linear.take(checkpoint, f"{name}.project_out", dit.embed_dim, dit.io_channels)
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
-        self.rotary = Rotary(inverse, self.latent_length + 1)  # positions count the prepended token
+        self.rotary = Rotary(inverse, self.latent.length + 1)  # positions count the prepended token
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
 
     @staticmethod
@@ -76,13 +76,15 @@ class DiT(tf.Module):
         dit = self.config
         spec = {name: tf.TensorSpec(shape, tf.float32) for name, shape in (
             ("cross_attn_cond", [1, self.tokens, dit.cond_token_dim]), ("global_cond", [1, dit.global_cond_dim]),
-            ("x", [1, self.latent_length, dit.io_channels]), ("t", [1]), ("global_embed", [1, dit.embed_dim]))}
+            ("t", [1]), ("global_embed", [1, dit.embed_dim]))}
         context = tf.TensorSpec([1, dit.num_heads, self.tokens, dit.dim_head], tf.float32)
         cross = {f"cross_{kind}_{i:02}": context for i in range(dit.depth) for kind in "kv"}
-        return {
-            "project": (self.project, {name: spec[name] for name in ("cross_attn_cond", "global_cond")}),
-            "denoise": (self.denoise, {name: spec[name] for name in ("x", "t", "global_embed")} | cross),
-        }
+        signatures = {"project": (self.project, {name: spec[name] for name in ("cross_attn_cond", "global_cond")})}
+        for length in self.latent.lengths:
+            x = tf.TensorSpec([1, length, dit.io_channels], tf.float32)
+            inputs = {"x": x, "t": spec["t"], "global_embed": spec["global_embed"]} | cross
+            signatures[self.latent.signature("denoise", length)] = (self.denoise, inputs)
+        return signatures
 
 
 class Rotary(tf.Module):
@@ -97,8 +99,9 @@ class Rotary(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """x [1, heads, length, dim_head], rotated by its positions."""
+        length = x.shape[2]
         a, b, rest = x[..., : self.dims // 2], x[..., self.dims // 2 : self.dims], x[..., self.dims :]
-        turned = tf.concat([a, b], axis=-1) * self.cos + tf.concat([b, a], axis=-1) * self.sin
+        turned = tf.concat([a, b], axis=-1) * self.cos[:length] + tf.concat([b, a], axis=-1) * self.sin[:length]
         return turned if rest.shape[-1] == 0 else tf.concat([turned, rest], axis=-1)
 
 

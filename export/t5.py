@@ -19,7 +19,7 @@ class T5Encoder(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, config: T5Config, length: int):
         super().__init__()
-        self.embedding = constant(checkpoint.take("t5.shared.weight", (config.vocab_size, config.d_model)))
+        self.embedding = Embedding(checkpoint.take("t5.shared.weight", (config.vocab_size, config.d_model)))
         table = checkpoint.take("t5.encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
                                 (config.buckets, config.num_heads))
         buckets = relative_position_buckets(length, config.buckets, config.max_distance)
@@ -30,11 +30,38 @@ class T5Encoder(tf.Module):
     def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         mask = tf.cast(attention_mask, tf.float32)
         bias = self.position_bias + tf.reshape(1.0 - mask, [1, 1, 1, -1]) * MASKED
-        x = tf.gather(self.embedding, input_ids)
+        x = self.embedding(input_ids)
         taps("t5_embed", x)
         for block in self.blocks:
             x = block(x, bias)
         return self.norm(x)
+
+
+class Embedding(tf.Module):
+    """The table of word vectors, kept in the type of a precision; only the rows that are asked for are ever widened.
+
+    Left to the converter, a float16 table would be widened whole when the graph is loaded (98 MB for T5-base), and an int8
+    one would have a single scale for all words; here each row has its own.
+    """
+
+    def __init__(self, table: np.ndarray):
+        super().__init__()
+        self._table = table
+        self.store("f32")
+
+    def store(self, precision: str) -> None:
+        """Keep the table as float32 (`f32`), float16 (`f16`), or int8 with a scale a row (anything smaller)."""
+        self.scale = None
+        if precision in ("f32", "f16"):
+            self.rows = tf.Variable(self._table.astype({"f32": np.float32, "f16": np.float16}[precision]), trainable=False)
+            return
+        scale = np.maximum(np.abs(self._table).max(axis=1, keepdims=True), 1e-12) / 127
+        self.rows = tf.Variable(np.round(self._table / scale).astype(np.int8), trainable=False)
+        self.scale = constant(scale)
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        rows = tf.cast(tf.gather(self.rows, ids), tf.float32)
+        return rows if self.scale is None else rows * tf.gather(self.scale, ids)
 
 
 class T5Block(tf.Module):

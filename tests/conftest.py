@@ -10,6 +10,13 @@ from references import DATA, REFERENCES, channels_last
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Neither the tests nor the programs they start touch the user's cache."""
+    os.environ["EDGE_AUDIO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session", params=REFERENCES)
 def reference(request, tmp_path_factory):
     """(golden arrays, components in TensorFlow, folder of the exported bundle) of each reference checkpoint."""

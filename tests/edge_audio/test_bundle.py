@@ -47,7 +47,13 @@ def test_unknown_schema(own_bundle, schema, mend):
     (lambda m: m["latent"].update(length="16"), "manifest.latent.length: expected int"),
     (lambda m: m["latent"].update(length=0), "latent.length is 0"),
     (lambda m: m["defaults"].update(cfg_scale=float("inf")), "manifest.defaults.cfg_scale: expected a finite number"),
-    (lambda m: m["tiling"].update(overlap=4), "tiling.overlap 4 leaves nothing of tile 8"),
+    (lambda m: m["tiling"].update(overlap=8), "tiling.overlap 8 leaves nothing of tile 16"),
+    (lambda m: m["tiling"].update(per_latent=3), "tiling.per_latent 3 does not divide latent.downsampling 8"),
+    (lambda m: m["tiling"].update(tile=17), "tiling.tile 17 is longer than the shortest latents"),
+    (lambda m: m["latent"].update(shorter=8), "manifest.latent.shorter: expected a list"),
+    (lambda m: m["latent"].update(shorter=["8"]), r"manifest.latent.shorter\[0\]: expected int"),
+    (lambda m: m["latent"].update(shorter=[16]), r"latent.shorter \[16\] must ascend, from 1 to below latent.length 16"),
+    (lambda m: m["latent"].update(shorter=[9, 8]), r"latent.shorter \[9, 8\] must ascend"),
     (lambda m: m["graphs"].update(dit={}), "lists no dit graph"),
 ])
 def test_a_manifest_that_is_not_valid(own_bundle, change, named):

@@ -174,7 +174,7 @@ def newer(folder):
     (truncate, ["dit.int8.tflite has 99 bytes, the manifest says", "copy the bundle again or export"]),
     (flip, ["dit.int8.tflite has another sha256 than the manifest says; copy the bundle again"]),
     (lambda folder: (folder / "decoder.int8.tflite").unlink(), ["decoder.int8.tflite is missing; copy the bundle"]),
-    (swap, ["dit.int8.tflite has signatures head, tail, a dit graph needs denoise, project; copy"]),
+    (swap, ["dit.int8.tflite has signatures head, head_8, tail, a dit graph needs denoise, denoise_8, project; copy"]),
     (newer, ["manifest.json has schema 2, this edge-audio reads schema 1; upgrade edge-audio"]),
     (lambda folder: (folder / "manifest.json").write_text("{"), ["manifest.json cannot be read", "export the model"]),
     (lambda folder: (folder / "tokenizer.model").unlink(), ["tokenizer.model is missing; copy the bundle again"]),
@@ -247,22 +247,38 @@ def test_a_bar_is_shown_on_a_terminal_only(toy_bundle, tmp_path):
     assert "[" not in stderr_of("--quiet") and "[" not in stderr_of("--json")
 
 
+def fake_player(folder, script):
+    folder.mkdir(exist_ok=True)
+    (folder / "aplay").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "aplay").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
 def test_play(run, toy_bundle, tmp_path):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    player = folder / "aplay"
-    player.write_text('#!/bin/sh\necho "$@" > "$0.log"\n')
-    player.chmod(0o755)
-    assert run("generate", "rain", "--play", "--model", toy_bundle, PATH=str(folder)).returncode == 0
-    assert (folder / "aplay.log").read_text() == "-q rain.wav\n"
-    player.write_text("#!/bin/sh\nexit 1\n")
-    done = run("generate", "rain", "--play", "--model", toy_bundle, "-o", "again.wav", PATH=str(folder))
-    assert done.returncode == 1 and "error: aplay could not play again.wav, which is written" in done.stderr
+    path = fake_player(tmp_path / "bin", 'echo "$@" > "$0.log"; exec cat > "$0.raw"')
+    done = run("generate", "rain", "--play", "--seed", 3, "--model", toy_bundle, PATH=path)
+    assert done.returncode == 0 and done.files == ["rain.wav"], done.stderr
+    assert (tmp_path / "bin" / "aplay.log").read_text() == "-q -t raw -f FLOAT_LE -r 64 -c 2\n"
+    heard = np.frombuffer((tmp_path / "bin" / "aplay.raw").read_bytes(), "<f4").reshape(-1, 2)
+    expected = Pipeline.load(toy_bundle).generate("rain", seed=3).samples
+    np.testing.assert_array_equal(heard, np.clip(expected, -1, 1))
+
+
+def test_a_player_that_fails_loses_no_clip(run, toy_bundle, tmp_path):
+    path = fake_player(tmp_path / "bin", "exit 1")
+    done = run("generate", "rain", "--play", "--model", toy_bundle, "-o", "again.wav", PATH=path)
+    assert done.returncode == 1 and done.files == ["again.wav"]
+    assert done.stderr.splitlines()[-1].startswith("error: the clip is made, but aplay could not play it (")
 
 
 def test_nothing_to_play_with_is_said_first(run, toy_bundle, tmp_path):
     refused(run("generate", "rain", "--play", "--model", toy_bundle, PATH=str(tmp_path)), 1,
-            "nothing here can play rain.wav; install paplay or aplay, or leave out --play")
+            "nothing here can play sound; install paplay, aplay or the Python package sounddevice, or leave out --play")
+
+
+def test_fit_length(run, toy_bundle):
+    done = run("generate", "rain", "--seconds", 1, "--fit-length", "--json", "--model", toy_bundle)
+    assert done.returncode == 0 and json.loads(done.stdout)["recipe"]["fit_length"] is True
 
 
 def test_info(run, toy_bundle):

@@ -9,11 +9,12 @@ from edge_audio.decoder import decode, plan
 from edge_audio.errors import EdgeAudioError
 
 PER_LATENT, DOWNSAMPLING, REACH = 2, 8, 3
-"""The toy tail sees REACH feature frames to either side: two latents, rounded up."""
+"""The toy tail sees REACH feature frames to either side."""
 
 
 def toy_manifest(length, tile, overlap):
-    return types.SimpleNamespace(latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap))
+    """tile and overlap in frames of features"""
+    return types.SimpleNamespace(latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap, PER_LATENT))
 
 
 class ToyDecoder:
@@ -35,8 +36,8 @@ class ToyDecoder:
 
 
 @pytest.mark.parametrize("length, tile, overlap", [
-    (16, 16, 2), (16, 20, 2), (16, 8, 2), (17, 8, 2), (31, 8, 2), (256, 16, 2), (12, 5, 2), (40, 16, 7),
-    (9, 8, 3), (13, 12, 2),
+    (16, 32, 3), (16, 32, 0), (16, 16, 3), (17, 16, 4), (31, 15, 3), (256, 32, 3), (12, 9, 4), (40, 32, 15),
+    (9, 17, 3), (13, 25, 5), (5, 7, 3),
 ])
 def test_tiles_give_exactly_the_whole(length, tile, overlap):
     latents = np.random.default_rng(length).normal(size=(1, length, 3)).astype(np.float32)
@@ -60,7 +61,7 @@ def test_tiles_cover_without_gaps(length):
 
 
 def test_only_needed_tiles_run():
-    decoder, manifest = ToyDecoder(), toy_manifest(64, 8, 2)
+    decoder, manifest = ToyDecoder(), toy_manifest(64, 16, 4)
     latents = np.zeros((1, 64, 3), np.float32)
     assert sum(map(len, decode(decoder, manifest, latents, 6 * DOWNSAMPLING))) == 6 * DOWNSAMPLING
     assert decoder.tails == 1
@@ -70,17 +71,37 @@ def test_only_needed_tiles_run():
 
 def test_the_first_block_comes_after_one_tile():
     decoder = ToyDecoder()
-    blocks = decode(decoder, toy_manifest(64, 8, 2), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING)
+    blocks = decode(decoder, toy_manifest(64, 16, 4), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING)
     assert next(blocks).shape == (6 * DOWNSAMPLING, 2) and decoder.tails == 1
 
 
 def test_a_manifest_that_does_not_fit_the_graph():
-    manifest = toy_manifest(16, 8, 2)
+    manifest = toy_manifest(16, 16, 4)
     manifest.latent = dataclasses.replace(manifest.latent, downsampling=4)
-    with pytest.raises(EdgeAudioError, match="tail gave 64 samples for a tile of 8 latents, the manifest says 32"):
+    with pytest.raises(EdgeAudioError, match="tail gave 64 samples for a tile of 16 frames, the manifest says 32"):
         list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
 
 
+def test_a_head_that_does_not_fit_the_manifest():
+    manifest = toy_manifest(16, 16, 4)
+    manifest.tiling = dataclasses.replace(manifest.tiling, per_latent=4)
+    with pytest.raises(EdgeAudioError, match="head gave 32 frames for 16 latents, the manifest says 64; export"):
+        list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
+
+
+def test_shorter_latents_use_their_own_signature():
+    manifest, asked = toy_manifest(64, 16, 4), []
+    manifest.latent = dataclasses.replace(manifest.latent, shorter=(16,))
+    decoder = ToyDecoder()
+
+    def graph(signature, **inputs):
+        asked.append(signature)
+        return decoder(signature.partition("_")[0], **inputs)
+
+    assert sum(map(len, decode(graph, manifest, np.zeros((1, 16, 3), np.float32), 100))) == 100
+    assert asked[0] == "head_16" and set(asked[1:]) == {"tail"}
+
+
 def test_impossible_plan():
-    with pytest.raises(ValueError, match="tiles of 8 latents with overlap 4 cannot cover 16"):
+    with pytest.raises(ValueError, match="tiles of 8 frames with overlap 4 cannot cover 16"):
         plan(16, 8, 4)

@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from edge_audio import Bundle, Cancelled, Clip, EdgeAudioError, EdgeAudioWarning, Pipeline, Request, UsageError
-from edge_audio.bundle import Defaults, file_entry
+from edge_audio.bundle import Defaults, Latent, file_entry
 from edge_audio.graph import Graph
 from edge_audio.noise import NoiseStream
 from edge_audio.pipeline import MODEL_VARIABLE, Progress, default_model
@@ -137,7 +137,36 @@ def test_a_recipe_makes_the_clip_again(pipe, tmp_path):
         "prompt": "rain", "ids": None, "negative": "wind", "seconds": 1.1, "seed": clip.recipe["seed"], "steps": 3,
         "sampler": "dpmpp",
         "cfg_scale": 1.7, "precision": dict.fromkeys(("conditioners", "dit", "decoder"), "f32"), "threads": 1,
-        "gain": 1.0}
+        "fit_length": False, "gain": 1.0}
+
+
+def test_fit_length_runs_on_the_shortest_latents_that_hold_the_clip(pipe, monkeypatch):
+    asked, call = [], Graph.__call__
+    monkeypatch.setattr(Graph, "__call__", lambda self, signature, **inputs: (asked.append(signature),
+                                                                              call(self, signature, **inputs))[1])
+    short, per_latent = toy.SHORT * toy.DOWNSAMPLING / toy.RATE, toy.DOWNSAMPLING / toy.RATE
+    clip = make(pipe, seconds=short, fit_length=True)
+    assert len(clip.samples) == toy.SHORT * toy.DOWNSAMPLING and clip.recipe["fit_length"] is True
+    assert set(asked) == {"condition", "project", "denoise_8", "head_8", "tail"}
+    assert np.array_equal(make(pipe, Request.from_recipe(clip.recipe)).samples, clip.samples)
+    asked.clear()
+    make(pipe, seconds=short + per_latent, fit_length=True)
+    make(pipe, seconds=short)
+    assert set(asked) == {"condition", "project", "denoise", "head", "tail"}
+
+
+def test_fit_length_without_lengths_says_so(own_bundle):
+    toy.write_manifest(own_bundle, latent=Latent(toy.LENGTH, toy.CHANNELS, toy.DOWNSAMPLING))
+    with pytest.warns(EdgeAudioWarning, match="exported with one latent length, .*--latent-lengths"):
+        Pipeline.load(own_bundle, threads=1).generate("rain", seed=1, seconds=0.5, fit_length=True)
+
+
+def test_blocks_are_handed_over_as_they_come(pipe):
+    blocks = []
+    clip = make(pipe, on_block=lambda block, left: blocks.append((block, left)))
+    assert len(blocks) > 1 and [left for _, left in blocks] == [FULL - sum(len(b) for b, _ in blocks[:n + 1])
+                                                               for n in range(len(blocks))]
+    assert np.array_equal(np.concatenate([block for block, _ in blocks]), clip.samples)
 
 
 def test_a_recipe_of_ids_makes_the_clip_again(pipe):
@@ -265,8 +294,8 @@ def open_graphs(monkeypatch):
     now, ever = [], []
     load, close = Graph.__init__, Graph.close
 
-    def counted_load(self, path, threads=1):
-        load(self, path, threads)
+    def counted_load(self, path, *more):
+        load(self, path, *more)
         now.append(path.name)
         ever.append(path.name)
 
@@ -323,7 +352,7 @@ def test_values_that_are_not_numbers(pipe, monkeypatch, component, signature, ou
 def test_a_graph_in_the_place_of_another(own_bundle):
     shutil.copy(own_bundle / "decoder.f32.tflite", own_bundle / "dit.f32.tflite")
     toy.write_manifest(own_bundle)
-    with pytest.raises(EdgeAudioError, match="dit.f32.tflite has signatures head, tail, a dit graph needs"):
+    with pytest.raises(EdgeAudioError, match="dit.f32.tflite has signatures head, head_8, tail, a dit graph needs"):
         make(Pipeline.load(own_bundle, "f32"))
 
 

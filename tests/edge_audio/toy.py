@@ -11,6 +11,7 @@ from edge_audio.bundle import (MANIFEST_NAME, Defaults, GraphEntry, Latent, Mani
 
 PROMPT_LENGTH, LENGTH, CHANNELS, DOWNSAMPLING, RATE = 8, 16, 4, 8, 64
 TILE, OVERLAP, PER_LATENT, COND, VOCABULARY = 8, 2, 2, 6, 60
+SHORT = 8  # latents that the graphs also run on
 FULL_SECONDS = LENGTH * DOWNSAMPLING / RATE
 PRECISIONS = ("f32", "int8")
 
@@ -46,10 +47,10 @@ def manifest(folder: Path, tokenizer: bool = True, **changes) -> Manifest:
                      for p in PRECISIONS} for name in ("conditioners", "dit", "decoder")}
     entries = dict(
         name="toy", license="Apache-2.0", source_sha256="0" * 64, sample_rate=RATE, channels=2,
-        latent=Latent(LENGTH, CHANNELS, DOWNSAMPLING),
+        latent=Latent(LENGTH, CHANNELS, DOWNSAMPLING, (SHORT,)),
         prompt=Prompt(PROMPT_LENGTH, file_entry(folder / "tokenizer.model") if tokenizer else None),
         seconds=SecondsRange(0.25, 1.5), objective="rf_denoiser", defaults=Defaults("pingpong", 4, 1.0),
-        tiling=Tiling(TILE, OVERLAP), graphs=graphs)
+        tiling=Tiling(TILE * PER_LATENT, OVERLAP * PER_LATENT, PER_LATENT), graphs=graphs)
     return Manifest(**{**entries, **changes})
 
 
@@ -86,21 +87,23 @@ def _modules(tf) -> dict[str, dict]:
         return {"cross_k_00": cross_attn_cond @ w_k, "cross_v_00": cross_attn_cond @ w_v,
                 "global_embed": global_cond @ w_g}
 
-    @function(x=((1, LENGTH, CHANNELS), f32), t=((1,), f32), global_embed=((1, CHANNELS), f32),
-              cross_k_00=(keys, f32), cross_v_00=(keys, f32))
     def denoise(x, t, global_embed, cross_k_00, cross_v_00):
         attention = tf.nn.softmax(tf.matmul(x @ w_q, cross_k_00, transpose_b=True)) @ cross_v_00
         return {"v": x @ w_x + attention @ w_o + global_embed[:, None] + tf.reshape(t, (1, 1, 1)) * 0.3}
 
-    @function(latents=((1, LENGTH, CHANNELS), f32))
     def head(latents):
         features = tf.nn.conv1d(latents, w_head, 1, "SAME")
-        return {"features": tf.reshape(tf.tanh(features), (1, LENGTH * PER_LATENT, COND))}
+        return {"features": tf.reshape(tf.tanh(features), (1, latents.shape[1] * PER_LATENT, COND))}
 
     @function(features=((1, TILE * PER_LATENT, COND), f32))
     def tail(features):
         audio = tf.nn.conv1d(features, w_tail, 1, "SAME")
         return {"audio": tf.reshape(audio, (1, TILE * DOWNSAMPLING, 2)) * 0.2}
 
-    return {"conditioners": {"condition": condition}, "dit": {"project": project, "denoise": denoise},
-            "decoder": {"head": head, "tail": tail}}
+    dit, decoder = {"project": project}, {"tail": tail}
+    for suffix, length in (("", LENGTH), (f"_{SHORT}", SHORT)):
+        latents = ((1, length, CHANNELS), f32)
+        dit[f"denoise{suffix}"] = function(x=latents, t=((1,), f32), global_embed=((1, CHANNELS), f32),
+                                           cross_k_00=(keys, f32), cross_v_00=(keys, f32))(denoise)
+        decoder[f"head{suffix}"] = function(latents=latents)(head)
+    return {"conditioners": {"condition": condition}, "dit": dit, "decoder": decoder}
