@@ -147,7 +147,6 @@ class Decoder(tf.Module):
         layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
         layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], decoder.audio_channels, 7, bias=False))
 
-        tail_blocks = max(1, min(TAIL_BLOCKS, len(strides) - 1))
         self.split = 1 + len(strides) - max(1, min(TAIL_BLOCKS, len(strides) - 1))
         self.head_chain, self.tail_chain = Chain(layers[: self.split]), Chain(layers[self.split :], self.split)
         self.width, self.latent_dim = widths[self.split - 1], decoder.latent_dim

@@ -7,6 +7,7 @@ and one that is run again makes only what changed. The bundle itself is replaced
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import hashlib
 import json
@@ -61,10 +62,18 @@ class Options:
     latent_lengths: tuple[int, ...] = ()
 
 
+BUILDERS: dict[str, Callable[[Checkpoint, ModelConfig, int], tf.Module]] = {
+    "conditioners": lambda checkpoint, config, tile: Conditioners(checkpoint, config),
+    "dit": lambda checkpoint, config, tile: DiT(checkpoint, config),
+    "decoder": Decoder,
+    "encoder": lambda checkpoint, config, tile: Encoder(checkpoint, config),
+}
+"""component -> what makes it of a checkpoint; the number is the decoder's tile, in latents"""
+
+
 def build(checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE) -> dict[str, tf.Module]:
     """All components by name; afterwards `checkpoint.audit()` knows what was used."""
-    return {"conditioners": Conditioners(checkpoint, config), "dit": DiT(checkpoint, config),
-            "decoder": Decoder(checkpoint, config, tile), "encoder": Encoder(checkpoint, config)}
+    return {name: builder(checkpoint, config, tile) for name, builder in BUILDERS.items()}
 
 
 def export(source: Path, out: Path, options: Options = Options(), say: Callable[[str], None] = print) -> Manifest:
@@ -79,15 +88,14 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
     if tokenizer is None:
         say(f"warning: no SentencePiece model in {source}: the bundle will take token ids only; add one with --tokenizer")
-    components = build(checkpoint, config, options.tile)
+    # All are built once to see that every tensor fits, and again one by one: at full size they do not belong in memory together.
+    tiling = build(checkpoint, config, options.tile)["decoder"].tiling
     say("tensors used: " + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items()))
-    tiling = components["decoder"].tiling
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
     try:
-        # the transformer first: while it is converted, which takes most memory, nothing else has been
-        graphs = {name: staging.make(name, components.pop(name), options.precisions)
-                  for name in sorted(options.components, key=("dit", *COMPONENTS).index)}
+        graphs = {name: staging.make(name, functools.partial(BUILDERS[name], checkpoint, config, options.tile),
+                                     options.precisions) for name in options.components}
         entry = None
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
@@ -161,8 +169,8 @@ class Staging:
         self._origin = digest.hexdigest()
         self.folder.mkdir(exist_ok=True)
 
-    def make(self, name: str, component: tf.Module, precisions: Iterable[str]) -> dict[str, GraphEntry]:
-        """The graphs of one component; those that are there already are taken, the others made."""
+    def make(self, name: str, builder: Callable[[], tf.Module], precisions: Iterable[str]) -> dict[str, GraphEntry]:
+        """The graphs of the component that `builder` makes; those that are there already are taken, the others made."""
         entries = {precision: self._found(name, precision) for precision in precisions}
         missing = [precision for precision, entry in entries.items() if entry is None]
         for precision in sorted(set(entries) - set(missing)):
@@ -170,9 +178,10 @@ class Staging:
         if missing:
             with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                 self._say(f"{name}: computing what its graphs must give")
+                component = builder()
                 expected, counted = examples(component), flops(component)
                 saved = save_modules(component, Path(folder), missing)
-                component = None  # at full size it is gigabytes, and conversion needs more
+                del component  # at full size it is gigabytes, and conversion needs more
                 gc.collect()
                 for precision in missing:
                     entries[precision] = self._make(name, precision, saved[precision], expected, counted)

@@ -38,11 +38,14 @@ class T5Encoder(tf.Module):
 
 
 class Embedding(tf.Module):
-    """The table of word vectors, kept in the type of a precision; only the rows that are asked for are ever widened.
+    """The table of word vectors, small in the precisions that are: only the rows that are asked for are ever widened.
 
     Left to the converter, a float16 table would be widened whole when the graph is loaded (98 MB for T5-base), and an int8
-    one would have a single scale for all words; here each row has its own.
+    one would have a single scale for all words. Here rows are integers with a scale each, int16 standing for float16, which
+    LiteRT cannot gather and which is no more exact.
     """
+
+    KINDS = {"f32": np.float32, "f16": np.int16}  # int8 in any smaller precision
 
     def __init__(self, table: np.ndarray):
         super().__init__()
@@ -50,14 +53,13 @@ class Embedding(tf.Module):
         self.store("f32")
 
     def store(self, precision: str) -> None:
-        """Keep the table as float32 (`f32`), float16 (`f16`), or int8 with a scale a row (anything smaller)."""
-        self.scale = None
-        if precision in ("f32", "f16"):
-            self.rows = tf.Variable(self._table.astype({"f32": np.float32, "f16": np.float16}[precision]), trainable=False)
-            return
-        scale = np.maximum(np.abs(self._table).max(axis=1, keepdims=True), 1e-12) / 127
-        self.rows = tf.Variable(np.round(self._table / scale).astype(np.int8), trainable=False)
-        self.scale = constant(scale)
+        """Keep the table in the type that goes with a precision."""
+        kind = self.KINDS.get(precision, np.int8)
+        rows, self.scale = self._table, None
+        if kind is not np.float32:
+            scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-12) / np.iinfo(kind).max
+            rows, self.scale = np.round(rows / scale), constant(scale)
+        self.rows = tf.Variable(rows.astype(kind), trainable=False)
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
         rows = tf.cast(tf.gather(self.rows, ids), tf.float32)

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from references import DATA, REFERENCES, channels_last
+from references import DATA, REFERENCES, SHORTER, channels_last
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
@@ -39,8 +39,8 @@ def _exported(name: str, tmp_path_factory):
         from export.config import read_config
 
         source, out = DATA / name, tmp_path_factory.mktemp("exported") / name
-        export(source, out, Options(REFERENCES[name]), say=lambda line: None)
-        components = build(read_checkpoint(source), read_config(source))
+        export(source, out, Options(REFERENCES[name], latent_lengths=SHORTER[name]), say=lambda line: None)
+        components = build(read_checkpoint(source), read_config(source).with_lengths(SHORTER[name]))
         with np.load(source / "golden.npz") as arrays:
             golden = {key: channels_last(key, arrays[key]) for key in arrays.files}
         _cache[name] = golden, components, out

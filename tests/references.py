@@ -8,6 +8,9 @@ DATA = Path(__file__).parent / "data"
 REFERENCES = {"tiny0": ("f32", "f16", "int8"), "tinyrope0": ("f32",)}
 """The official code on random weights, and the precisions in which the tests need it."""
 
+SHORTER = {"tiny0": (16, 24), "tinyrope0": ()}
+"""latent lengths that the tests need besides the model's own"""
+
 CHANNELS_FIRST = ("dec_stage", "decode", "enc_", "encdec", "noise_init", "pingpong", "x_in", "dit_v_t", "dit_cfg", "dit_uncond",
                   "euler", "rk4", "dpmpp", "init_latent", "a2a_noise", "a2a_final")
 

@@ -178,14 +178,14 @@ def _clips(job: dict) -> dict:
     request = Request(**{**job["request"], "ids": job["request"]["ids"] and tuple(job["request"]["ids"])})
     pipeline, clips = Pipeline.load(job["model"], job["precision"], job["threads"]), []
     for _ in range(1 + job["repeats"]):
-        watch = _Watch()
+        watch = Watch()
         clip = pipeline.generate(request, progress=watch.progress, on_block=watch.block)
         clips.append({"timings": clip.timings, "total": time.perf_counter() - watch.start, "first_block": watch.first_block,
                       "steps": watch.steps[1:] or watch.steps})  # the first step's time includes loading and `project`
     return {"clips": clips, "peak": peak_memory()}
 
 
-class _Watch:
+class Watch:
     """Times one generation from outside, by what it reports."""
 
     def __init__(self):
@@ -205,7 +205,7 @@ class _Watch:
             self.first_block = time.perf_counter() - self._last
 
 
-def _gemm(_: dict) -> dict:
+def gemm(_: dict | None = None) -> dict:
     """Floating-point operations a second of numpy's float32 product: the best of several, since a peak is asked for."""
     import numpy as np
     m, k, n = GEMM
@@ -277,7 +277,7 @@ def _markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-TASKS = {"clips": _clips, "gemm": _gemm}
+TASKS = {"clips": _clips, "gemm": gemm}
 
 if __name__ == "__main__":
     print(json.dumps(TASKS[sys.argv[1]](json.load(sys.stdin))))

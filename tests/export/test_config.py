@@ -6,6 +6,7 @@ import json
 import pytest
 from references import DATA
 
+from edge_audio.bundle import Latent
 from edge_audio.errors import EdgeAudioError
 from export.config import read_config
 
@@ -33,7 +34,7 @@ def changed(path, value):
 
 def test_sizes_of_the_reference(tmp_path):
     config = read(tmp_path)
-    assert (config.latent_length, config.latent_channels, config.downsampling) == (32, 8, 32)
+    assert config.latent == Latent(32, 8, 32)
     assert (config.dit.dim_head, config.dit.rotary_dims, config.max_length) == (32, 32, 16)
     assert config.decoder.widths == (8, 8, 16, 32) and config.decoder.strides == (2, 4, 4)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from references import DATA
+from references import DATA, SHORTER
 from delegation import delegation
 
-from edge_audio.bundle import GENERATING, SIGNATURES, Bundle
+from edge_audio.bundle import BY_LENGTH, GENERATING, SIGNATURES, Bundle
 from edge_audio.decoder import decode
 from edge_audio.errors import EdgeAudioError
 from edge_audio.graph import Graph
 from edge_audio.pipeline import Pipeline
-from export.autoencoder import Decoder, receptive_radius
+from export.autoencoder import Conv, Decoder, receptive_radius
 from export.bundle import Options, _publish, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
-from export.convert import example_inputs, fidelity, refuse_inert_inputs
+from export.convert import examples, fidelity, flops, refuse_inert_inputs
 
 ROOT = Path(__file__).parents[2]
 MINIMUM_SNR = {"f32": 110, "f16": 50, "int8": 25}
@@ -31,6 +31,12 @@ MINIMUM_SNR = {"f32": 110, "f16": 50, "int8": 25}
 @pytest.fixture(scope="module")
 def bundle(tiny0):
     return Bundle.open(tiny0[2])
+
+
+def signatures(component):
+    """Of tiny0, as the tests export it."""
+    return {*SIGNATURES[component], *(f"{name}_{length}" for name in BY_LENGTH if name in SIGNATURES[component]
+                                      for length in SHORTER["tiny0"])}
 
 
 def run_export(*arguments):
@@ -42,7 +48,7 @@ def run_export(*arguments):
 def test_fidelity_is_measured_and_good(bundle, precision):
     for component, entries in bundle.manifest.graphs.items():
         measured = entries[precision].fidelity
-        assert {name.split(".")[0] for name in measured} == set(SIGNATURES[component])
+        assert {name.split(".")[0] for name in measured} == set(entries[precision].flops) == signatures(component)
         assert min(measured.values()) > MINIMUM_SNR[precision], (component, measured)
 
 
@@ -53,16 +59,16 @@ def test_one_xnnpack_delegate_and_nothing_outside(bundle, component, precision, 
         if component != "conditioners":
             assert (partitions, outside) == (1, []), signature
             continue
-        # float16: the gather's table is widened once, when the graph is loaded
-        allowed = ["CAST", "GATHER"] + ["DEQUANTIZE"] * (precision == "f16")
-        assert partitions <= (2 if precision == "f16" else 1) and sorted(outside) == sorted(allowed)
+        # the table of words and the mask; unless it is float32, only the rows that were gathered are widened, and scaled
+        allowed = ["CAST", "GATHER"] if precision == "f32" else ["CAST", "CAST", "GATHER", "GATHER"]
+        assert partitions <= (2 if precision == "f16" else 1) and sorted(outside) == allowed
 
 
 @pytest.mark.parametrize("precision", MINIMUM_SNR)
 @pytest.mark.parametrize("component", SIGNATURES)
 def test_every_input_changes_an_output(bundle, tiny0, component, precision):
     with Graph(bundle.graph_path(component, precision), threads=1) as graph:
-        refuse_inert_inputs(tiny0[1][component], graph)
+        refuse_inert_inputs(examples(tiny0[1][component]), graph)
 
 
 def test_an_ignored_input_is_refused(tiny0):
@@ -76,7 +82,7 @@ def test_an_ignored_input_is_refused(tiny0):
             return {name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
 
     with pytest.raises(EdgeAudioError, match="input global_cond of project changes no output"):
-        refuse_inert_inputs(tiny0[1]["dit"], Deaf())
+        refuse_inert_inputs(examples(tiny0[1]["dit"]), Deaf())
 
 
 def test_a_graph_with_nan_is_refused(tiny0):
@@ -87,11 +93,11 @@ def test_a_graph_with_nan_is_refused(tiny0):
             return {"mean": np.full((1, 32, 8), np.nan), "stdev": np.zeros((1, 32, 8))}
 
     with pytest.raises(EdgeAudioError, match="NaN"):
-        fidelity(tiny0[1]["encoder"], Broken())
+        fidelity(examples(tiny0[1]["encoder"]), Broken())
 
 
 def test_example_inputs_chain_the_signatures(tiny0):
-    inputs = example_inputs(tiny0[1]["dit"])
+    inputs = examples(tiny0[1]["dit"]).inputs
     assert set(inputs["denoise"]) >= {"x", "t", "global_embed", "cross_k_00", "cross_v_01"}
 
 
@@ -114,24 +120,75 @@ def test_exported_bundle_generates(bundle):
     assert one.samples.shape == (1024, 2) and not np.array_equal(one.samples, other.samples)
 
 
-def test_tiled_equals_whole(bundle):
+def decoded(decoder, manifest, latents):
+    """Blocks of audio, through the runtime's tiling, in TensorFlow."""
+    def graph(signature, **inputs):
+        function = decoder.signatures()[signature][0]
+        return {name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
+
+    manifest = dataclasses.replace(manifest, tiling=decoder.tiling, latent=decoder.latent)
+    return list(decode(graph, manifest, latents, latents.shape[1] * manifest.latent.downsampling))
+
+
+@pytest.mark.parametrize("length, shorter, tile", [(32, (), 1), (32, (), 5), (32, (16,), 3), (16, (16,), 8)])
+def test_tiled_equals_whole(bundle, length, shorter, tile):
     """Windows of the tail against one window over everything, in TensorFlow, on the reference weights."""
-    source = DATA / "tiny0"
-    decoders = {tile: Decoder(read_checkpoint(source), read_config(source), tile) for tile in (7, 14, 32)}
-    latents = np.random.default_rng(0).standard_normal((1, 32, 8)).astype(np.float32)
+    checkpoint, config = read_checkpoint(DATA / "tiny0"), read_config(DATA / "tiny0")
+    latents = np.random.default_rng(0).standard_normal((1, length, 8)).astype(np.float32)
+    alone = dataclasses.replace(config, sample_size=length * config.downsampling)
+    (whole,) = decoded(Decoder(checkpoint, alone, length), bundle.manifest, latents)
+    decoder = Decoder(checkpoint, config.with_lengths(shorter), tile)
+    assert decoder.tiling.overlap == 17
+    blocks = decoded(decoder, bundle.manifest, latents)
+    assert len(blocks) > 1 or length * decoder.tiling.per_latent == decoder.tiling.tile
+    assert np.abs(np.concatenate(blocks) - whole).max() < 1e-5
 
-    def run(decoder):
-        def graph(signature, **inputs):
-            outputs = getattr(decoder, signature)(**{name: tf.constant(value) for name, value in inputs.items()})
-            return {name: value.numpy() for name, value in outputs.items()}
 
-        return list(decode(graph, dataclasses.replace(bundle.manifest, tiling=decoder.tiling), latents, 1024))
+def test_graphs_of_all_lengths_agree_with_the_whole(bundle):
+    """The .tflite files, at each length: tiled by the runtime against PyTorch-exact TensorFlow over everything."""
+    checkpoint, config = read_checkpoint(DATA / "tiny0"), read_config(DATA / "tiny0")
+    with Graph(bundle.graph_path("decoder", "f32"), threads=2) as graph:
+        for length in bundle.manifest.latent.lengths:
+            latents = np.random.default_rng(length).standard_normal((1, length, 8)).astype(np.float32)
+            alone = dataclasses.replace(config, sample_size=length * config.downsampling)
+            (whole,) = decoded(Decoder(checkpoint, alone, length), bundle.manifest, latents)
+            blocks = list(decode(graph, bundle.manifest, latents, length * config.downsampling))
+            assert np.abs(np.concatenate(blocks) - whole).max() < 1e-5
 
-    (whole,) = run(decoders[32])
-    for tile in (7, 14):
-        blocks = run(decoders[tile])
-        assert len(blocks) > 1 and decoders[tile].tiling.overlap > 0
-        assert np.abs(np.concatenate(blocks) - whole).max() < 1e-5
+
+def test_lengths_share_one_copy_of_the_weights(tiny0, tmp_path):
+    alone = export(DATA / "tiny0", tmp_path / "alone", Options(("f32",), GENERATING), say=lambda line: None)
+    shared = Bundle.open(tiny0[2]).manifest
+    assert shared.latent.shorter == (16, 24) and alone.latent.shorter == ()
+    for component in ("dit", "decoder"):
+        # three graphs instead of one, and the rotary tables of each length
+        assert shared.graphs[component]["f32"].bytes < 1.35 * alone.graphs[component]["f32"].bytes
+
+
+@pytest.mark.parametrize("lengths, message", [
+    ((8,), "latent length 8 is too short for the decoder, whose tail sees 17 of its 32 frames to each side; give longer"),
+    ((64,), "latent length 64 cannot be exported; this model has 32"), ((0,), "latent length 0 cannot be exported")])
+def test_impossible_lengths(tmp_path, lengths, message):
+    with pytest.raises(EdgeAudioError, match=message):
+        export(DATA / "tiny0", tmp_path / "out", Options(latent_lengths=lengths), say=lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wide_convolution_is_split_and_the_same(monkeypatch):
+    weight, x = (np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((6, 8, 7), (1, 20, 8)))
+    whole = Conv(weight, None, dilation=3, padding=(9, 9))
+    monkeypatch.setattr(Conv, "MAX_DEPTH", 50)
+    parts = Conv(weight, None, dilation=3, padding=(9, 9))
+    assert len(whole.kernels) == 1 and len(parts.kernels) == 4
+    np.testing.assert_allclose(parts(tf.constant(x)), whole(tf.constant(x)), atol=1e-5)
+
+
+def test_operations_are_counted(tiny0):
+    """By hand: two projections of 16 + 1 tokens and the global embedding; 257 features through the number conditioner."""
+    blocks, dim, tokens, cond = 2, 64, 17, 32
+    embed = tokens * (cond * dim + dim * dim)
+    keys_and_values = blocks * tokens * dim * 2 * dim
+    assert flops(tiny0[1]["dit"])["project"] == 2 * (embed + (cond * dim + dim * dim) + keys_and_values)
 
 
 def test_receptive_radius_of_the_full_model():
@@ -199,8 +256,52 @@ def test_failure_while_moving_brings_the_old_bundle_back(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(OSError):
-        _publish(tmp_path / "staging", tmp_path / "out", tmp_path / "old")
-    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == dict.fromkeys(names, "out")
+        _publish(tmp_path / "staging", names, tmp_path / "out", tmp_path / "old")
+    for folder in ("out", "staging"):  # and what was made is not lost either
+        assert {path.name: path.read_text() for path in (tmp_path / folder).iterdir()} == dict.fromkeys(names, folder)
+
+
+def test_an_interrupted_export_goes_on(tmp_path, monkeypatch):
+    from export import bundle as module
+
+    def convert(saved_model, precision, real=module.convert):
+        converted.append(precision)
+        if len(converted) == 3:
+            raise KeyboardInterrupt
+        return real(saved_model, precision)
+
+    converted, said, options = [], [], Options(("f32", "int8"), GENERATING)
+    monkeypatch.setattr(module, "convert", convert)
+    with pytest.raises(KeyboardInterrupt):
+        export(DATA / "tiny0", tmp_path / "out", options, said.append)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial"]
+    assert said[-1].startswith("warning: finished graphs are kept in ") and "run the same export again" in said[-1]
+    (tmp_path / ".out.partial" / "conditioners.int8.tflite").write_bytes(b"damaged meanwhile")
+    manifest = export(DATA / "tiny0", tmp_path / "out", options, said.append)
+    assert converted[3:] == ["int8", "f32", "int8", "f32", "int8"] and [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert Bundle.open(tmp_path / "out").manifest == manifest
+    assert "conditioners.f32.tflite: kept, nothing that it is made from has changed" in said
+
+
+def test_only_what_changed_is_made_again(tmp_path, monkeypatch):
+    from export import bundle as module
+
+    converted, real = [], module.convert
+    monkeypatch.setattr(module, "convert", lambda folder, precision: converted.append(precision) or real(folder, precision))
+
+    def run(*precisions, **options):
+        converted.clear()
+        manifest = export(DATA / "tiny0", tmp_path / "out", Options(precisions, GENERATING, **options), say=lambda line: None)
+        return manifest, len(converted)
+
+    first, made = run("f32")
+    assert made == 3
+    again, made = run("f32", name="other", steps=5)
+    assert made == 0 and again.graphs == first.graphs and again.name == "other"
+    both, made = run("f32", "int8")
+    assert made == 3 and {c: both.graphs[c]["f32"] for c in GENERATING} == {c: first.graphs[c]["f32"] for c in GENERATING}
+    assert run("int8")[1] == 0 and not list((tmp_path / "out").glob("*.f32.tflite"))
+    assert run("int8", latent_lengths=(16,))[1] == 3
 
 
 def test_tokenizer_is_found_and_checked(tmp_path):
