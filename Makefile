@@ -3,7 +3,7 @@ PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-train pocket clean
+.PHONY: demo test test-train pocket bench-full clean
 
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
@@ -18,6 +18,13 @@ pocket: .venv-train/installed  ## train the pocket model anew (hours on two core
 	.venv-train/bin/python -m models.training build/pocket
 	cp -r build/pocket/checkpoint models/training/
 	.venv-train/bin/python -m models.training.publish
+
+bench-full: .venv-bench/installed  ## the full-size model against its peers: 50 minutes, 11 GB of memory, 8 GB of disk; let the computer rest
+	test -d build/full/checkpoint || .venv-bench/bin/python -m export synth --preset sao-small --dtype f16 build/full/checkpoint
+	.venv-bench/bin/python -m export build/full/checkpoint build/full/bundle --precision f32,int8 --latent-lengths 72,128 \
+		--without-encoder --tokenizer models/pocket/tokenizer.model --name sao-small-synthetic
+	PYTHONPATH=. .venv-bench/bin/python benchmarks/peers.py build/full/checkpoint build/full/straight
+	PYTHONPATH=. .venv-bench/bin/python benchmarks/full_size.py | tee build/full/table.md
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -34,5 +41,10 @@ pocket: .venv-train/installed  ## train the pocket model anew (hours on two core
 	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,train,test]'
 	touch $@
 
+.venv-bench/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,bench]'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test .venv-train build demo.wav
+	rm -rf .venv .venv-test .venv-train .venv-bench build demo.wav

@@ -31,7 +31,7 @@ from edge_audio.graph import Graph
 from edge_audio.noise import NoiseStream
 from edge_audio.samplers import SAMPLERS
 
-ROUNDS, THREADS, STEPS, SEED, SHORT_SECONDS = 5, 2, 8, 1, 3.0
+ROUNDS, THREADS, STEPS, SEED, SHORT_SECONDS = 3, 2, 8, 1, 3.0
 IDS = (3, 1712, 13, 8, 4325, 9, 77, 1)
 FOLDER = Path("build/full")
 CONTENDERS = {

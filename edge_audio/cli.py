@@ -91,6 +91,8 @@ def bench(arguments: argparse.Namespace) -> None:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
     for threads in arguments.threads or ():
         check_threads(threads)
+    if arguments.output is not None:
+        _check_text_file(Path(arguments.output))
     request = Request(arguments.prompt, seconds=arguments.seconds, steps=arguments.steps, fit_length=arguments.fit_length)
     report = module.bench(arguments.model, precisions, arguments.threads, request, arguments.repeats,
                           say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr))
@@ -99,6 +101,16 @@ def bench(arguments: argparse.Namespace) -> None:
         print(text, end="")
     else:
         Path(arguments.output).write_text(text)
+
+
+def _check_text_file(path: Path) -> None:
+    existed = path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise EdgeAudioError(f"{path} cannot be written ({error.strerror}); choose another file") from None
+    if not existed:
+        path.unlink()
 
 
 def show_cache(arguments: argparse.Namespace) -> None:

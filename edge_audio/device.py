@@ -113,6 +113,12 @@ def total_memory(meminfo: str) -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
+def available_memory() -> int:
+    """Bytes that programs can still have without swapping; 0 where the system does not say."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"), re.M)
+    return int(found.group(1)) * 1024 if found else 0
+
+
 def sysctl_values(text: str) -> dict[str, str]:
     """Key -> value of macOS's `sysctl` output."""
     return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)

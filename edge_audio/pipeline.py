@@ -229,6 +229,9 @@ class Pipeline:
             self._paths[component] = self.bundle.graph_path(component, precision)
         path, entry = self._paths[component], self.bundle.manifest.graphs[component][precision]
         with cache.packed_weights(path, entry.sha256) as packed:
+            if packed is None and 0 < device.available_memory() < entry.bytes:  # it packs a copy of its own
+                _warn(f"{path.name} needs {entry.bytes / 1e9:.1f} GB of memory and less is free; if this fails, close other "
+                      "programs or use --precision int8")
             graph = Graph(path, self.threads, packed)
         try:
             return graph.check(component, self.bundle.manifest.latent.shorter)
