@@ -174,14 +174,14 @@ def main() -> None:
     results: dict[str, list[dict]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         print(_parity_table(child({"task": "parity"}, folder)), flush=True)
-        peaks = [child({"task": "gemm"}, folder)["flops"]]
+        peaks: list[float] = []
         cold = {name: child({**job, "cold": True}, folder) for name, job in CONTENDERS.items() if job["task"] == "ours"}
         for _ in range(ROUNDS):
+            peaks.append(child({"task": "gemm"}, folder)["flops"])
             for name, job in CONTENDERS.items():
                 results[name].append(child(job, folder))
                 print(name, results[name][-1], file=sys.stderr, flush=True)
-            peaks.append(child({"task": "gemm"}, folder)["flops"])
-    print(_table(results, cold, max(peaks)))
+    print(_table(results, cold, peaks))
     print(f"\n{here.model}, {here.cores} cores ({' '.join(here.features)}); Python {platform.python_version()}, {versions}; "
           f"{THREADS} threads; median (range) of {ROUNDS} rounds; {time.strftime('%Y-%m-%d')}; made by `benchmarks/full_size.py`")
 
@@ -196,7 +196,7 @@ def _parity_table(found: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(results: dict[str, list[dict]], cold: dict[str, dict], peak: float) -> str:
+def _table(results: dict[str, list[dict]], cold: dict[str, dict], peaks: list[float]) -> str:
     def middle(name: str, key: str) -> float:
         return statistics.median(run[key] for run in results[name])
 
@@ -217,13 +217,14 @@ def _table(results: dict[str, list[dict]], cold: dict[str, dict], peak: float) -
         for name in names) + " |")
     lines.append(f"| peak memory | {' | '.join(cell(name, 'peak', 1e-6, 'MB', 0) for name in names)} |")
     flops = Bundle.open(FOLDER / "bundle").manifest.graphs["dit"]["f32"].flops["denoise"]
+    shares = [flops / run["step"] / peak for run, peak in zip(results["ours, f32"], peaks)]
     int8, short = "ours, int8", "ours, int8, 3 s, fit-length"
     goals = (
         ("decode 256 latents, f32, against straight", ratio("straight conversion", "ours, f32", "decode"), "≥ 1.4×"),
         ("decode 256 latents, f32, against PyTorch", ratio("PyTorch eager", "ours, f32", "decode"), "≥ 2.3×"),
         ("decode 256 latents, int8, against straight", ratio("straight conversion", int8, "decode"), "≥ 1.4×"),
         ("step, f32, against PyTorch", ratio("PyTorch eager", "ours, f32", "step"), "≥ 1.35×"),
-        ("step, f32, share of numpy's GEMM", f"{100 * flops / middle('ours, f32', 'step') / peak:.0f} %", "≥ 90 %"),
+        ("step, f32, share of numpy's GEMM in the same round", f"{100 * statistics.median(shares):.0f} %", "≥ 90 %"),
         ("step, int8, against ours in f32", ratio("ours, f32", int8, "step"), "≥ 1.1×"),
         ("whole clip, int8, against PyTorch", ratio("PyTorch eager", int8, "clip"), "≥ 2×"),
         ("whole clip, int8, against straight", ratio("straight conversion", int8, "clip"), "≥ 1.3×"),

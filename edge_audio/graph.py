@@ -39,7 +39,8 @@ class Graph:
                 self._engine = (_Interpreted(self.path, threads) if packed_weights is None
                                 else _Compiled(self.path, threads, packed_weights))
         except (ValueError, RuntimeError) as error:
-            raise EdgeAudioError(f"{path} is not a graph that LiteRT can run ({first_line(error)}); {_MEND}") from None
+            raise EdgeAudioError(f"{path} is not a graph that LiteRT can run here ({first_line(error)}); free some memory or "
+                                 f"try --precision int8 if it may have run out, else {_MEND}") from None
         self._inputs, self._outputs = self._engine.inputs, self._engine.outputs
 
     def __enter__(self) -> "Graph":

@@ -102,3 +102,15 @@ def test_a_system_that_tells_nothing(monkeypatch, system):
     monkeypatch.setattr(device, "_read", lambda path: "")
     here = device.describe()
     assert here.cores >= 1 and here.features == () and device.recommended_precision(here).precisions[0] == "f32"
+
+
+def test_compiled_model_only_where_it_is_safe():
+    pi4, pi5, laptop = (device.Device(architecture, "", 4, 0, features) for architecture, features in (
+        ("aarch64", ()), ("aarch64", ("lse", "dotprod")), ("x86_64", ())))
+    assert [device.runs_compiled_model(here) for here in (pi4, pi5, laptop)] == [False, True, True]
+
+
+@pytest.mark.parametrize("text, expected", [("MemTotal: 9 kB\nMemAvailable:    2048 kB\n", 2048 * 1024), ("", 0)])
+def test_available_memory(monkeypatch, text, expected):
+    monkeypatch.setattr(device, "_read", lambda path: text)
+    assert device.available_memory() == expected

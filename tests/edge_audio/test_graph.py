@@ -45,7 +45,7 @@ def test_truncated_file(toy_bundle, tmp_path, kept):
     data = (toy_bundle / "dit.f32.tflite").read_bytes()
     path = tmp_path / "dit.f32.tflite"
     path.write_bytes(data[:int(kept * len(data)) if isinstance(kept, float) else kept])
-    with pytest.raises(EdgeAudioError, match=r"dit\.f32\.tflite is not a graph .*; copy the bundle again"):
+    with pytest.raises(EdgeAudioError, match=r"dit\.f32\.tflite is not a graph .*; free some memory .*, else copy the bundle again"):
         Graph(path)
 
 

@@ -394,3 +394,18 @@ def test_importing_is_light():
     heavy = ("ai_edge_litert", "sentencepiece", "soundfile", "tensorflow", "torch", "scipy")
     code = f"import sys, edge_audio, edge_audio.cli; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_too_little_memory_is_said_before_it_runs_out(pipe, monkeypatch):
+    monkeypatch.setattr("edge_audio.device.available_memory", lambda: 100)
+    with pytest.warns(EdgeAudioWarning, match=r"dit.f32.tflite needs .* GB of memory and less is free; .*--precision int8"):
+        pipe.generate("rain", seed=1)
+
+
+def test_a_bundle_is_only_read(own_bundle, monkeypatch, tmp_path):
+    """As on a read-only file system: nothing in the folder is made, changed or touched."""
+    monkeypatch.setenv("EDGE_AUDIO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("edge_audio.cache.MINIMUM", 0)
+    before = {path: path.stat().st_mtime_ns for path in (own_bundle, *own_bundle.iterdir())}
+    make(Pipeline.load(own_bundle, threads=1))
+    assert {path: path.stat().st_mtime_ns for path in (own_bundle, *own_bundle.iterdir())} == before
