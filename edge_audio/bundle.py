@@ -160,7 +160,8 @@ class Manifest:
         latent = manifest.latent
         for name, value in (("sample_rate", manifest.sample_rate), ("channels", manifest.channels),
                             ("latent.length", latent.length), ("latent.channels", latent.channels),
-                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile), ("tiling.per_latent", manifest.tiling.per_latent),
+                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile),
+                            ("tiling.per_latent", manifest.tiling.per_latent),
                             ("prompt.max_length", manifest.prompt.max_length), ("defaults.steps", manifest.defaults.steps)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 1")

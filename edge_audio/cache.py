@@ -31,7 +31,8 @@ VARIABLE = "EDGE_AUDIO_CACHE"
 MINIMUM = 16 << 20
 """Graphs below these bytes are packed in a few hundredths of a second: they are not kept."""
 _WEIGHTS, _RECORD, _BUILDING, _VERIFIED = ".weights", ".json", ".building", "verified-graphs.json"
-_OURS = re.compile(r"[0-9a-f]{32}\.(weights|json)|([0-9a-f]{32}|verified-graphs)\.\d+-[0-9a-f]{8}\.building|verified-graphs\.json")
+_OURS = re.compile(r"[0-9a-f]{32}\.(weights|json)|verified-graphs\.json"
+                   r"|([0-9a-f]{32}|verified-graphs)\.\d+-[0-9a-f]{8}\.building")
 _ABANDONED = 3600  # seconds after which a file that is still being built is nobody's
 
 
@@ -87,8 +88,8 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
         entry.parent.mkdir(parents=True, exist_ok=True)
     building = entry.with_name(f"{entry.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
     if not _has_room(building, graph.stat().st_size):
-        warnings.warn(f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be written; every start will "
-                      f"pack them again, which takes time and memory: free some space, or name another folder in ${VARIABLE}",
+        warnings.warn(f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be written; every start "
+                      f"will pack them again, which takes time and memory: free some space, or name another folder in ${VARIABLE}",
                       EdgeAudioWarning, stacklevel=4)
         yield None
         return

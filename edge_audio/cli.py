@@ -123,7 +123,9 @@ def show_cache(arguments: argparse.Namespace) -> None:
 
 def _cache_line() -> str:
     reason = cache.why_not()
-    return f"not kept: {reason}" if reason else f"{cache.folder()}, {cache.size() / 1e6:.1f} MB (edge-audio cache --purge empties it)"
+    if reason:
+        return f"not kept: {reason}"
+    return f"{cache.folder()}, {cache.size() / 1e6:.1f} MB (edge-audio cache --purge empties it)"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -28,7 +28,8 @@ def find_player() -> str:
     for name in PIPES:
         if shutil.which(name):
             return name
-    raise EdgeAudioError("nothing here can play sound; install paplay, aplay or the Python package sounddevice, or leave out --play")
+    raise EdgeAudioError("nothing here can play sound; install paplay, aplay or the Python package sounddevice, "
+                         "or leave out --play")
 
 
 class Playback:
@@ -66,7 +67,8 @@ class Playback:
         self._queue.put(None)
         self._thread.join()
         if self._error:
-            raise EdgeAudioError(f"the clip is made, but {self._player} could not play it ({self._error}); check the sound output")
+            raise EdgeAudioError(f"the clip is made, but {self._player} could not play it ({self._error}); "
+                                 "check the sound output")
 
     def stop(self) -> None:
         """Fall silent at once."""

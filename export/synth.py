@@ -32,7 +32,8 @@ SAO_SMALL = {
     "model_type": "diffusion_cond", "sample_size": 524288, "sample_rate": 44100, "audio_channels": 2,
     "model": {
         "pretransform": {"type": "autoencoder", "iterate_batch": True, "config": {
-            "encoder": _oobleck(in_channels=2, latent_dim=128), "decoder": _oobleck(out_channels=2, latent_dim=64, final_tanh=False),
+            "encoder": _oobleck(in_channels=2, latent_dim=128),
+            "decoder": _oobleck(out_channels=2, latent_dim=64, final_tanh=False),
             "bottleneck": {"type": "vae"}, "latent_dim": 64, "downsampling_ratio": 2048, "io_channels": 2}},
         "conditioning": {"cond_dim": 768, "configs": [
             {"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-base", "max_length": 64}},

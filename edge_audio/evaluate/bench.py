@@ -163,8 +163,8 @@ def _row(folder: Path, precision: str, threads: int, request: Request, repeats: 
 def _child(task: str, job: dict, threads: int, environment: Mapping[str, str] = MappingProxyType({})) -> dict:
     """Run a task of this module in a fresh process; numpy's products use as many threads as the row."""
     counts = {name: str(threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
-    done = subprocess.run([sys.executable, "-m", "edge_audio.evaluate.bench", task], input=json.dumps(job), capture_output=True, text=True,
-                          env={**os.environ, **counts, **environment})
+    done = subprocess.run([sys.executable, "-m", "edge_audio.evaluate.bench", task], input=json.dumps(job),
+                          capture_output=True, text=True, env={**os.environ, **counts, **environment})
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         where = f"{job['precision']} with {threads} threads" if "precision" in job else "the matrix product"
