@@ -157,8 +157,8 @@ class Decoder(tf.Module):
         if tile >= shortest * per_latent:  # a tile that holds everything has no inner edge
             tile, overlap = shortest * per_latent, overlap if self.latent.shorter else 0
         if 2 * overlap >= tile:
-            raise EdgeAudioError(f"latent length {shortest} is too short for the decoder, whose tail sees {overlap} of its {tile} "
-                                 f"frames to each side; give longer ones")
+            raise EdgeAudioError(f"latent length {shortest} is too short for the decoder, whose tail sees {overlap} of its "
+                                 f"{tile} frames to each side; give longer ones")
         self.tiling = Tiling(tile, overlap, per_latent)
 
     def head(self, latents: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
