@@ -86,7 +86,7 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
         return
     with contextlib.suppress(OSError):
         entry.parent.mkdir(parents=True, exist_ok=True)
-    building = entry.with_name(f"{entry.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
+    building = _building(entry)
     if not _has_room(building, graph.stat().st_size):
         warnings.warn(f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be written; every start "
                       f"will pack them again, which takes time and memory: free some space, or name another folder in ${VARIABLE}",
@@ -130,6 +130,11 @@ def _is_intact(entry: Path) -> bool:
         return _read(entry.with_suffix(_RECORD)).get("stamp") == _stamp(entry)
     except OSError:
         return False
+
+
+def _building(path: Path) -> Path:
+    """Another name beside `path`, of this process alone, until the file is whole."""
+    return path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
 
 
 def _has_room(building: Path, needed: int) -> bool:
@@ -188,7 +193,7 @@ def _read(path: Path | None) -> dict:
 
 
 def _write(path: Path, value: dict) -> None:
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
+    temporary = _building(path)
     try:
         temporary.write_text(json.dumps(value))
         os.replace(temporary, path)

@@ -163,6 +163,7 @@ class Staging:
     def __init__(self, out: Path, origin: str, say: Callable[[str], None]):
         """origin: what all graphs depend on."""
         self.folder, self._out, self._say = out.with_name(f".{out.name}.partial"), out, say
+        self._standing = _standing_graphs(out)
         digest = hashlib.sha256(f"{origin} {tf.__version__}".encode())
         for name in SOURCES:
             digest.update((Path(__file__).parent / name).read_bytes())
@@ -214,7 +215,7 @@ class Staging:
 
     def _found(self, name: str, precision: str) -> GraphEntry | None:
         """A graph that an interrupted export or the standing bundle has, if it would come out the same."""
-        candidates = [(self._out, self._standing().get(name, {}).get(precision))]
+        candidates = [(self._out, self._standing.get(name, {}).get(precision))]
         with contextlib.suppress(OSError, ValueError, TypeError):
             note = self.folder / f"{name}.{precision}{NOTE}"
             candidates.append((self.folder, GraphEntry(**json.loads(note.read_text()))))
@@ -228,14 +229,16 @@ class Staging:
                     return entry
         return None
 
-    def _standing(self) -> dict[str, dict[str, GraphEntry]]:
-        try:
-            return Bundle.open(self._out).manifest.graphs
-        except EdgeAudioError:
-            return {}
-
     def _made_from(self, name: str, precision: str) -> str:
         return hashlib.sha256(f"{self._origin} {name} {precision}".encode()).hexdigest()
+
+
+def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:
+    """What the bundle in `out` has; nothing if there is none that can be read."""
+    try:
+        return Bundle.open(out).manifest.graphs
+    except EdgeAudioError:
+        return {}
 
 
 def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None,
