@@ -59,12 +59,13 @@ class GraphEntry(FileEntry):
 
     fidelity: what the export measured against the float function, output -> dB. flops: floating-point operations of matrix
     products and convolutions, signature -> number. made_from: a hash of all that went into the file; an export that would
-    make the same leaves it as it is.
+    make the same leaves it as it is. recipe: of `mixed`, how each layer is stored and why.
     """
 
     fidelity: dict[str, float] = field(default_factory=dict)
     flops: dict[str, float] = field(default_factory=dict)
     made_from: str = ""
+    recipe: FileEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class Manifest:
     tiling: Tiling
     graphs: dict[str, dict[str, GraphEntry]]
     schema: int = SCHEMA
+    checks: FileEntry | None = None
+    """prompts with what they should sound like (`evaluate.prompts`), for models whose sounds can be measured"""
 
     @property
     def max_seconds(self) -> float:
@@ -228,6 +231,11 @@ class Bundle:
     def tokenizer_path(self) -> Path | None:
         """Path of the checked SentencePiece model, or None for a bundle that serves ids only."""
         entry = self.manifest.prompt.tokenizer
+        return None if entry is None else self._checked(entry)
+
+    def checks_path(self) -> Path | None:
+        """Path of the checked file of prompts to measure the model with, or None."""
+        entry = self.manifest.checks
         return None if entry is None else self._checked(entry)
 
     def choose(self, spec: str | None, preferred: tuple[str, ...] = PRECISIONS) -> dict[str, str]:

@@ -22,7 +22,7 @@ from .graph import Graph, check_threads
 from .guidance import Projected, guided
 from .noise import NoiseStream
 from .request import Request
-from .samplers import SAMPLERS
+from .samplers import SAMPLERS, Denoise, Step
 from .tokens import Tokenizer, Tokens, padded
 
 MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
@@ -43,6 +43,10 @@ class Progress:
 
 OnProgress = Callable[[Progress], "bool | None"]
 Report = Callable[[str, int, int], None]
+
+
+def _silent(stage: str, step: int, steps: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Pipeline:
         progress: called with a Progress; when it returns False, Cancelled is raised. Whatever ends a generation, the
         next one works. EdgeAudioWarning says which settings this model cannot use well.
         """
-        request = self._request(prompt, settings)
+        request = self._resolved(prompt, settings)
         timings: dict[str, float] = {}
         blocks, left = [], request.frames(self.bundle.manifest)
         for block in self._blocks(request, progress, timings):
@@ -115,9 +119,9 @@ class Pipeline:
     def stream(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
                **settings) -> Iterator[np.ndarray]:
         """Like `generate`, as float32 blocks [frames, channels]: the first comes when one tile is decoded."""
-        return self._blocks(self._request(prompt, settings), progress, {})
+        return self._blocks(self._resolved(prompt, settings), progress, {})
 
-    def _request(self, prompt: str | Request | None, settings: dict) -> Request:
+    def _resolved(self, prompt: str | Request | None, settings: dict) -> Request:
         request = prompt if isinstance(prompt, Request) else Request(prompt)
         request = dataclasses.replace(request, **settings).resolved(self.bundle.manifest)
         for note in request.advice(self.bundle.manifest):
@@ -126,11 +130,17 @@ class Pipeline:
 
     def _blocks(self, request: Request, progress: OnProgress | None, timings: dict[str, float]) -> Iterator[np.ndarray]:
         report = _reporter(progress)
-        conditioning = self._condition(request, report, timings)
-        latents = self._sample(request, conditioning, report, timings)
-        yield from self._decode(request, latents, report, timings)
+        conditioning = self.condition(request, report, timings)
+        report("sample", 0, request.steps)
+        with self.velocity(request, conditioning, timings) as v:
+            for step in self.trajectory(request, v):
+                report("sample", step.index + 1, step.total)
+        yield from self.decode(request, step.x, report, timings)
 
-    def _condition(self, request: Request, report: Report, timings: dict[str, float]) -> Conditioning:
+    # The stages one by one, for those who look between them. They take resolved requests; `timings` gets what they took.
+
+    def condition(self, request: Request, report: Report = _silent, timings: dict[str, float] | None = None) -> Conditioning:
+        """What the transformer is told."""
         report("condition", 0, 1)
         seconds = np.array([request.seconds], np.float32)
         with self._opened("conditioners", "condition", timings) as graph:
@@ -138,7 +148,7 @@ class Pipeline:
                 found = graph("condition", input_ids=tokens.ids, attention_mask=tokens.mask, seconds_total=seconds)
                 return {name: self._finite(values, "conditioners") for name, values in found.items()}
 
-            positive = run(self._tokens(request))
+            positive = run(self.tokens(request))
             # Without a prompt, and to steer away from nothing in particular: zeros, the seconds token included. The
             # global condition, which tells the seconds too, is kept.
             zeros = np.zeros_like(positive["cross_attn_cond"])
@@ -150,7 +160,8 @@ class Pipeline:
         report("condition", 1, 1)
         return Conditioning(cond, uncond, positive["global_cond"])
 
-    def _tokens(self, request: Request) -> Tokens:
+    def tokens(self, request: Request) -> Tokens:
+        """What the text encoder reads."""
         manifest = self.bundle.manifest
         if request.prompt is not None and request.has_text:
             return self._encoded(request.prompt, "prompt")
@@ -167,13 +178,12 @@ class Pipeline:
                   "shorten it")
         return tokens
 
-    def _sample(self, request: Request, conditioning: Conditioning, report: Report,
-                timings: dict[str, float]) -> np.ndarray:
-        """Latents [1, T, C]."""
-        latent, noise, sampler = self.bundle.manifest.latent, NoiseStream(request.seed), SAMPLERS[request.sampler]
+    @contextlib.contextmanager
+    def velocity(self, request: Request, conditioning: Conditioning,
+                 timings: dict[str, float] | None = None) -> Iterator[Denoise]:
+        """The transformer as a function (x [1, T, C], t) -> v, guidance included, for the length of a `with`."""
         length = request.latents(self.bundle.manifest)
-        signature = latent.signature("denoise", length)
-        report("sample", 0, request.steps)
+        signature = self.bundle.manifest.latent.signature("denoise", length)
         with self._opened("dit", "sample", timings) as graph:
             def project(cross_attn_cond: np.ndarray) -> Projected:
                 return graph("project", cross_attn_cond=cross_attn_cond, global_cond=conditioning.global_cond)
@@ -182,16 +192,21 @@ class Pipeline:
                 return graph(signature, x=x, t=np.array([t], np.float32), **projected)["v"]
 
             uncond = conditioning.unconditional
-            v = guided(denoise, project(conditioning.cross_attn_cond), None if uncond is None else project(uncond),
-                       request.cfg_scale if request.is_guided else 1.0)
-            x = noise.normal((1, length, latent.channels))
-            for step in sampler.sample(v, x, sampler.schedule(request.steps), noise.normal):
-                x = step.x
-                report("sample", step.index + 1, step.total)
-        return self._finite(x, "dit")
+            yield guided(denoise, project(conditioning.cross_attn_cond), None if uncond is None else project(uncond),
+                         request.cfg_scale if request.is_guided else 1.0)
 
-    def _decode(self, request: Request, latents: np.ndarray, report: Report,
-                timings: dict[str, float]) -> Iterator[np.ndarray]:
+    def trajectory(self, request: Request, v: Denoise) -> Iterator[Step]:
+        """The sampler's steps from the request's own noise; the last one's x are the latents [1, T, C]."""
+        noise, sampler = NoiseStream(request.seed), SAMPLERS[request.sampler]
+        x = noise.normal((1, request.latents(self.bundle.manifest), self.bundle.manifest.latent.channels))
+        for step in sampler.sample(v, x, sampler.schedule(request.steps), noise.normal):
+            if step.index + 1 == step.total:
+                self._finite(step.x, "dit")
+            yield step
+
+    def decode(self, request: Request, latents: np.ndarray, report: Report = _silent,
+               timings: dict[str, float] | None = None) -> Iterator[np.ndarray]:
+        """Blocks of audio, float32 [frames, channels]."""
         manifest = self.bundle.manifest
         frames = request.frames(manifest)
         total = len(tiles_for(manifest, latents.shape[1], frames))
@@ -208,8 +223,9 @@ class Pipeline:
         return values
 
     @contextlib.contextmanager
-    def _opened(self, component: str, stage: str, timings: dict[str, float]) -> Iterator[Graph]:
+    def _opened(self, component: str, stage: str, timings: dict[str, float] | None) -> Iterator[Graph]:
         """A component's graph for one stage, freed at its end whatever happens, unless graphs are kept."""
+        timings = {} if timings is None else timings
         start = time.perf_counter()
         graph = self._kept.pop(component, None) or self._open(component)
         timings[f"{stage}_load"] = time.perf_counter() - start

@@ -21,7 +21,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT_DIR",
                         help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the bundle; an older bundle there is replaced")
-    parser.add_argument("--precision", default="f32,f16,int8", metavar="LIST", help="default: %(default)s")
+    parser.add_argument("--precision", default="f32,f16,int8", metavar="LIST",
+                        help="of f32, f16, int8, int4 and mixed, which is measured layer by layer (default: %(default)s)")
+    parser.add_argument("--target-snr", type=float, default=30.0, metavar="DB",
+                        help="what mixed must reach in v on every recorded step; 5 dB more before and after the transformer "
+                             "(default: %(default)g)")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="what mixed is measured with, a prompt a line (default: four)")
+    parser.add_argument("--recipe", type=Path, metavar="FILE",
+                        help="mixed as another export chose it: a NAME.mixed.json, or a bundle for all three; nothing is searched")
+    parser.add_argument("--checks", type=Path, metavar="FILE.json",
+                        help="prompts with family and attributes, kept in the bundle for edge-audio compare")
     parser.add_argument("--latent-lengths", type=_lengths, default=(), metavar="LIST",
                         help="shorter latents to serve as well, such as 64,128 (generate --fit-length); they share the weights")
     parser.add_argument("--without-encoder", action="store_true", help="leave out the encoder, which only audio-to-audio needs")
@@ -78,11 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> None:
     from .bundle import Options, export
 
+    from edge_audio.evaluate.prompts import from_json
+
     manifest = export(options.checkpoint, options.out, Options(
         precisions=tuple(p.strip() for p in options.precision.split(",") if p.strip()),
         components=GENERATING if options.without_encoder else COMPONENTS, tokenizer=options.tokenizer, name=options.name,
         license=options.license, tile=options.tile, sampler=options.sampler, steps=options.steps, cfg_scale=options.cfg,
-        latent_lengths=options.latent_lengths), say=_say)
+        latent_lengths=options.latent_lengths, target_snr=options.target_snr, prompts=options.prompts, recipe=options.recipe,
+        checks=from_json(options.checks) if options.checks else ()), say=_say)
     total = sum(entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values())
     print(f"{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate \"...\" --model {options.out}")
 

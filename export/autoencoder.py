@@ -30,9 +30,10 @@ class Conv(tf.Module):
 
     MAX_DEPTH = 4096
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, stride: int = 1, dilation: int = 1,
+    def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray | None, stride: int = 1, dilation: int = 1,
                  padding: tuple[int, int] = (0, 0)):
         super().__init__()
+        self.scope = name
         kernel = weight.transpose(2, 1, 0)[None]  # [out, in, k] -> [1, k, in, out]
         taps, inputs = kernel.shape[1:3]
         parts = 4 if taps > 2 and taps * inputs > self.MAX_DEPTH and inputs % 4 == 0 else 1
@@ -47,17 +48,18 @@ class Conv(tf.Module):
         """A convolution that keeps the length (stride 1), or one of kernel 2s that divides it by an even stride s."""
         weight = checkpoint.take_weight_normed(name, (outputs, inputs, kernel))
         pad = stride // 2 if stride > 1 else dilation * (kernel - 1) // 2
-        return cls(weight, checkpoint.take(f"{name}.bias", (outputs,)) if bias else None, stride, dilation, (pad, pad))
+        return cls(name, weight, checkpoint.take(f"{name}.bias", (outputs,)) if bias else None, stride, dilation, (pad, pad))
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
         x = tf.expand_dims(x, 1)
         y = None  # a chain of additions, which XNNPACK has, unlike add_n
-        for part, kernel in zip(tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x], self.kernels):
-            z = tf.nn.conv2d(part, kernel, [1, 1, self.stride, 1], self.padding, dilations=[1, 1, self.dilation, 1])
-            y = z if y is None else y + z
-        if self.bias is not None:
-            y = y + self.bias
+        with tf.name_scope(self.scope):
+            for part, kernel in zip(tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x], self.kernels):
+                z = tf.nn.conv2d(part, kernel, [1, 1, self.stride, 1], self.padding, dilations=[1, 1, self.dilation, 1])
+                y = z if y is None else y + z
+            if self.bias is not None:
+                y = y + self.bias
         return tf.reshape(y, [1, y.shape[2], y.shape[3]])
 
 
@@ -75,7 +77,7 @@ class TransposedConv(tf.Module):
         taps = weight.reshape(inputs, outputs, 2, stride)[:, :, ::-1]  # the earlier input meets the later taps
         taps = taps.transpose(3, 1, 0, 2).reshape(stride * outputs, inputs, 2)  # [phase · out, in, k]
         bias = checkpoint.take(f"{name}.bias", (outputs,))
-        self.phases = Conv(taps, np.tile(bias, stride), padding=(1, 1))
+        self.phases = Conv(name, taps, np.tile(bias, stride), padding=(1, 1))
         self.stride, self.outputs = stride, outputs
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:

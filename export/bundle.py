@@ -7,9 +7,11 @@ and one that is run again makes only what changed. The bundle itself is replaced
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import hashlib
+import importlib.metadata
 import json
 import math
 import shutil
@@ -21,23 +23,31 @@ from typing import Callable, Iterable
 
 import tensorflow as tf
 
+from edge_audio import bundle as schema
 from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Bundle, Defaults, FileEntry, GraphEntry, Manifest,
-                               Prompt, SecondsRange, Tiling, file_entry)
+                               SecondsRange, Tiling, file_entry)
 from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.evaluate.layers import operations
+from edge_audio.evaluate.prompts import Prompt
+from edge_audio.evaluate.prompts import to_json as prompts_to_json
 from edge_audio.graph import Graph
 from edge_audio.schedule import check_steps
 
+from . import mixed
 from .autoencoder import TILE, Decoder, Encoder
 from .checkpoint import Checkpoint, read_checkpoint
 from .conditioners import Conditioners
 from .config import ModelConfig, read_config
 from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
 from .dit import DiT
-from .quantize import RECIPES
+from .quantize import PRECISIONS, methods_for, quantize
 
 DEFAULTS = {"rf_denoiser": Defaults("pingpong", 8, 1.0), "rectified_flow": Defaults("dpmpp", 50, 5.0)}
 """What suits an objective when the user names nothing else: post-trained models want few steps and no guidance."""
 TOKENIZER_NAME = "tokenizer.model"
+CHECKS_NAME = "checks.json"
+TABLES = ("conditioners",)
+"""components with a method `store`: their float32 graph is another one for smaller precisions"""
 NOTE = ".entry.json"
 SOURCES = ("autoencoder.py", "checkpoint.py", "conditioners.py", "config.py", "convert.py", "dit.py", "layers.py", "quantize.py",
            "t5.py")
@@ -50,7 +60,7 @@ PAD, EOS = 0, 1
 class Options:
     """What the user may decide. None: what the checkpoint suggests."""
 
-    precisions: tuple[str, ...] = tuple(RECIPES)
+    precisions: tuple[str, ...] = ("f32", "f16", "int8")
     components: tuple[str, ...] = COMPONENTS
     tokenizer: Path | None = None
     name: str | None = None
@@ -60,6 +70,13 @@ class Options:
     steps: int | None = None
     cfg_scale: float | None = None
     latent_lengths: tuple[int, ...] = ()
+    checks: tuple[Prompt, ...] = ()
+    """prompts with what they should sound like, for a model whose sounds `evaluate.checks` can measure"""
+    target_snr: float = mixed.TARGET
+    prompts: Path | None = None
+    """what `mixed` is measured with: a prompt a line"""
+    recipe: Path | None = None
+    """how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another bundle, or a folder of them"""
 
 
 BUILDERS: dict[str, Callable[[Checkpoint, ModelConfig, int], tf.Module]] = {
@@ -93,18 +110,35 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
     say("tensors used: " + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items()))
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
+    measured = mixed.NAME in options.precisions
+    plain = [precision for precision in options.precisions if precision != mixed.NAME]
     try:
-        graphs = {name: staging.make(name, functools.partial(BUILDERS[name], checkpoint, config, options.tile),
-                                     options.precisions) for name in options.components}
-        entry = None
+        # `mixed` is measured against float32 and made of it, whether that is asked for or not.
+        graphs = {}
+        for name in options.components:
+            needed = ["f32", *([mixed.BASE] if name in TABLES else [])] if measured and name in GENERATING else []
+            builder = functools.partial(BUILDERS[name], checkpoint, config, options.tile)
+            graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
-            entry = file_entry(staging.folder / TOKENIZER_NAME)
-        manifest = _manifest(config, checkpoint, tiling, entry, graphs, options, out.name)
-        (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
-        Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
-        names = [MANIFEST_NAME, *([TOKENIZER_NAME] if entry else []),
-                 *(graph.file for entries in graphs.values() for graph in entries.values())]
+        if options.checks:
+            (staging.folder / CHECKS_NAME).write_text(prompts_to_json(options.checks))
+        entries = [file_entry(path) if wanted else None for wanted, path in (
+            (tokenizer, staging.folder / TOKENIZER_NAME), (options.checks, staging.folder / CHECKS_NAME))]
+
+        def written(precisions: Iterable[str]) -> Manifest:
+            chosen = {name: {p: found[p] for p in precisions if p in found} for name, found in graphs.items()}
+            manifest = _manifest(config, checkpoint, tiling, *entries, chosen, options, out.name)
+            (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
+            return Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
+
+        if measured:
+            written(["f32"])
+            for name, made in mixed.make(staging.folder, options.target_snr, options.prompts, options.recipe, say).items():
+                graphs[name][mixed.NAME] = dataclasses.replace(made, flops=graphs[name]["f32"].flops)
+        manifest = written(options.precisions)
+        made = [graph for found in manifest.graphs.values() for graph in found.values()]
+        names = [MANIFEST_NAME, *(entry.file for entry in (*entries, *made, *(graph.recipe for graph in made)) if entry)]
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             _publish(staging.folder, names, out, Path(folder) / "old")
     except BaseException:
@@ -115,15 +149,17 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
 
 
 def _check_options(out: Path, options: Options) -> None:
+    known = (*PRECISIONS, mixed.NAME)
     for precision in options.precisions:
-        if precision not in RECIPES:
-            raise EdgeAudioError(f"precision {precision!r} cannot be exported; choose from {', '.join(RECIPES)}")
+        if precision not in known:
+            raise EdgeAudioError(f"precision {precision!r} cannot be exported; choose from {', '.join(known)}")
+    mixed.check_options(options.target_snr, options.prompts, options.recipe)
     missing = [component for component in GENERATING if component not in options.components]
     if missing or not set(options.components) <= set(COMPONENTS):
         raise EdgeAudioError(f"components {', '.join(options.components)} make no bundle; it needs {', '.join(GENERATING)}, "
                              "and may have encoder")
     if not options.precisions:
-        raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(RECIPES)}")
+        raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(known)}")
     if options.tile < 1:
         raise EdgeAudioError(f"tile {options.tile} is not a number of latents; give 1 or more")
     if options.steps is not None:
@@ -164,7 +200,7 @@ class Staging:
         """origin: what all graphs depend on."""
         self.folder, self._out, self._say = out.with_name(f".{out.name}.partial"), out, say
         self._standing = _standing_graphs(out)
-        digest = hashlib.sha256(f"{origin} {tf.__version__}".encode())
+        digest = hashlib.sha256(f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode())
         for name in SOURCES:
             digest.update((Path(__file__).parent / name).read_bytes())
         self._origin = digest.hexdigest()
@@ -181,12 +217,28 @@ class Staging:
                 self._say(f"{name}: computing what its graphs must give")
                 component = builder()
                 expected, counted = examples(component), flops(component)
-                saved = save_modules(component, Path(folder), missing)
+                floats = self._floats(component, missing, entries.get("f32"), Path(folder))
                 del component  # at full size it is gigabytes, and conversion needs more
                 gc.collect()
                 for precision in missing:
-                    entries[precision] = self._make(name, precision, saved[precision], expected, counted)
+                    entries[precision] = self._make(name, precision, floats[precision](), expected, counted)
         return {precision: entries[precision] for precision in precisions}
+
+    def _floats(self, component: tf.Module, precisions: list[str], standing: GraphEntry | None,
+                folder: Path) -> dict[str, Callable[[], Path]]:
+        """Precision -> function that gives the float32 graph to make it of, converted when it is first needed."""
+        if standing is not None and not hasattr(component, "store"):
+            return dict.fromkeys(precisions, lambda: self.folder / standing.file)
+
+        @functools.cache
+        def converted(saved: Path) -> Path:
+            graph = saved.with_suffix(".tflite")
+            graph.write_bytes(convert(saved))
+            shutil.rmtree(saved)
+            return graph
+
+        saved = save_modules(component, folder, precisions)
+        return {precision: functools.partial(converted, saved[precision]) for precision in precisions}
 
     def keep_what_is_done(self) -> None:
         """After a failure: finished graphs stay for the next try, anything else goes."""
@@ -195,12 +247,16 @@ class Staging:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make(self, name: str, precision: str, saved_model: Path, expected: Examples, counted: dict[str, int]) -> GraphEntry:
+    def _make(self, name: str, precision: str, graph: Path, expected: Examples, counted: dict[str, int]) -> GraphEntry:
+        """One graph of its float32 form."""
         start = time.perf_counter()
         path = self.folder / f"{name}.{precision}.tflite"
         path.with_suffix(NOTE).unlink(missing_ok=True)
-        self._say(f"{path.name}: converting")
-        path.write_bytes(convert(saved_model, precision))
+        self._say(f"{path.name}: {'converting' if precision == 'f32' else 'quantizing'}")
+        if precision in ("f32", mixed.BASE):
+            shutil.copyfile(graph, path)
+        else:
+            path.write_bytes(quantize(graph, methods_for(precision, (operation.layer for operation in operations(graph)))))
         with Graph(path, threads=2) as graph:
             graph.check(name)
             measured = fidelity(expected, graph)
@@ -241,15 +297,15 @@ def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:
         return {}
 
 
-def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None,
+def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None, checks: FileEntry | None,
               graphs: dict[str, dict[str, GraphEntry]], options: Options, folder_name: str) -> Manifest:
     suggested = DEFAULTS[config.objective]
     return Manifest(
         name=options.name or folder_name, license=options.license, source_sha256=checkpoint.sha256,
         sample_rate=config.sample_rate, channels=config.channels,
         latent=config.latent,
-        prompt=Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
-        objective=config.objective, tiling=tiling, graphs=graphs, schema=SCHEMA,
+        prompt=schema.Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
+        objective=config.objective, tiling=tiling, graphs=graphs, schema=SCHEMA, checks=checks,
         defaults=Defaults(options.sampler or suggested.sampler, suggested.steps if options.steps is None else options.steps,
                           suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale))
 
@@ -258,7 +314,8 @@ def _publish(staging: Path, names: list[str], out: Path, old: Path) -> None:
     """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back if that fails."""
     out.mkdir(exist_ok=True)
     old.mkdir()
-    replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in (MANIFEST_NAME, TOKENIZER_NAME)]
+    named = (MANIFEST_NAME, TOKENIZER_NAME, CHECKS_NAME, *map(mixed.file_name, GENERATING))
+    replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in named]
     placed = []
     try:
         for path in replaced:

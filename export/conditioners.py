@@ -45,9 +45,9 @@ class Conditioners(tf.Module):
         self.t5 = T5Encoder(checkpoint, config.t5, config.max_length)
         self.seconds = NumberConditioner(checkpoint, config.seconds, config.dit.global_cond_dim)
 
-    def store(self, precision: str) -> None:
-        """Bring what the converter should not decide on into the form of a precision, before the component is saved."""
-        self.t5.embedding.store(precision)
+    def store(self, precision: str) -> str:
+        """Bring the table of words into the form of a precision, before the component is saved; return the form's name."""
+        return self.t5.embedding.store(precision)
 
     def condition(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, seconds_total: tf.Tensor,
                   taps: Taps = no_taps) -> dict[str, tf.Tensor]:

@@ -14,25 +14,21 @@ import numpy as np
 import tensorflow as tf
 
 from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.evaluate.metrics import snr
 from edge_audio.graph import Graph
-
-from .quantize import RECIPES
 
 
 def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) -> dict[str, Path]:
-    """Write a component's signatures as SavedModels and return precision -> where the one to convert lies.
+    """Write a component's signatures as SavedModels and return precision -> the one to convert.
 
-    One serves all precisions, unless the component has a method `store`, which changes with the precision what is saved.
+    One serves all precisions, unless the component has a method `store`, which brings its tables into the form that goes with a
+    precision, and names that form.
     """
     saved: dict[str, Path] = {}
     for precision in precisions:
-        if saved and not hasattr(component, "store"):
-            saved[precision] = next(iter(saved.values()))
-            continue
-        if hasattr(component, "store"):
-            component.store(precision)
-        saved[precision] = folder / precision
-        save_module(component, saved[precision])
+        saved[precision] = folder / (component.store(precision) if hasattr(component, "store") else "f32")
+        if not saved[precision].exists():
+            save_module(component, saved[precision])
     return saved
 
 
@@ -43,16 +39,15 @@ def save_module(component: tf.Module, folder: Path) -> None:
         tf.saved_model.save(component, str(folder), signatures=signatures)
 
 
-def convert(saved_model: Path, precision: str) -> bytes:
-    """A SavedModel as the bytes of a .tflite in one precision."""
+def convert(saved_model: Path) -> bytes:
+    """A SavedModel as the bytes of a float32 .tflite, whose operations bear the names of their layers."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-    RECIPES[precision](converter)
     try:
         with _quiet():
             return converter.convert()
     except Exception as error:
-        raise EdgeAudioError(f"{precision} conversion of {saved_model.name} failed ({first_line(error)}); "
-                             "leave that precision out, or report it with the model_config.json") from error
+        raise EdgeAudioError(f"conversion of {saved_model.name} failed ({first_line(error)}); "
+                             "report it with the model_config.json") from error
 
 
 @dataclass(frozen=True)
@@ -146,12 +141,6 @@ def refuse_inert_inputs(expected: Examples, graph: Graph) -> None:
             if all(np.array_equal(before[output], after[output]) for output in before):
                 raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes no output; "
                                      "this export must not be used, report it with the model_config.json")
-
-
-def snr(actual: np.ndarray, expected: np.ndarray) -> float:
-    """Signal-to-noise ratio of `actual` against `expected` in dB, at most 200."""
-    signal, noise = (float(np.sum(np.square(a, dtype=np.float64))) for a in (expected, actual - expected))
-    return min(200.0, 10 * math.log10(max(signal, 1e-30) / max(noise, signal * 1e-20, 1e-30)))
 
 
 @contextlib.contextmanager

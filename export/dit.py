@@ -27,20 +27,22 @@ class DiT(tf.Module):
         self.to_timestep_embed = Embed(checkpoint, f"{PREFIX}.to_timestep_embed", TIMESTEP_FEATURES, dit.embed_dim, True)
         self.to_cond_embed = Embed(checkpoint, f"{PREFIX}.to_cond_embed", dit.cond_token_dim, dit.embed_dim, False)
         self.to_global_embed = Embed(checkpoint, f"{PREFIX}.to_global_embed", dit.global_cond_dim, dit.embed_dim, False)
-        self.preprocess, self.postprocess = (self._pointwise(checkpoint, f"{PREFIX}.{name}", dit.io_channels)
-                                             for name in ("preprocess_conv", "postprocess_conv"))
         name = f"{PREFIX}.transformer"
-        self.project_in = Linear.take(checkpoint, f"{name}.project_in", dit.io_channels, dit.embed_dim)
-        self.project_out = Linear.take(checkpoint, f"{name}.project_out", dit.embed_dim, dit.io_channels)
+        # The residual convolutions around the transformer are folded into its projections: two products less, and no 1 on a
+        # diagonal beside which the small weights would be lost in 8 bits.
+        project_in, project_out = f"{name}.project_in", f"{name}.project_out"
+        before, after = (self._residual(checkpoint, f"{PREFIX}.{conv}", dit.io_channels)
+                         for conv in ("preprocess_conv", "postprocess_conv"))
+        self.project_in = Linear(project_in, checkpoint.take(f"{project_in}.weight", (dit.embed_dim, dit.io_channels)) @ before)
+        self.project_out = Linear(project_out, after @ checkpoint.take(f"{project_out}.weight", (dit.io_channels, dit.embed_dim)))
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         self.rotary = Rotary(inverse, self.latent.length + 1)  # positions count the prepended token
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
 
     @staticmethod
-    def _pointwise(checkpoint: Checkpoint, name: str, channels: int) -> Linear:
-        """A convolution of kernel 1 is a Linear; the residual conv(x) + x around it is folded into its weight."""
-        weight = checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
-        return Linear(weight + np.eye(channels, dtype=np.float32))
+    def _residual(checkpoint: Checkpoint, name: str, channels: int) -> np.ndarray:
+        """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
+        return np.eye(channels) + checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
 
     def project(self, cross_attn_cond: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
         """cross_attn_cond [1, L+1, C], global_cond [1, C] -> keys and values of every block's cross-attention, global_embed."""
@@ -65,12 +67,12 @@ class DiT(tf.Module):
                 **cross: tf.Tensor) -> dict[str, tf.Tensor]:
         """x [1, T, channels], t [1] and what `project` gave -> v [1, T, channels]."""
         token = global_embed + self.timestep_embed(t, taps)
-        x = tf.concat([tf.expand_dims(token, 1), self.project_in(self.preprocess(x))], axis=1)
+        x = tf.concat([tf.expand_dims(token, 1), self.project_in(x)], axis=1)
         for index, block in enumerate(self.blocks):
             taps(f"block{index}.in", x)
             x = block(x, self.rotary, cross[f"cross_k_{index:02}"], cross[f"cross_v_{index:02}"],
                       lambda name, value, index=index: taps(f"block{index}.{name}", value))
-        return {"v": self.postprocess(self.project_out(x[:, 1:]))}
+        return {"v": self.project_out(x[:, 1:])}
 
     def signatures(self) -> dict[str, tuple]:
         dit = self.config

@@ -27,24 +27,26 @@ def constant(value: np.ndarray) -> tf.Variable:
 
 
 class Linear(tf.Module):
-    """y = x·Wᵀ (+ b) on [..., inputs]."""
+    """y = x·Wᵀ (+ b) on [..., inputs]. The graph's operations bear the layer's official name."""
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray | None = None):
+    def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray | None = None):
         super().__init__()
+        self.scope = name
         self.kernel = constant(weight.T)
         self.bias = None if bias is None else constant(bias)
 
     @classmethod
     def take(cls, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, bias: bool = False) -> "Linear":
-        return cls(checkpoint.take(f"{name}.weight", (outputs, inputs)),
+        return cls(name, checkpoint.take(f"{name}.weight", (outputs, inputs)),
                    checkpoint.take(f"{name}.bias", (outputs,)) if bias else None)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         # Two dimensions: a matrix product of three would become a batch product, which is not quantized.
-        y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), self.kernel)
-        if self.bias is not None:
-            y = y + self.bias
-        return tf.reshape(y, [*x.shape[:-1], y.shape[-1]])
+        with tf.name_scope(self.scope):
+            y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), self.kernel)
+            if self.bias is not None:
+                y = y + self.bias
+            return tf.reshape(y, [*x.shape[:-1], y.shape[-1]])
 
 
 class LayerNorm(tf.Module):

@@ -1,30 +1,145 @@
-"""Recipes: precision name -> how TFLiteConverter writes the weights. `f32` and `f16` compute in float32."""
+"""How weights are stored: methods for a layer, and precisions, which are a method for every layer of a graph.
+
+All precisions are made of the same float32 graph by ai-edge-quantizer, operation by operation. Biases, norms and layers of few
+weights stay as they are.
+"""
 
 from __future__ import annotations
 
-from typing import Callable
+import contextlib
+import copy
+import io
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-import tensorflow as tf
+import numpy as np
 
-Recipe = Callable[[tf.lite.TFLiteConverter], None]
+from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.evaluate.layers import Operation, operations
+
+BLOCK = 32
+"""inputs that share a scale in int4"""
+MINIMUM = 1024
+"""weights: a layer of fewer stays float32, for it costs nothing"""
+KEEP = "f32"
+
+Calibration = Mapping[str, Iterable[dict[str, np.ndarray]]]
+"""signature -> inputs it was called with"""
+Statistics = dict[str, dict]
+"""tensor -> what ai-edge-quantizer measured of it"""
 
 
-def f32(converter: tf.lite.TFLiteConverter) -> None:
-    """Weights as they are."""
+@dataclass(frozen=True)
+class Method:
+    """One way to store the weights of a layer, and to compute with them.
 
-
-def f16(converter: tf.lite.TFLiteConverter) -> None:
-    """Weights stored as float16, widened when the graph is loaded: half the bytes on disk, float32 speed."""
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-
-
-def int8(converter: tf.lite.TFLiteConverter) -> None:
-    """Weights int8, one scale per output channel; activations quantized at run time (dynamic range).
-
-    Biases, norms and tables stay float32, and so do weights of fewer than 1 024 elements.
+    bits: of a stored weight. loaded: bits of a weight in memory, as XNNPACK packs it. algorithm: ai-edge-quantizer's name.
     """
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    bits: int
+    loaded: int
+    algorithm: str = "min_max_uniform_quantize"
+    granularity: str = "CHANNELWISE"
+    dynamic: bool = True
+    """activations are quantized too, at run time, to 8 bits a row; else the weights are widened when the graph is loaded"""
+    kinds: tuple[str, ...] = ("FULLY_CONNECTED", "CONV_2D")
+
+    def suits(self, operation: Operation) -> bool:
+        """Whether the method can store this operation's weights."""
+        inputs = operation.shape[-1]
+        return (math.prod(operation.shape) >= MINIMUM and operation.kind in self.kinds
+                and (inputs % BLOCK == 0 or not (self.granularity != "CHANNELWISE" or "HADAMARD" in self.algorithm)))
+
+    def rule(self, operation: Operation) -> dict:
+        """ai-edge-quantizer's entry for this operation."""
+        weights = {"num_bits": self.bits, "symmetric": True, "granularity": self.granularity,
+                   "dtype": "FLOAT" if self.bits == 16 else "INT", "algorithm_params": {}}
+        return {"regex": f"^{re.escape(operation.output)};?$", "operation": operation.kind, "algorithm_key": self.algorithm,
+                "op_config": {"weight_tensor_config": weights, "compute_precision": "INTEGER" if self.dynamic else "FLOAT",
+                              "explicit_dequantize": not self.dynamic, "skip_checks": False, "min_weight_elements": 0}}
 
 
-RECIPES: dict[str, Recipe] = {"f32": f32, "f16": f16, "int8": int8}
+LINEAR = ("FULLY_CONNECTED",)
+METHODS: dict[str, Method] = {
+    "f16": Method(16, 32, "float_casting", dynamic=False),
+    "int8": Method(8, 8),
+    "int8-weights": Method(8, 32, dynamic=False),
+    "int8-octav": Method(8, 8, "OCTAV"),
+    "int8-mse": Method(8, 8, "MSE"),
+    "int8-gptq": Method(8, 8, "GPTQ", kinds=LINEAR),
+    "int8-hadamard": Method(8, 8, "DECOMPOSED_HADAMARD_ROTATION", kinds=LINEAR),
+    "int4": Method(4, 4, granularity="BLOCKWISE_32", kinds=LINEAR),
+    "int4-octav": Method(4, 4, "OCTAV", "BLOCKWISE_32", kinds=LINEAR),
+    "int4-gptq": Method(4, 4, "GPTQ", "BLOCKWISE_32", kinds=LINEAR),
+    "int4-channel": Method(4, 4, kinds=LINEAR),
+    "int4-hadamard": Method(4, 4, "DECOMPOSED_HADAMARD_ROTATION", kinds=LINEAR),
+}
+"""name -> method. `int8` and `int4` are ai-edge-quantizer's min-max; the others are its better-informed algorithms."""
+
+FOUR_BITS = re.compile(r"\.ff\.ff\.|^t5\.")
+"""what `int4` stores in 4 bits: the transformer's feed-forward layers and the text encoder; the rest is int8"""
+
+
+def methods_for(precision: str, layers: Iterable[str]) -> dict[str, str]:
+    """Layer -> method that a precision stands for."""
+    return {layer: "int4" if precision == "int4" and FOUR_BITS.search(layer) else
+            "int8" if precision == "int4" else precision for layer in layers}
+
+
+PRECISIONS = ("f32", "f16", "int8", "int4")
+"""what needs no measuring; `mixed` does (export.mixed)"""
+
+
+def statistics(graph: Path, calibration: Calibration) -> Statistics:
+    """What GPTQ must know about the inputs of the layers: computed once, for any choice of layers."""
+    every = {operation.layer: "int8-gptq" for operation in operations(graph)}
+    return _run(graph, every, lambda quantizer: quantizer.calibrate(dict(calibration)))
+
+
+def quantize(graph: Path, methods: Mapping[str, str], known: Statistics | None = None) -> bytes:
+    """The float32 graph with every layer stored by its method, or as the next simpler one that suits it.
+
+    methods: layer -> name in METHODS, or KEEP. known: `statistics` of this graph, for GPTQ. EdgeAudioError if the quantizer fails.
+    """
+    # a copy, because the quantizer writes its damping into what it is given
+    return _run(graph, methods, lambda quantizer: bytes(quantizer.quantize(copy.deepcopy(known)).quantized_model))
+
+
+def _run(graph: Path, methods: Mapping[str, str], use: Callable):
+    rules = [METHODS[method].rule(operation) for operation in operations(graph)
+             if (method := suitable(methods.get(operation.layer, KEEP), operation)) != KEEP]
+    if not rules:
+        return graph.read_bytes()
+    try:
+        with quiet():
+            from ai_edge_quantizer.quantizer import Quantizer
+
+            return use(Quantizer(str(graph), rules))
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise EdgeAudioError(f"{graph.name} cannot be quantized ({first_line(error)}); "
+                             "leave that precision out, or report it with the model_config.json") from error
+
+
+def suitable(method: str, operation: Operation) -> str:
+    """The method, or what comes nearest to it and can store this operation: 4 bits fall back to 8, all to float32."""
+    for name in (method, *(["int8"] if method.startswith("int") else [])):
+        if name != KEEP and METHODS[name].suits(operation):
+            return name
+    return KEEP
+
+
+@contextlib.contextmanager
+def quiet():
+    """The quantizer reports sizes on stdout, progress on stderr and advice to the log; errors reach the caller as exceptions."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -45,21 +45,23 @@ class Embedding(tf.Module):
     LiteRT cannot gather and which is no more exact.
     """
 
-    KINDS = {"f32": np.float32, "f16": np.int16}  # int8 in any smaller precision
+    FORMS = {"f32": np.float32, "int16": np.int16, "int8": np.int8}
 
     def __init__(self, table: np.ndarray):
         super().__init__()
         self._table = table
         self.store("f32")
 
-    def store(self, precision: str) -> None:
-        """Keep the table in the type that goes with a precision."""
-        kind = self.KINDS.get(precision, np.int8)
+    def store(self, precision: str) -> str:
+        """Keep the table in the form that goes with a precision; return the form's name."""
+        form = {"f32": "f32", "f16": "int16"}.get(precision, "int8")
+        kind = self.FORMS[form]
         rows, self.scale = self._table, None
         if kind is not np.float32:
             scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-12) / np.iinfo(kind).max
             rows, self.scale = np.round(rows / scale), constant(scale)
         self.rows = tf.Variable(rows.astype(kind), trainable=False)
+        return form
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
         rows = tf.cast(tf.gather(self.rows, ids), tf.float32)

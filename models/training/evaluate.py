@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
+from edge_audio.evaluate.checks import Verdict, check
+from edge_audio.evaluate.prompts import Prompt
 
-from .checks import Verdict, check
-from .prompts import EVALUATION_PROMPTS, Prompt
+from .prompts import EVALUATION_PROMPTS
 
 
 @dataclass(frozen=True)

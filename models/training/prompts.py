@@ -1,27 +1,17 @@
-"""Forty fixed prompts to measure a model with: what to ask for, and what `checks.check` should then hear.
+"""Forty fixed prompts to measure a model with: what to ask for, and what `edge_audio.evaluate.checks.check` should then hear.
 
 The wordings are among those of `sounds.FAMILIES`, so the score says how well the model makes what it was taught.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from edge_audio.evaluate.prompts import Prompt
 
-from .sounds import Attributes, complete_attributes
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One thing to ask for, and the family and attributes to judge the answer by."""
-
-    text: str
-    family: str
-    attributes: Attributes
-    seconds: float = 4.0
+from .sounds import FULL_SECONDS, complete_attributes
 
 
 def _ask(text: str, family: str, **key: str | int) -> Prompt:
-    return Prompt(text, family, complete_attributes(family, key))
+    return Prompt(text, FULL_SECONDS, family, complete_attributes(family, key))
 
 
 EVALUATION_PROMPTS: tuple[Prompt, ...] = (

@@ -261,7 +261,7 @@ def _laser(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     length = round(rng.uniform(0.28, 0.36) * SAMPLE_RATE)
     shot = _attack(_glide(np.geomspace(rng.uniform(2400, 3000), 180, length)), 0.003)
     shot *= np.linspace(1, 0, length) ** 0.5
-    starts = _onsets(count, LASER_INTERVAL)
+    starts = _onsets(count, attributes["interval"])
     return _place(count, shot, starts[:1] if attributes["shots"] == "one" else starts)
 
 
@@ -442,7 +442,7 @@ FAMILIES: dict[str, Family] = {
             "repeated": ("repeated laser shots", "laser zaps", "many laser blasts", "a laser gun firing repeatedly",
                          "laser pew pew pew"),
         },
-        "shots", ("one", "repeated"), lambda shots: {"shots": shots}, shortest=1.5,
+        "shots", ("one", "repeated"), lambda shots: {"shots": shots, "interval": LASER_INTERVAL}, shortest=1.5,
     ),
     "kick": _plain_family(
         _one_shot(_kick_hit),
