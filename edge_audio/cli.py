@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -86,7 +87,6 @@ def info(arguments: argparse.Namespace) -> None:
 def bench(arguments: argparse.Namespace) -> None:
     """`edge-audio bench`"""
     from .evaluate import bench as module
-    precisions = [spec for given in arguments.precision or () for spec in ([given] if "=" in given else given.split(","))]
     if arguments.repeats < 1:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
     for threads in arguments.threads or ():
@@ -94,13 +94,40 @@ def bench(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         _check_text_file(Path(arguments.output))
     request = Request(arguments.prompt, seconds=arguments.seconds, steps=arguments.steps, fit_length=arguments.fit_length)
-    report = module.bench(arguments.model, precisions, arguments.threads, request, arguments.repeats,
+    report = module.bench(arguments.model, _specs(arguments.precision), arguments.threads, request, arguments.repeats,
                           say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr))
     text = module.formatted(report, arguments.format)
     if arguments.output is None:
         print(text, end="")
     else:
         Path(arguments.output).write_text(text)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """`edge-audio compare`"""
+    from .evaluate import report
+    report.check_installed()
+    from .evaluate.compare import compare as measure
+    from .evaluate.prompts import read
+    out = Path(arguments.out)
+    report.check_folder(out)
+    if arguments.threads is not None:
+        check_threads(arguments.threads)
+    if arguments.repeats < 0:
+        raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more, or 0 to leave time and memory out")
+    with _Line(sys.stderr.isatty() and not arguments.quiet) as say:
+        found = measure(arguments.models, _specs(arguments.precisions), read(Path(arguments.prompts)) if arguments.prompts else None,
+                        arguments.seeds, arguments.threads, arguments.repeats, say, seconds=arguments.seconds, steps=arguments.steps,
+                        sampler=arguments.sampler, cfg_scale=arguments.cfg)
+    report.write(found, out, shlex.join(["edge-audio", *sys.argv[1:]]))
+    if not arguments.quiet:
+        print(report.terminal(found))
+        print(f"\n{out / report.PAGE}: open it in a browser to see and to hear; {report.NUMBERS} beside it has every number")
+
+
+def _specs(given: list[str] | None) -> list[str]:
+    """`--precisions f32,int8` or `--precisions dit=int8,decoder=f32`, which may be given again."""
+    return [spec.strip() for text in given or () for spec in ([text] if "=" in text else text.split(",")) if spec.strip()]
 
 
 def _check_text_file(path: Path) -> None:
@@ -176,6 +203,27 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown", help="default: markdown")
     measure.add_argument("-o", "--output", metavar="FILE", help="write the table there rather than print it")
     measure.add_argument("--quiet", action="store_true", help="print nothing but the table, warnings and errors")
+
+    beside = commands.add_parser(
+        "compare", help="int8 against float: numbers, pictures, and a blind test",
+        description="What smaller precisions cost in sound, and what they save: every stage on the same noise and the same inputs. "
+                    "Writes a page to read and listen to, with a blind test, and all numbers as JSON.")
+    beside.set_defaults(run=compare)
+    beside.add_argument("models", metavar="MODEL", nargs="*",
+                        help="folder of a bundle, or several of one checkpoint (default: the pocket model)")
+    beside.add_argument("--precisions", metavar="P,P", action="append",
+                        help="the reference first: f32,int8; or dit=int8,decoder=f32, given again for each (default: all)")
+    beside.add_argument("--prompts", metavar="FILE", help="a prompt a line (default: those that the model brings, or four)")
+    beside.add_argument("--seeds", metavar="N", type=int, default=1, help="clips a prompt (default: 1)")
+    beside.add_argument("--out", metavar="DIR", required=True, help="a new folder for report.html and report.json")
+    beside.add_argument("--seconds", metavar="S", type=float, help="duration (default: the prompt's, or the model's full length)")
+    beside.add_argument("--steps", metavar="N", type=int, help="sampling steps (default: the model's)")
+    beside.add_argument("--sampler", metavar="NAME", help="default: the model's")
+    beside.add_argument("--cfg", metavar="S", type=float, help="guidance scale (default: the model's)")
+    beside.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    beside.add_argument("--repeats", metavar="N", type=int, default=3,
+                        help="clips that time and memory are measured with, 0 to leave them out (default: 3)")
+    beside.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
 
     keep = commands.add_parser("cache", help="what is kept between runs, and how to empty it",
                                description="Where weights are kept as the CPU wants them, so that big models load at once.")
@@ -285,6 +333,23 @@ class _Bar:
     def _write(self, text: str) -> None:
         if self.shown:
             print(text, end="", file=sys.stderr, flush=True)
+
+
+class _Line:
+    """One line on stderr that says what is being done, replaced by the next; silent when not `shown`."""
+
+    def __init__(self, shown: bool):
+        self.shown = shown
+
+    def __enter__(self) -> "_Line":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self("")
+
+    def __call__(self, text: str) -> None:
+        if self.shown:
+            print(f"\r\x1b[K{text[:100]}", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

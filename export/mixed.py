@@ -196,18 +196,23 @@ class Search:
         """Measure all groups, choose, build, measure again."""
         floor, table = self.errors({}), self._sensitivities()
         wanted = budget = 10 ** (-(self.target + RESERVE) / 10)
+        fits, fails = 0.0, math.inf  # budgets whose graph reaches the target, and whose does not
+        tried: dict[tuple, float] = {}
         best: tuple[int, dict[str, str], float] | None = None
         for _ in range(ROUNDS):
             chosen = choose(self.groups, table, floor, budget)
             layers = {layer: method for group, method in chosen.items() for layer in self.groups[group].layers}
-            worst = float(self.errors(layers).max())
+            if (key := tuple(layers.items())) in tried:
+                break
+            worst = tried[key] = float(self.errors(layers).max())
             size = len(self.quantized(layers))
             self._say(f"{self.component}.{NAME}: {size / 1e6:.2f} MB, {-_decibels(worst):.1f} dB on the recording")
             if worst <= wanted:
+                fits = max(fits, budget)
                 best = min(filter(None, (best, (size, layers, worst))), key=lambda found: found[0])
-                if worst > wanted / 1.12:  # within half a dB: more would be noise of the measurement
-                    break
-            budget *= (wanted / worst) ** 0.9
+            else:
+                fails = min(fails, budget)
+            budget = math.sqrt(fits * fails) if fits and fails < math.inf else budget * wanted / worst
         if best is None:
             raise EdgeAudioError(f"{self.component} cannot reach {self.target:g} dB (best {-_decibels(worst):.1f} dB); "
                                  "give a lower --target-snr, or export f16")

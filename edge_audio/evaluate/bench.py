@@ -104,7 +104,7 @@ def bench(model: str | Path | None = None, precisions: Iterable[str] | None = No
     """
     folder = default_model() if model is None else Path(model)
     bundle, here = Bundle.open(folder), device.describe()
-    precisions = list(precisions or _common(bundle))
+    precisions = list(precisions or common_precisions(bundle))
     threads = list(threads or [device.recommended_threads(here)])
     if request.prompt is None and request.ids is None:
         text = bundle.manifest.prompt.tokenizer is not None
@@ -126,7 +126,7 @@ def bench(model: str | Path | None = None, precisions: Iterable[str] | None = No
     return Report(bundle.manifest.name, bundle.sha256, dataclasses.asdict(request), repeats, machine, rows)
 
 
-def _common(bundle: Bundle) -> list[str]:
+def common_precisions(bundle: Bundle) -> list[str]:
     of_each = [bundle.precisions(component) for component in ("conditioners", "dit", "decoder")]
     return [precision for precision in of_each[0] if all(precision in here for here in of_each)]
 

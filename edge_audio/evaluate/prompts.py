@@ -26,7 +26,8 @@ class Prompt:
     def request(self, bundle: Bundle, seed: int, **settings) -> Request:
         """A resolved request; a bundle without a tokenizer reads the text as token ids."""
         ids = None if bundle.manifest.prompt.tokenizer else _ids(self.text)
-        return Request(self.text if ids is None else None, self.seconds, seed, ids=ids, **settings).resolved(bundle.manifest)
+        settings = {"prompt": self.text if ids is None else None, "seconds": self.seconds, "ids": ids} | settings
+        return Request(seed=seed, **settings).resolved(bundle.manifest)
 
 
 ANY = tuple(map(Prompt, ("steady rain", "a plucked string at A3", "drum beat at 120 bpm", "a slow rising siren")))
