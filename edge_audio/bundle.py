@@ -12,6 +12,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -238,16 +239,16 @@ class Bundle:
         entry = self.manifest.checks
         return None if entry is None else self._checked(entry)
 
-    def choose(self, spec: str | None, preferred: tuple[str, ...] = PRECISIONS) -> dict[str, str]:
+    def choose(self, spec: str | None, preferred: Callable[[str], tuple[str, ...]] = lambda component: PRECISIONS) -> dict[str, str]:
         """Which precision each generating component runs in.
 
-        spec: None (the first of `preferred` that is here), "int8" (for all), or "dit=int8,decoder=f16" (the others as
-        with None). UsageError for a malformed spec, EdgeAudioError for a precision that this bundle does not have.
+        spec: None (the first of `preferred(component)` that is here), "int8" (for all), or "dit=int8,decoder=f16" (the
+        others as with None). UsageError for a malformed spec, EdgeAudioError for a precision that this bundle does not have.
         """
         chosen = {}
         for component in GENERATING:
             here = self.precisions(component)
-            chosen[component] = next((p for p in preferred if p in here), here[0])
+            chosen[component] = next((p for p in preferred(component) if p in here), here[0])
         for part in [] if spec is None else spec.split(","):
             component, _, precision = part.strip().rpartition("=")
             if precision not in PRECISIONS or (component and component not in GENERATING):

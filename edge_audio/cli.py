@@ -78,7 +78,7 @@ def info(arguments: argparse.Namespace) -> None:
     advice = device.recommended_precision(here)
     found = {"folder": str(bundle.folder), "sha256": bundle.sha256, "manifest": dataclasses.asdict(bundle.manifest),
              "device": dataclasses.asdict(here),
-             "chosen": {"precision": bundle.choose(None, advice.precisions), "reason": advice.reason,
+             "chosen": {"precision": bundle.choose(None, advice.preferred), "reason": advice.reason,
                         "threads": device.recommended_threads(here)},
              "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()}}
     print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, found["chosen"])))

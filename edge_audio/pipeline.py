@@ -83,7 +83,7 @@ class Pipeline:
         if threads is not None:
             check_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
-        chosen = bundle.choose(precision, device.recommended_precision(here).precisions)
+        chosen = bundle.choose(precision, device.recommended_precision(here).preferred)
         return cls(bundle, chosen, threads or device.recommended_threads(here), keep_loaded)
 
     def __enter__(self) -> "Pipeline":

@@ -28,8 +28,7 @@ from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Bu
                                SecondsRange, Tiling, file_entry)
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import operations
-from edge_audio.evaluate.prompts import Prompt
-from edge_audio.evaluate.prompts import to_json as prompts_to_json
+from edge_audio.evaluate.prompts import Prompt, read, to_json
 from edge_audio.graph import Graph
 from edge_audio.schedule import check_steps
 
@@ -74,7 +73,7 @@ class Options:
     """prompts with what they should sound like, for a model whose sounds `evaluate.checks` can measure"""
     target_snr: float = mixed.TARGET
     prompts: Path | None = None
-    """what `mixed` is measured with: a prompt a line"""
+    """what `mixed` is measured with, a prompt a line; default: some of `checks`, or a few for any model"""
     recipe: Path | None = None
     """how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another bundle, or a folder of them"""
 
@@ -122,7 +121,7 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
         if options.checks:
-            (staging.folder / CHECKS_NAME).write_text(prompts_to_json(options.checks))
+            (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
         entries = [file_entry(path) if wanted else None for wanted, path in (
             (tokenizer, staging.folder / TOKENIZER_NAME), (options.checks, staging.folder / CHECKS_NAME))]
 
@@ -134,7 +133,8 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
 
         if measured:
             written(["f32"])
-            for name, made in mixed.make(staging.folder, options.target_snr, options.prompts, options.recipe, say).items():
+            asked = read(options.prompts) if options.prompts else options.checks
+            for name, made in mixed.make(staging.folder, options.target_snr, asked, options.recipe, say).items():
                 graphs[name][mixed.NAME] = dataclasses.replace(made, flops=graphs[name]["f32"].flops)
         manifest = written(options.precisions)
         made = [graph for found in manifest.graphs.values() for graph in found.values()]

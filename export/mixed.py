@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -36,11 +36,12 @@ BASE = "base"
 TARGET = 30.0
 MARGIN = {"conditioners": 5.0, "dit": 0.0, "decoder": 5.0}
 """dB above the target, since the errors of these two come on top of the transformer's"""
-RESERVE = 0.5
+RESERVE = 1.0
 """dB more than asked for on the recording, for prompts that are not on it"""
 MENU = ("int4-gptq", "int8", "int8-hadamard", "int8-weights", "f16")
 """forms a layer may have, from small to exact"""
-STEPS = 6
+CLIPS = 12
+STEPS = 5
 """recorded calls of the transformer a clip"""
 SEED = 20_240
 SINGLE = 100e6
@@ -94,15 +95,18 @@ def check_options(target: float, prompts: Path | None, recipe: Path | None) -> N
         _recipes(recipe)
 
 
-def make(folder: Path, target: float, prompts: Path | None, recipe: Path | None,
+def make(folder: Path, target: float, prompts: Sequence[Prompt], recipe: Path | None,
          say: Callable[[str], None]) -> dict[str, GraphEntry]:
     """Component -> its mixed graph, written to `folder`, where a bundle in float32 lies beside the graphs to start from.
 
-    recipe: apply this one (a file, for its component, or a folder with one for each) rather than measure.
+    prompts: CLIPS of them are recorded, evenly taken; empty for some that any model understands. recipe: apply this one (a file,
+    for its component, or a folder with one for each) rather than measure.
     """
     bundle = Bundle.open(folder)
-    say("mixed: recording what float32 does")
-    recording = record(bundle, read(prompts) if prompts else ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
+    prompts = prompts or (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
+    some = sorted({round(i) for i in np.linspace(0, len(prompts) - 1, CLIPS)})
+    say(f"mixed: recording what float32 does for {len(some)} prompts")
+    recording = record(bundle, [prompts[i] for i in some])
     given, made = _recipes(recipe) if recipe else {}, {}
     for component in GENERATING:
         base = folder / f"{component}.{BASE}.tflite"
@@ -292,7 +296,7 @@ class Group:
 
     def cost(self, form: str) -> float:
         """Bytes in the file plus bytes in memory: what a form that computes in float32 saves on disk, it spends again."""
-        return self.count * (METHODS[form].bits + METHODS[form].loaded) / 8
+        return 0 if form == KEEP else self.count * (METHODS[form].bits + METHODS[form].loaded) / 8
 
 
 def grouped(found: Iterable[Operation], together: bool) -> dict[str, Group]:
@@ -318,28 +322,29 @@ def choose(groups: Mapping[str, Group], errors: Mapping[str, Mapping[str, np.nda
 
     errors: group -> form -> error of every output with that group alone stored so; floor: error with none.
     """
-    forms = {name: sorted(errors[name], key=groups[name].cost) for name in groups}
-    chosen = {name: (forms[name] or [KEEP])[0] for name in groups}
-    extra = {name: {form: np.maximum(error - floor, 0) for form, error in errors[name].items()} for name in groups}
+    forms = {name: sorted(errors[name], key=groups[name].cost) or [KEEP] for name in groups}
+    chosen = {name: forms[name][0] for name in groups}
+    extra = {name: {KEEP: np.zeros_like(floor)} | {form: np.maximum(error - floor, 0) for form, error in errors[name].items()}
+             for name in groups}
 
     def total() -> np.ndarray:
-        return floor + sum(extra[name][form] for name, form in chosen.items() if form != KEEP)
+        return floor + sum(extra[name][form] for name, form in chosen.items())
 
     while (now := total()).max() > budget:
         weight = (now / now.max()) ** 4  # mostly the outputs that are worst
-        steps = [((extra[name][chosen[name]] - extra[name][form]) @ weight / max(groups[name].cost(form)
-                  - groups[name].cost(chosen[name]), 1), name, form)
-                 for name in groups if chosen[name] != KEEP
-                 for form in forms[name] if groups[name].cost(form) >= groups[name].cost(chosen[name]) and form != chosen[name]]
+        # only towards the exact end of a list, so that this comes to an end
+        steps = [((extra[name][chosen[name]] - extra[name][form]) @ weight
+                  / max(groups[name].cost(form) - groups[name].cost(chosen[name]), 1), name, form)
+                 for name in groups for form in forms[name][forms[name].index(chosen[name]) + 1:]]
         gain, name, form = max(steps, default=(0, "", ""))
         if gain <= 0:
             break  # nothing is left to improve: what is built will be measured, and found wanting
         chosen[name] = form
     for name in sorted(groups, key=lambda name: -groups[name].count):  # the greedy way may have overshot
-        for form in forms[name]:
-            if chosen[name] != KEEP and groups[name].cost(form) < groups[name].cost(chosen[name]):
-                if (total() - extra[name][chosen[name]] + extra[name][form]).max() <= budget:
-                    chosen[name] = form
+        for form in forms[name][:forms[name].index(chosen[name])]:
+            if (total() - extra[name][chosen[name]] + extra[name][form]).max() <= budget:
+                chosen[name] = form
+                break
     return chosen
 
 

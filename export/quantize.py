@@ -22,7 +22,10 @@ from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import Operation, operations
 
 BLOCK = 32
-"""inputs that share a scale in int4"""
+"""inputs that share a scale in int4; fewer are not worth a rotation"""
+WIDEST_ROTATION = 256
+"""A Hadamard rotation is a float32 product with a matrix as wide as the largest power of two in the number of inputs. Beyond this
+it costs more than the layer that it serves (1 024 inputs: as much as a square layer)."""
 MINIMUM = 1024
 """weights: a layer of fewer stays float32, for it costs nothing"""
 KEEP = "f32"
@@ -51,8 +54,16 @@ class Method:
     def suits(self, operation: Operation) -> bool:
         """Whether the method can store this operation's weights."""
         inputs = operation.shape[-1]
-        return (math.prod(operation.shape) >= MINIMUM and operation.kind in self.kinds
-                and (inputs % BLOCK == 0 or not (self.granularity != "CHANNELWISE" or "HADAMARD" in self.algorithm)))
+        if math.prod(operation.shape) < MINIMUM or operation.kind not in self.kinds:
+            return False
+        if self.rotates:
+            return BLOCK <= inputs & -inputs <= WIDEST_ROTATION
+        return self.granularity == "CHANNELWISE" or inputs % BLOCK == 0
+
+    @property
+    def rotates(self) -> bool:
+        """Whether inputs and weights are turned by a Hadamard matrix first, which spreads outliers over all of them."""
+        return "HADAMARD" in self.algorithm
 
     def rule(self, operation: Operation) -> dict:
         """ai-edge-quantizer's entry for this operation."""
@@ -80,14 +91,24 @@ METHODS: dict[str, Method] = {
 }
 """name -> method. `int8` and `int4` are ai-edge-quantizer's min-max; the others are its better-informed algorithms."""
 
-FOUR_BITS = re.compile(r"\.ff\.ff\.|^t5\.")
-"""what `int4` stores in 4 bits: the transformer's feed-forward layers and the text encoder; the rest is int8"""
+EDGES = re.compile(r"\btransformer\.project_(in|out)$")
+"""the transformer's first and last layer: small, and all error passes through them; f16 in `int8` and `int4`"""
+GATED = re.compile(r"\.ff\.ff\.")
+"""the transformer's feed-forward layers, whose gated activations have outliers: rotated in `int8`, 4 bits in `int4`"""
+TEXT = re.compile(r"^t5\.")
 
 
 def methods_for(precision: str, layers: Iterable[str]) -> dict[str, str]:
-    """Layer -> method that a precision stands for."""
-    return {layer: "int4" if precision == "int4" and FOUR_BITS.search(layer) else
-            "int8" if precision == "int4" else precision for layer in layers}
+    """Layer -> method that a precision stands for, where it can (`quantize` falls back to int8, or float32)."""
+    def method(layer: str) -> str:
+        if precision in ("f32", "f16"):
+            return precision
+        if EDGES.search(layer):
+            return "f16"
+        if precision == "int4" and (GATED.search(layer) or TEXT.search(layer)):
+            return "int4"
+        return "int8-hadamard" if GATED.search(layer) else "int8"
+    return {layer: method(layer) for layer in layers}
 
 
 PRECISIONS = ("f32", "f16", "int8", "int4")

@@ -34,10 +34,12 @@ from .verdict import Finding, judge
 
 LAYER_CALLS = 3
 """calls of the transformer whose inside is looked at"""
-SAME = 0.5
-"""A candidate's clip is the same sound if it is nearer to the reference's than this share of what two seeds differ by."""
+SAME_LATENTS = 10.0
+"""dB: latents that come to this are the same sound, however noisily it is decoded"""
+SAME_SOUND = 0.5
+"""Otherwise it is the same if its log-mel distance is below this share of what two seeds differ by, or below NEAR."""
 NEAR = 3.0
-"""dB of log-mel distance that counts as the same sound in any case: sounds without chance have the same for all seeds"""
+"""dB of log-mel distance: sounds without chance are the same for all seeds"""
 
 Say = Callable[[str], None]
 
@@ -299,8 +301,9 @@ class _Run:
         if self.reference:
             theirs = self.reference.traces[number]
             distance = metrics.log_mel_distance(clip.samples, theirs.clip.samples, clip.sample_rate)
-            same = distance <= max(NEAR, SAME * spread["log_mel_distance"])
-            against = {"latents_snr": metrics.snr(latents, theirs.latents), "log_mel_distance": distance,
+            closeness = metrics.snr(latents, theirs.latents)
+            same = closeness >= SAME_LATENTS or distance <= max(NEAR, SAME_SOUND * spread["log_mel_distance"])
+            against = {"latents_snr": closeness, "log_mel_distance": distance,
                        "spectral_distance": metrics.spectral_distance(clip.samples, theirs.clip.samples),
                        "kind": "same" if same else "another"}
         return Sound(prompt.text, request.seed, metrics.loudness(clip.samples, clip.sample_rate), levels.peak_dbfs,

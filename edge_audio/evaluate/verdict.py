@@ -56,7 +56,7 @@ def _broken_layer(layers: list[Layer]) -> Finding | None:
             return Finding(FAIL, f"layer {layer.name} of the {_spoken(layer.component)} is the first that departs: it gives "
                                  f"{layer.gain:.2f} times what it should ({layer.snr:.0f} dB)")
     worst = min(layers, key=lambda layer: layer.snr)
-    return Finding(OK, f"all {len(layers)} layers follow the reference, the last of them {worst.name} with {worst.snr:.0f} dB")
+    return Finding(OK, f"all {len(layers)} layers follow the reference, the noisiest, {worst.name}, at {worst.snr:.0f} dB")
 
 
 def _velocity(candidate: Candidate) -> Finding | None:

@@ -251,7 +251,7 @@ def test_encoder_graph(reference, golden, tmp_path):
         save_module(encoder, tmp_path / "encoder")
     finally:
         encoder.audio_shape = whole
-    (tmp_path / "encoder.tflite").write_bytes(convert(tmp_path / "encoder", "f32"))
+    (tmp_path / "encoder.tflite").write_bytes(convert(tmp_path / "encoder"))
     with Graph(tmp_path / "encoder.tflite", threads=2) as graph:
         outputs = graph("encode", audio=golden["enc_audio"])
     assert_near(outputs["mean"], golden["enc_mean"])
