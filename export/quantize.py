@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import io
 import logging
 import math
@@ -139,10 +140,33 @@ def _run(graph: Path, methods: Mapping[str, str], use: Callable):
         with quiet():
             from ai_edge_quantizer.quantizer import Quantizer
 
-            return use(Quantizer(str(graph), rules))
+            with _large_convolutions():
+                return use(Quantizer(str(graph), rules))
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise EdgeAudioError(f"{graph.name} cannot be quantized ({first_line(error)}); "
                              "leave that precision out, or report it with the model_config.json") from error
+
+
+@contextlib.contextmanager
+def _large_convolutions():
+    """ai-edge-quantizer 0.10 cannot quantize weights of more than two dimensions and 32 MiB ("more dimensions than allowed by the
+    axis remapping"): it flattens them, but not their scales. Here both are flattened before it does."""
+    from ai_edge_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor as module
+
+    original = module.uniform_quantize
+
+    def flattened(data: np.ndarray, params, is_blockwise_quant: bool = False):
+        if data.ndim < 3 or is_blockwise_quant or np.size(params.scale) != len(data):
+            return original(data, params, is_blockwise_quant)
+        rows = dataclasses.replace(params, scale=np.reshape(params.scale, (-1, 1)),
+                                   zero_point=np.reshape(params.zero_point, (-1, 1)))
+        return original(data.reshape(len(data), -1), rows, is_blockwise_quant).reshape(data.shape)
+
+    module.uniform_quantize = flattened
+    try:
+        yield
+    finally:
+        module.uniform_quantize = original
 
 
 def suitable(method: str, operation: Operation) -> str:
