@@ -368,10 +368,16 @@ def _layers(pipeline: Pipeline, reference: _Run, request: Request) -> list[Layer
             for layer in names[signature]:
                 if layer in actual:
                     values.setdefault(layer, []).append((metrics.snr(actual[layer], expected[layer]),
-                                                         metrics.gain(actual[layer], expected[layer])))
+                                                         metrics.gain(_varying(actual[layer]), _varying(expected[layer]))))
         found += [Layer(component, layer, min(snr for snr, _ in pairs), statistics.median(gain for _, gain in pairs))
                   for layer, pairs in values.items()]
     return found
+
+
+def _varying(values: np.ndarray) -> np.ndarray:
+    """What a layer's output has beside its bias, which would hide a wrong scale: less the mean over time, if there is time."""
+    rows = values.reshape(-1, values.shape[-1])
+    return rows - rows.mean(axis=0) if len(rows) > 1 else rows
 
 
 def _cost(places: dict[str, Path], precisions: Iterable[str], threads: int | None, request: Request, repeats: int,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def test_a_layer_with_doubled_scales_is_named(component, layer, prompts, tmp_pat
     (folder / MANIFEST_NAME).write_text(dataclasses.replace(manifest, graphs=graphs).to_json())
     done = run(folder, "--precisions", "f32,int8", "--prompts", prompts, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert f"layer {layer} of the" in done.stdout and "int8: Not usable: layer" in done.stdout and "2.00 times" in done.stdout
+    assert f"layer {layer} of the" in done.stdout and "int8: Not usable: layer" in done.stdout
+    assert re.search(r"it gives (1\.9|2\.0)\d times what it should", done.stdout)
 
 
 def test_bad_input_is_one_clear_line(prompts, tmp_path):
