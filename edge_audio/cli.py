@@ -105,12 +105,13 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """`edge-audio compare`"""
+    from .evaluate import needs
+    needs.packages("compare", "eval", needs.EVAL)
     from .evaluate import report
-    report.check_installed()
     from .evaluate.compare import compare as measure
     from .evaluate.prompts import read
     out = Path(arguments.out)
-    report.check_folder(out)
+    needs.new_folder(out)
     if arguments.threads is not None:
         check_threads(arguments.threads)
     if arguments.repeats < 0:

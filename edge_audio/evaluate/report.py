@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from ..clip import Clip
-from ..errors import EdgeAudioError
 from . import metrics
 from .compare import Candidate, Report
 
-EXTRA = "pip install 'edge-audio[eval]'"
-PACKAGES = ("scipy", "matplotlib", "pyloudnorm", "jinja2")
 PAGE, NUMBERS = "report.html", "report.json"
 PLAYERS = 8
 """prompts whose clips are put into the page; the numbers are those of all"""
@@ -26,25 +23,6 @@ COLOURS = ("#7f8a93", "#2f7fc1", "#d1495b", "#2a9d60", "#b5802a", "#8256a8")
 INK = "#010203"
 """stands for the text colour while matplotlib draws; the page's own takes its place"""
 COLUMNS = 240
-
-
-def check_installed() -> None:
-    """EdgeAudioError with the command that installs the extra, unless it is there."""
-    import importlib.util
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EdgeAudioError(f"compare needs {', '.join(missing)}; run {EXTRA}")
-
-
-def check_folder(out: Path) -> None:
-    """EdgeAudioError unless `out` is a folder that can be made anew."""
-    if out.exists():
-        raise EdgeAudioError(f"{out} exists; name a new folder for the report, or delete it")
-    try:
-        out.mkdir(parents=True)
-        out.rmdir()
-    except OSError as error:
-        raise EdgeAudioError(f"{out} cannot be made ({error.strerror}); choose another folder") from None
 
 
 def write(report: Report, out: Path, command: str) -> None:

@@ -108,14 +108,14 @@ def test_bad_input_is_one_clear_line(prompts, tmp_path):
         assert said in done.stderr and not (tmp_path / "a").exists()
 
 
-def test_without_the_extra_the_command_is_told(monkeypatch):
-    import importlib.util
-
-    from edge_audio.errors import EdgeAudioError
-    from edge_audio.evaluate import report
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EdgeAudioError, match=r"pip install 'edge-audio\[eval\]'"):
-        report.check_installed()
+def test_without_the_extra_the_command_is_told(tmp_path):
+    """In a process that cannot import what the extra brings, as after a plain installation."""
+    absent = tmp_path / "absent.py"
+    absent.write_text("import sys\nfor name in ('scipy', 'matplotlib', 'pyloudnorm', 'jinja2'):\n    sys.modules[name] = None\n"
+                      "from edge_audio.cli import main\nsys.exit(main(sys.argv[1:]))\n")
+    done = subprocess.run([sys.executable, absent, "compare", "--out", tmp_path / "out"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60)
+    assert done.returncode == 1 and "run pip install 'edge-audio[eval]'" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_the_figures_of_the_committed_report():
