@@ -201,25 +201,30 @@ class Search:
         floor, table = self.errors({}), self._sensitivities()
         wanted = budget = 10 ** (-(self.target + RESERVE) / 10)
         fits, fails = 0.0, math.inf  # budgets whose graph reaches the target, and whose does not
-        tried: dict[tuple, float] = {}
-        best: tuple[int, dict[str, str], float] | None = None
+        tried: dict[tuple, tuple[int, dict[str, str], float]] = {}
         for _ in range(ROUNDS):
             chosen = choose(self.groups, table, floor, budget)
             layers = {layer: method for group, method in chosen.items() for layer in self.groups[group].layers}
-            if (key := tuple(layers.items())) in tried:
+            if (key := tuple(layers.items())) not in tried:
+                size, worst = len(self.quantized(layers)), float(self.errors(layers).max())
+                tried[key] = size, layers, worst
+                self._say(f"{self.component}.{NAME}: {size / 1e6:.2f} MB, {-_decibels(worst):.1f} dB on the recording")
+            elif fits and fails < math.inf:
                 break
-            worst = tried[key] = float(self.errors(layers).max())
-            size = len(self.quantized(layers))
-            self._say(f"{self.component}.{NAME}: {size / 1e6:.2f} MB, {-_decibels(worst):.1f} dB on the recording")
+            _, _, worst = tried[key]
             if worst <= wanted:
                 fits = max(fits, budget)
-                best = min(filter(None, (best, (size, layers, worst))), key=lambda found: found[0])
             else:
                 fails = min(fails, budget)
-            budget = math.sqrt(fits * fails) if fits and fails < math.inf else budget * wanted / worst
-        if best is None:
-            raise EdgeAudioError(f"{self.component} cannot reach {self.target:g} dB (best {-_decibels(worst):.1f} dB); "
+            # Without a graph on each side of the target, go as far as the last one missed it, and at least far enough for
+            # another choice.
+            step = wanted / worst
+            budget = math.sqrt(fits * fails) if fits and fails < math.inf else budget * (max(step, 1.2) if fits else min(step, 0.8))
+        closest = min(worst for _, _, worst in tried.values())
+        if closest > 10 ** (-self.target / 10):
+            raise EdgeAudioError(f"{self.component} cannot reach {self.target:g} dB (best {-_decibels(closest):.1f} dB); "
                                  "give a lower --target-snr, or export f16")
+        best = min((found for found in tried.values() if found[2] <= max(wanted, closest)), key=lambda found: found[0])
         size, layers, worst = best
         rows = [{"layers": list(group.layers), "bytes_f32": group.bytes, "chosen": layers[group.layers[0]],
                  "snr": {method: round(-_decibels(float(error.max())), 1) for method, error in table[name].items()}}
