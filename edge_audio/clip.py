@@ -9,6 +9,7 @@ import secrets
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,17 +19,33 @@ FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG
 """extension -> libsndfile's format and the subtype that is written unless another one is asked for"""
 SAFE_PEAK = 0.999
 """What a clip that would clip is scaled to."""
+CLIPPED = 0.999
+"""A sample that large counts as clipped."""
 _BLOCK = 1 << 16
 """Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Loudness of a clip: dB relative to full scale (silence: -200), and the largest mean of a channel."""
+    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel, the share of clipped samples."""
 
     peak_dbfs: float
     rms_dbfs: float
     dc: float
+    clipped: float
+
+    SILENT: ClassVar[float] = -70.0
+    OVERDRIVEN: ClassVar[float] = 0.01
+    """dBFS of RMS that nobody hears; a share of clipped samples that no sound should have"""
+
+    def symptoms(self) -> list[str]:
+        """What is wrong with a clip of these levels, whatever was asked for; empty for most."""
+        notes = []
+        if self.rms_dbfs < self.SILENT:
+            notes.append(f"the clip is silent ({self.rms_dbfs:.0f} dBFS)")
+        if self.clipped > self.OVERDRIVEN:
+            notes.append(f"{100 * self.clipped:.1f} % of the samples are beyond full scale")
+        return notes
 
 
 @dataclass(frozen=True)
@@ -59,9 +76,10 @@ class Clip:
         return 1.0 if self.peak <= 1.0 else SAFE_PEAK / self.peak
 
     def levels(self) -> Levels:
-        """Peak, RMS and DC."""
+        """Peak, RMS, DC and clipping."""
         samples = self.samples.astype(np.float64) if len(self.samples) else np.zeros((1, 1))
-        return Levels(_dbfs(self.peak), _dbfs(math.sqrt(np.mean(samples**2))), float(np.max(np.abs(samples.mean(0)))))
+        return Levels(_dbfs(self.peak), _dbfs(math.sqrt(np.mean(samples**2))), float(np.max(np.abs(samples.mean(0)))),
+                      float(np.mean(np.abs(samples) >= CLIPPED)))
 
     def save(self, path: str | Path, subtype: str | None = None) -> float:
         """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was applied.

@@ -104,7 +104,7 @@ class Pipeline:
         settings: the fields of Request (seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length).
         on_block: called with each block [frames, channels] as soon as it is decoded, and the frames still to come.
         progress: called with a Progress; when it returns False, Cancelled is raised. Whatever ends a generation, the
-        next one works. EdgeAudioWarning says which settings this model cannot use well.
+        next one works. EdgeAudioWarning says which settings this model cannot use well, and what is wrong with the clip's level.
         """
         request = self._resolved(prompt, settings)
         timings: dict[str, float] = {}
@@ -114,7 +114,10 @@ class Pipeline:
             left -= len(block)
             if on_block:
                 on_block(block, left)
-        return Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self._recipe(request), timings)
+        clip = Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self._recipe(request), timings)
+        for note in clip.levels().symptoms():
+            _warn(f"{note}; run edge-audio diagnose to see why")
+        return clip
 
     def stream(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
                **settings) -> Iterator[np.ndarray]:
@@ -215,6 +218,12 @@ class Pipeline:
             for index, block in enumerate(decode(graph, manifest, latents, frames)):
                 yield self._finite(block, "decoder")
                 report("decode", index + 1, total)
+
+    @contextlib.contextmanager
+    def graph(self, component: str) -> Iterator[Graph]:
+        """A component's graph, for those who call it with inputs of their own."""
+        with self._opened(component, "look", None) as graph:
+            yield graph
 
     def _finite(self, values: np.ndarray, component: str) -> np.ndarray:
         if not np.isfinite(values).all():

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from ..pipeline import Conditioning, Pipeline, default_model
 from ..request import Request
 from . import bench, metrics
 from .checks import CHECKS, check
-from .layers import expose
+from .layers import exposed
 from .prompts import Prompt, of_bundle
 from .verdict import Finding, judge
 
@@ -307,7 +306,7 @@ class _Run:
                        "spectral_distance": metrics.spectral_distance(clip.samples, theirs.clip.samples),
                        "kind": "same" if same else "another"}
         return Sound(prompt.text, request.seed, metrics.loudness(clip.samples, clip.sample_rate), levels.peak_dbfs,
-                     metrics.clipped_share(clip.samples), levels.dc, metrics.stereo_correlation(clip.samples),
+                     levels.clipped, levels.dc, metrics.stereo_correlation(clip.samples),
                      passed=heard and heard.passed, heard=heard and heard.measured, **against)
 
 
@@ -356,13 +355,11 @@ def _layers(pipeline: Pipeline, reference: _Run, request: Request) -> list[Layer
             continue
         runs, names = [], {}
         for one in (reference.pipeline, pipeline):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "exposed.tflite"
-                signatures = {"conditioners": ("condition",), "dit": ("project", denoise), "decoder": (head, "tail")}[component]
-                exposed = expose(one.bundle.graph_path(component, one.precision[component]), signatures, path)
-                names = names or exposed
-                with Graph(path, one.threads) as graph:
-                    runs.append(asked(component, graph, runs[0][0][1] if runs else None))
+            signatures = {"conditioners": ("condition",), "dit": ("project", denoise), "decoder": (head, "tail")}[component]
+            path = one.bundle.graph_path(component, one.precision[component])
+            with exposed(path, signatures, one.threads) as (graph, layers):
+                names = names or layers
+                runs.append(asked(component, graph, runs[0][0][1] if runs else None))
         values: dict[str, list[tuple[float, float]]] = {}
         for (signature, expected), (_, actual) in zip(*runs):
             for layer in names[signature]:

@@ -6,12 +6,17 @@ in another precision has the same layers, so two graphs can be compared layer by
 
 from __future__ import annotations
 
+import contextlib
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import EdgeAudioError
+from ..graph import Graph
 
 KINDS = ("FULLY_CONNECTED", "CONV_2D")
 """operations that have weights, and that a quantizer may change"""
@@ -35,6 +40,8 @@ class Operation:
     """of the weights, outputs first"""
     stored: str
     """type of the stored weights: FLOAT32, FLOAT16, INT8 or INT4"""
+    rectified: bool = False
+    """whether negative outputs become 0 in the same operation"""
 
     @property
     def bytes(self) -> int:
@@ -50,32 +57,104 @@ def operations(path: str | Path) -> list[Operation]:
     return list(_operations(_read(path)))
 
 
-def expose(path: str | Path, signatures: tuple[str, ...], out: Path) -> dict[str, list[str]]:
+@contextlib.contextmanager
+def exposed(path: str | Path, signatures: tuple[str, ...], threads: int, inputs: tuple[str, ...] = ()) -> Iterator[tuple[Graph, dict]]:
+    """The graph opened such that `signatures` return what every layer gives, beside their own outputs; and signature -> layers in order.
+
+    The outputs are named after the layers. inputs: layers of which what they take is returned too, as NAME.input.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / Path(path).name
+        names = expose(path, signatures, out, inputs)
+        with Graph(out, threads) as graph:
+            yield graph, names
+
+
+def expose(path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """Write to `out` the same graph with the output of every layer as one more output; signature -> layers in order.
 
-    A layer of several operations (a split convolution) gives the last one's. The outputs are named after the layers.
+    A layer of several operations (a convolution that is split over its inputs) gives their sum.
     """
     from ai_edge_litert.schema_py_generated import TensorMapT
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = _read(path)
-    exposed: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for signature in model.signatureDefs:
         name = signature.signatureKey.decode()
         if name not in signatures:
             continue
-        last = {operation.layer: operation for operation in _operations(model) if operation.subgraph == signature.subgraphIndex}
+        runs: dict[str, list[Operation]] = {}
+        for operation in _operations(model):
+            if operation.subgraph == signature.subgraphIndex:
+                runs.setdefault(operation.layer, []).append(operation)
         graph = model.subgraphs[signature.subgraphIndex]
-        exposed[name], outputs = list(last), list(graph.outputs)
-        for layer, operation in last.items():
+        names[name], outputs = list(runs), list(graph.outputs)
+        shown = [(layer, _result(model, graph, parts)) for layer, parts in runs.items()]
+        shown += [(f"{layer}.input", int(graph.operators[parts[0].index].inputs[0])) for layer, parts in runs.items() if layer in inputs]
+        for label, tensor in shown:
             entry = TensorMapT()
-            entry.name, entry.tensorIndex = layer.encode(), int(graph.operators[operation.index].outputs[0])
+            entry.name, entry.tensorIndex = label.encode(), tensor
             signature.outputs.append(entry)
-            if entry.tensorIndex not in outputs:
-                outputs.append(entry.tensorIndex)
+            if tensor not in outputs:
+                outputs.append(tensor)
         graph.outputs = outputs
     out.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-    return exposed
+    return names
+
+
+def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:
+    """Every layer's weights as floats, with the share of integers at the end of their range (0 for floats), once a layer and part."""
+    model, seen = _read(path), set()
+    for operation in _operations(model):
+        graph = model.subgraphs[operation.subgraph]
+        tensor = graph.tensors[graph.operators[operation.index].inputs[1]]
+        made_by = {int(output): operator for operator in graph.operators for output in operator.outputs}
+        if (source := made_by.get(int(graph.operators[operation.index].inputs[1]))) is not None:
+            tensor = graph.tensors[source.inputs[0]]
+        if tensor.buffer in seen:
+            continue
+        seen.add(tensor.buffer)
+        values, end = _floats(model, tensor, operation)
+        yield operation, values, end
+
+
+def _floats(model, tensor, operation: Operation) -> tuple[np.ndarray, float]:
+    raw = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+    if operation.stored in ("FLOAT32", "FLOAT16"):
+        return raw.view(np.float32 if operation.stored == "FLOAT32" else np.float16).astype(np.float32).reshape(operation.shape), 0.0
+    if operation.stored == "INT4":  # two to a byte, the first in the low half
+        halves = np.stack([raw & 15, raw >> 4], axis=-1).reshape(-1)[: np.prod(operation.shape)]
+        values, limit = (halves.astype(np.int8) ^ 8) - 8, 7
+    else:
+        values, limit = raw.view(np.int8), 127
+    values = values.reshape(operation.shape)
+    scale = _scales(model, tensor.quantization, operation.shape)
+    return values.astype(np.float32) * scale, float(np.mean(np.abs(values.astype(np.int16)) >= limit))
+
+
+def _scales(model, quantization, shape: tuple[int, ...]) -> np.ndarray:
+    """One for every weight, one for each output, or one for each block of inputs of each output."""
+    if quantization.scale is None or not len(quantization.scale):  # blockwise: float16, in a tensor of its own
+        details = quantization.details
+        scales = next(graph.tensors[details.scales] for graph in model.subgraphs if details.scales < len(graph.tensors))
+        values = np.asarray(model.buffers[scales.buffer].data, np.uint8).view(np.float16).astype(np.float32)
+        return np.repeat(values.reshape(shape[0], -1), details.blockSize, axis=1).reshape(shape)
+    scale = np.asarray(quantization.scale, np.float32)
+    return scale if scale.size == 1 else scale.reshape(-1, *[1] * (len(shape) - 1))
+
+
+def _result(model, graph, parts: list[Operation]) -> int:
+    """The tensor that holds what a layer gives."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    tensor = int(graph.operators[parts[-1].index].outputs[0])
+    while len(parts) > 1:
+        readers = [operator for operator in graph.operators if tensor in operator.inputs]
+        if len(readers) != 1 or model.operatorCodes[readers[0].opcodeIndex].builtinCode != BuiltinOperator.ADD:
+            break
+        tensor = int(readers[0].outputs[0])
+    return tensor
 
 
 def _read(path: str | Path):
@@ -89,7 +168,7 @@ def _read(path: str | Path):
 
 
 def _operations(model) -> Iterator[Operation]:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator, TensorType
+    from ai_edge_litert.schema_py_generated import ActivationFunctionType, BuiltinOperator, TensorType
 
     kinds = {getattr(BuiltinOperator, kind): kind for kind in KINDS}
     types = {getattr(TensorType, kind): kind for kind in _BITS}
@@ -110,7 +189,8 @@ def _operations(model) -> Iterator[Operation]:
             if not constant or rotation:
                 continue
             yield Operation(_layer([name.decode() for name in names]), kind, number, index, names[1].decode(),
-                            tuple(int(size) for size in weights.shape), types[weights.type])
+                            tuple(int(size) for size in weights.shape), types[weights.type],
+                            operator.builtinOptions.fusedActivationFunction == ActivationFunctionType.RELU)
 
 
 def _layer(names: list[str]) -> str:

@@ -16,7 +16,6 @@ FLOOR = 80.0
 """dB below the loudest mel band of a clip: what lies lower is as good as silent"""
 WINDOWS = (512, 1024, 2048)
 MEL_BANDS, MEL_WINDOW, MEL_HOP = 64, 1024, 256
-CLIPPED = 0.999
 
 
 def snr(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -84,9 +83,23 @@ def loudness(samples: np.ndarray, sample_rate: int) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def clipped_share(samples: np.ndarray) -> float:
-    """Share of samples at or beyond full scale, 0..1."""
-    return float(np.mean(np.abs(samples) >= CLIPPED))
+def flatness(samples: np.ndarray) -> float:
+    """Spectral flatness of the channels' mean, geometric over arithmetic mean of the power: 0 for a tone, 0.56 for white noise.
+
+    The median of the windows within 30 dB of the loudest.
+    """
+    power = _magnitudes(samples.mean(axis=1), MEL_WINDOW, MEL_HOP)[:, 1:-1] ** 2 + 1e-20
+    level = power.mean(axis=1)
+    ratio = np.exp(np.log(power).mean(axis=1)) / level
+    return float(np.median(ratio[level >= level.max() / 1000]))
+
+
+def movement(mel: np.ndarray) -> float:
+    """How much a log-mel spectrogram [steps, bands] changes over time: standard deviation in dB, mean of the bands.
+
+    Noise that stays the same has about 5; silence and a steady tone 0.
+    """
+    return float(mel.std(axis=0).mean())
 
 
 def stereo_correlation(samples: np.ndarray) -> float | None:

@@ -81,6 +81,14 @@ def test_levels():
     assert silence.seconds == 10 / RATE
 
 
+def test_what_no_clip_should_be_is_said():
+    assert Clip(tone(0.5), RATE).levels().symptoms() == []
+    assert "silent (-" in Clip(tone(1e-5), RATE).levels().symptoms()[0]
+    loud = Clip(tone(1.1), RATE).levels()
+    assert loud.clipped == pytest.approx(2 / np.pi * np.arccos(0.999 / 1.1), abs=0.01)
+    assert loud.symptoms() == [f"{100 * loud.clipped:.1f} % of the samples are beyond full scale"]
+
+
 def test_samples_that_are_not_numbers(tmp_path):
     with pytest.raises(EdgeAudioError, match="not numbers"):
         Clip(np.full((4, 2), np.nan, np.float32), RATE).save(tmp_path / "nan.wav")
