@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
             arguments.run(arguments)
     except EdgeAudioError as error:
         return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
+    except _Found:
+        return FAILED
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except MemoryError:
@@ -124,6 +126,41 @@ def compare(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print(report.terminal(found))
         print(f"\n{out / report.PAGE}: open it in a browser to see and to hear; {report.NUMBERS} beside it has every number")
+
+
+def diagnose(arguments: argparse.Namespace) -> None:
+    """`edge-audio diagnose`"""
+    from .evaluate import needs
+    needs.packages("diagnose", "eval", needs.EVAL)
+    from .evaluate import diagnose as engine
+    from .evaluate.prompts import Prompt
+    out = None if arguments.listen is None else Path(arguments.listen)
+    if out is not None:
+        needs.new_folder(out)
+    if arguments.threads is not None:
+        check_threads(arguments.threads)
+    given = [Prompt(text) for text in arguments.prompt or ()]
+    settings = {"seconds": arguments.seconds, "steps": arguments.steps, "sampler": arguments.sampler, "cfg_scale": arguments.cfg}
+    quiet = arguments.quiet or arguments.json
+    with _Line(sys.stderr.isatty() and not quiet) as say, engine.load(arguments.model, arguments.precision, arguments.threads) as pipe:
+        if arguments.checkpoint is not None:
+            needs.packages("diagnose --checkpoint", "export", needs.EXPORT)
+            settings["checkpoint"] = Path(arguments.checkpoint)
+        report = engine.diagnose(pipe, given, arguments.seeds, say=say, first_seed=arguments.seed, **settings)
+        heard = None
+        if out is not None:
+            from .evaluate import listen
+            heard = listen.listen(pipe, given[0].text if given else None, arguments.seed, out, say)
+    if arguments.json:
+        print(json.dumps(report.as_json() | ({"listen": heard} if heard else {})))
+    elif not arguments.quiet:
+        print(engine.table(report) + (f"\n\n{listen.table(heard)}" if heard else ""))
+    if report.failed:
+        raise _Found
+
+
+class _Found(Exception):
+    """The command did its work, and what it looked at is not as it should be."""
 
 
 def _specs(given: list[str] | None) -> list[str]:
@@ -225,6 +262,27 @@ def _parser() -> argparse.ArgumentParser:
     beside.add_argument("--repeats", metavar="N", type=int, default=3,
                         help="clips that time and memory are measured with, 0 to leave them out (default: 3)")
     beside.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+
+    find = commands.add_parser(
+        "diagnose", help="which stage of a model is wrong",
+        description="Looks for the stage that is wrong when a model gives noise, or the same for every prompt: text, conditioning, "
+                    "transformer, guidance, decoder, weights. Exit code 1 if something fails. docs/diagnose.md explains every row.")
+    find.set_defaults(run=diagnose)
+    find.add_argument("model", metavar="MODEL", nargs="?", help="folder of a bundle (default: the pocket model)")
+    find.add_argument("--checkpoint", metavar="DIR", help="what the bundle was exported from: compare every stage with it, and audit "
+                                                          "the weights (needs the exporter)")
+    find.add_argument("--listen", metavar="DIR", help="a new folder for one prompt in six configurations: sounds, spectrograms, levels")
+    find.add_argument("--prompt", metavar="PROMPT", action="append", help="give two that should sound different (default: such)")
+    find.add_argument("--seed", metavar="N", type=int, default=1, help="the first one (default: 1)")
+    find.add_argument("--seeds", metavar="N", type=int, default=2, help="clips a prompt (default: 2)")
+    find.add_argument("--seconds", metavar="S", type=float, help="duration (default: the model's full length)")
+    find.add_argument("--steps", metavar="N", type=int, help="sampling steps (default: the model's)")
+    find.add_argument("--sampler", metavar="NAME", help="default: the model's")
+    find.add_argument("--cfg", metavar="S", type=float, help="guidance scale (default: the model's)")
+    find.add_argument("--precision", metavar="P", help="as in generate; f32 shows faults that int8 noise hides")
+    find.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    find.add_argument("--json", action="store_true", help="print one JSON object")
+    find.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
 
     keep = commands.add_parser("cache", help="what is kept between runs, and how to empty it",
                                description="Where weights are kept as the CPU wants them, so that big models load at once.")
