@@ -12,7 +12,7 @@ from edge_audio.errors import EdgeAudioError
 
 from .checkpoint import Checkpoint
 from .config import ModelConfig
-from .layers import Taps, constant, no_taps
+from .layers import Taps, constant, no_taps, observe
 
 PREFIX = "pretransform.model"
 DILATIONS = (1, 3, 9)
@@ -60,7 +60,18 @@ class Conv(tf.Module):
                 y = z if y is None else y + z
             if self.bias is not None:
                 y = y + self.bias
+        observe(self.scope, y)
         return tf.reshape(y, [1, y.shape[2], y.shape[3]])
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The weights in the order of a graph: [outputs, taps, inputs]."""
+        return np.concatenate([kernel.numpy()[0] for kernel in self.kernels], axis=1).transpose(2, 0, 1)
+
+    @staticmethod
+    def arranged(weight: np.ndarray) -> np.ndarray:
+        """The same of a checkpoint's folded weight [out, in, k]."""
+        return weight.transpose(0, 2, 1)
 
 
 class TransposedConv(tf.Module):
@@ -74,11 +85,27 @@ class TransposedConv(tf.Module):
     def __init__(self, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, stride: int):
         super().__init__()
         weight = checkpoint.take_weight_normed(name, (inputs, outputs, 2 * stride))
-        taps = weight.reshape(inputs, outputs, 2, stride)[:, :, ::-1]  # the earlier input meets the later taps
-        taps = taps.transpose(3, 1, 0, 2).reshape(stride * outputs, inputs, 2)  # [phase · out, in, k]
         bias = checkpoint.take(f"{name}.bias", (outputs,))
-        self.phases = Conv(name, taps, np.tile(bias, stride), padding=(1, 1))
+        self.scope = name
+        self.phases = Conv(name, self._as_phases(weight), np.tile(bias, stride), padding=(1, 1))
         self.stride, self.outputs = stride, outputs
+
+    @staticmethod
+    def _as_phases(weight: np.ndarray) -> np.ndarray:
+        """[in, out, 2s] -> [s · out, in, 2]."""
+        inputs, outputs, kernel = weight.shape
+        taps = weight.reshape(inputs, outputs, 2, kernel // 2)[:, :, ::-1]  # the earlier input meets the later taps
+        return taps.transpose(3, 1, 0, 2).reshape(kernel // 2 * outputs, inputs, 2)
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The weights in the order of a graph: [outputs, taps, inputs], an output for every phase."""
+        return self.phases.stored
+
+    @classmethod
+    def arranged(cls, weight: np.ndarray) -> np.ndarray:
+        """The same of a checkpoint's folded weight [in, out, 2s]."""
+        return Conv.arranged(cls._as_phases(weight))
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         length, crop = x.shape[1] * self.stride, self.stride // 2

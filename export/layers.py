@@ -7,7 +7,8 @@ names of the official modules: parity tests and diagnosis look inside through th
 
 from __future__ import annotations
 
-from typing import Callable
+import contextlib
+from typing import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,27 @@ Taps = Callable[[str, tf.Tensor], None]
 
 def no_taps(name: str, value: tf.Tensor) -> None:
     """Nobody is looking."""
+
+
+_observers: list[Taps] = []
+
+
+@contextlib.contextmanager
+def observed(report: Taps) -> Iterator[None]:
+    """While this lasts, every layer that becomes operations of a graph tells what it gives, by its official name, as it runs.
+
+    Taps show what the official modules give, wherever an exported graph computes it; this shows what a graph can be asked for.
+    """
+    _observers.append(report)
+    try:
+        yield
+    finally:
+        _observers.remove(report)
+
+
+def observe(name: str, value: tf.Tensor) -> None:
+    for report in _observers:
+        report(name, value)
 
 
 def constant(value: np.ndarray) -> tf.Variable:
@@ -46,7 +68,18 @@ class Linear(tf.Module):
             y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), self.kernel)
             if self.bias is not None:
                 y = y + self.bias
+            observe(self.scope, y)
             return tf.reshape(y, [*x.shape[:-1], y.shape[-1]])
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The weights in the order of a graph: [outputs, taps, inputs]."""
+        return self.arranged(self.kernel.numpy().T)
+
+    @staticmethod
+    def arranged(weight: np.ndarray) -> np.ndarray:
+        """The same of a checkpoint's weight."""
+        return weight[:, None]
 
 
 class LayerNorm(tf.Module):

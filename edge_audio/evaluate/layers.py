@@ -115,11 +115,11 @@ def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:
         if tensor.buffer in seen:
             continue
         seen.add(tensor.buffer)
-        values, end = _floats(model, tensor, operation)
+        values, end = _floats(model, graph, tensor, operation)
         yield operation, values, end
 
 
-def _floats(model, tensor, operation: Operation) -> tuple[np.ndarray, float]:
+def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, float]:
     raw = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
     if operation.stored in ("FLOAT32", "FLOAT16"):
         return raw.view(np.float32 if operation.stored == "FLOAT32" else np.float16).astype(np.float32).reshape(operation.shape), 0.0
@@ -129,16 +129,15 @@ def _floats(model, tensor, operation: Operation) -> tuple[np.ndarray, float]:
     else:
         values, limit = raw.view(np.int8), 127
     values = values.reshape(operation.shape)
-    scale = _scales(model, tensor.quantization, operation.shape)
+    scale = _scales(model, graph, tensor.quantization, operation.shape)
     return values.astype(np.float32) * scale, float(np.mean(np.abs(values.astype(np.int16)) >= limit))
 
 
-def _scales(model, quantization, shape: tuple[int, ...]) -> np.ndarray:
+def _scales(model, graph, quantization, shape: tuple[int, ...]) -> np.ndarray:
     """One for every weight, one for each output, or one for each block of inputs of each output."""
     if quantization.scale is None or not len(quantization.scale):  # blockwise: float16, in a tensor of its own
         details = quantization.details
-        scales = next(graph.tensors[details.scales] for graph in model.subgraphs if details.scales < len(graph.tensors))
-        values = np.asarray(model.buffers[scales.buffer].data, np.uint8).view(np.float16).astype(np.float32)
+        values = np.asarray(model.buffers[graph.tensors[details.scales].buffer].data, np.uint8).view(np.float16).astype(np.float32)
         return np.repeat(values.reshape(shape[0], -1), details.blockSize, axis=1).reshape(shape)
     scale = np.asarray(quantization.scale, np.float32)
     return scale if scale.size == 1 else scale.reshape(-1, *[1] * (len(shape) - 1))
