@@ -114,7 +114,7 @@ class Pipeline:
             left -= len(block)
             if on_block:
                 on_block(block, left)
-        clip = Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self._recipe(request), timings)
+        clip = Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self.recipe(request), timings)
         for note in clip.levels().symptoms():
             _warn(f"{note}; run edge-audio diagnose to see why")
         return clip
@@ -225,6 +225,12 @@ class Pipeline:
         with self._opened(component, "look", None) as graph:
             yield graph
 
+    def recipe(self, request: Request) -> dict:
+        """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills in the gain."""
+        settings = {**dataclasses.asdict(request), "ids": None if request.ids is None else list(request.ids)}
+        return {"edge_audio": __version__, "model": self.bundle.manifest.name, "bundle_sha256": self.bundle.sha256,
+                **settings, "precision": dict(self.precision), "threads": self.threads, "gain": 1.0}
+
     def _finite(self, values: np.ndarray, component: str) -> np.ndarray:
         if not np.isfinite(values).all():
             raise EdgeAudioError(f"the {component} graph in {self.precision[component]} gave values that are not "
@@ -263,12 +269,6 @@ class Pipeline:
         except EdgeAudioError:
             graph.close()
             raise
-
-    def _recipe(self, request: Request) -> dict:
-        """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills in the gain."""
-        settings = {**dataclasses.asdict(request), "ids": None if request.ids is None else list(request.ids)}
-        return {"edge_audio": __version__, "model": self.bundle.manifest.name, "bundle_sha256": self.bundle.sha256,
-                **settings, "precision": dict(self.precision), "threads": self.threads, "gain": 1.0}
 
 
 def default_model() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -67,8 +66,6 @@ def _lengths(text: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 1 after one line on stderr."""
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    # before TensorFlow is imported: no chatter, and float arithmetic that does not depend on oneDNN's choices
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
     try:
         options.run(options)
     except EdgeAudioError as error:
@@ -85,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from .quiet import import_tensorflow
+    import_tensorflow()
     from .bundle import Options, export
 
     from edge_audio.evaluate.prompts import from_json

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +13,8 @@ import tensorflow as tf
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.metrics import snr
 from edge_audio.graph import Graph
+
+from .quiet import quiet_stderr
 
 
 def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) -> dict[str, Path]:
@@ -35,7 +34,7 @@ def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) 
 def save_module(component: tf.Module, folder: Path) -> None:
     """Write a component's signatures as a SavedModel."""
     signatures = {name: traced(function, specs) for name, (function, specs) in component.signatures().items()}
-    with _quiet():
+    with quiet_stderr():
         tf.saved_model.save(component, str(folder), signatures=signatures)
 
 
@@ -43,7 +42,7 @@ def convert(saved_model: Path) -> bytes:
     """A SavedModel as the bytes of a float32 .tflite, whose operations bear the names of their layers."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     try:
-        with _quiet():
+        with quiet_stderr():
             return converter.convert()
     except Exception as error:
         raise EdgeAudioError(f"conversion of {saved_model.name} failed ({first_line(error)}); "
@@ -141,21 +140,3 @@ def refuse_inert_inputs(expected: Examples, graph: Graph) -> None:
             if all(np.array_equal(before[output], after[output]) for output in before):
                 raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes no output; "
                                      "this export must not be used, report it with the model_config.json")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what TensorFlow's C++ side prints off the terminal, unless something goes wrong."""
-    with tempfile.TemporaryFile() as log:
-        saved = os.dup(2)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(saved, 2)
-            log.seek(0)
-            os.write(2, log.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

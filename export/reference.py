@@ -11,13 +11,13 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from edge_audio.bundle import GENERATING
 from edge_audio.decoder import decode
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import metrics
@@ -28,7 +28,9 @@ from edge_audio.guidance import guided
 from edge_audio.request import Request
 from edge_audio.tokens import Tokenizer, Tokens, padded
 
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # before TensorFlow is imported
+from .quiet import import_tensorflow
+
+import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from . import layers  # noqa: E402
@@ -53,11 +55,17 @@ BEFORE = {
     "embedding.1": "the features of the number conditioner: [x, sin f, cos f]",
     "to_timestep_embed.0": "the timestep features: [cos f, sin f]",
     "to_timestep_embed.2": "SiLU",
-    "global_embed": "to_global_embed",
     "SelfAttention": "T5's norm, or the table of words",
     "DenseReluDense": "T5's attention, relative positions, mask",
 }
 """part of a layer's name -> what lies between it and the layer before, where a fault must be if both have the right weights"""
+
+ENDS = {
+    "input_ids": "The prompt is padded to another length than max_length says, or cut into other tokens.",
+    "cross_attn_cond": "It is put together of the prompt's tokens and one for the seconds, and nothing else.",
+    "global_embed": "It must be to_global_embed of the global condition.",
+}
+"""value between graphs -> how it should come about"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +82,18 @@ class Stage:
         return metrics.snr(self.actual, self.expected) if self.actual.size == self.expected.size else float("-inf")
 
     @property
+    def said(self) -> str:
+        """By how much."""
+        if self.actual.size != self.expected.size:
+            return f"{list(self.actual.shape)} in place of {list(self.expected.shape)}"
+        return f"{self.snr:.0f} dB, {metrics.gain(self.actual, self.expected):.2f} times the reference"
+
+    @property
     def departs(self) -> bool:
         if self.actual.size != self.expected.size or not np.isfinite(self.actual).all():
             return True
+        if self.limit == -math.inf:
+            return False
         return self.snr < self.limit or (np.any(self.expected) and abs(metrics.gain(self.actual, self.expected) - 1) > GAIN_OFF)
 
 
@@ -96,26 +113,37 @@ def _compare(probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkp
         results.append(Result("checkpoint", WARN, "other files than the manifest names", "those that the bundle was exported from",
                               "Another version of the weights, or converted ones. What follows compares with the files given here."))
     run = _Run(probe, folder, config, checkpoint, say)
+    groups = []
     for group, stages in run.stages():
-        wrong = next((stage for stage in stages if stage.departs), None)
-        least = wrong or min(stages, key=lambda stage: stage.snr - stage.limit)
-        name = f"stage {group}"
-        if wrong is None:
-            results.append(Result(name, OK, f"{len(stages)} values, least {least.name} {least.snr:.0f} dB",
-                                  f"{least.limit:.0f} dB or more", "", least.snr))
-            continue
-        shapes = f"{list(wrong.actual.shape)} in place of {list(wrong.expected.shape)}"
-        measured = f"{wrong.name} departs: " + (shapes if wrong.actual.size != wrong.expected.size else
-                                                f"{wrong.snr:.0f} dB, {metrics.gain(wrong.actual, wrong.expected):.2f} times the reference")
-        between = next((what for part, what in BEFORE.items() if part in wrong.name), None)
-        meaning = "" if departs else ("The first stage that departs; all before it is right. "
-                                      + (f"If the audit finds its weights right, the fault is in {between}." if between else ""))
-        departs = departs or wrong.name
-        results.append(Result(name, FAIL, measured, f"{wrong.limit:.0f} dB or more", meaning, wrong.snr))
-        if wrong.actual.size != wrong.expected.size:
+        groups.append((group, stages))
+        if any(stage.actual.size != stage.expected.size for stage in stages):
             break  # what comes after cannot be fed with the same values
     say("weights")
-    return results + list(_audit(probe, checkpoint, run.components)), departs
+    audit, suspicious = _audit(probe, checkpoint, run.components)
+    for group, stages in groups:
+        wrong = next((stage for stage in stages if stage.departs), None)
+        least = wrong or min(stages, key=lambda stage: stage.snr - stage.limit)
+        expected = f"{least.limit:.0f} dB or more" if math.isfinite(least.limit) else "another clip is no fault in this precision"
+        if wrong is None:
+            results.append(Result(f"stage {group}", OK, f"{len(stages)} values, least {least.name} {least.snr:.0f} dB", expected, "",
+                                  least.snr))
+            continue
+        # what departs later may do so only because of the first
+        results.append(Result(f"stage {group}", WARN if departs else FAIL, f"{wrong.name} departs: {wrong.said}", expected,
+                              "" if departs else _reason(wrong.name, suspicious), wrong.snr))
+        departs = departs or wrong.name
+    return results + audit, departs
+
+
+def _reason(name: str, suspicious: dict[str, str]) -> str:
+    """Why a stage departs that is the first to do so."""
+    first = "The first stage that departs; all before it is right."
+    if name in ENDS:
+        return f"{first} {ENDS[name]}"
+    if name in suspicious:
+        return f"{first} Its weights: {suspicious[name]}."
+    between = next((what for part, what in BEFORE.items() if part in name), None)
+    return first if between is None else f"{first} Its weights are the checkpoint's, so the fault lies in {between}."
 
 
 class _Run:
@@ -245,36 +273,44 @@ def _tile(probe: Probe) -> int:
 # --- the audit ---
 
 
-def _audit(probe: Probe, checkpoint: Checkpoint, components: dict[str, list]) -> Iterator[Result]:
-    """Tensors used and left out; then the weights of every layer against the checkpoint's, and against what they could have become."""
+def _audit(probe: Probe, checkpoint: Checkpoint, components: dict[str, list]) -> tuple[list[Result], dict[str, str]]:
+    """Tensors used and left out; then the weights of every layer against the checkpoint's, and against what they could have become.
+
+    Returns rows, and what is wrong with which layer's weights.
+    """
     left_out = [name for name in checkpoint.tensors if LEFT_OUT.fullmatch(name)]
-    ignored = [name for name in checkpoint.tensors if name not in checkpoint.used and name not in left_out
-               and (len(components) == 3 and not name.startswith("pretransform.model.encoder."))]
-    yield Result("weights used", WARN if ignored else OK, f"{len(checkpoint.used)} used, {len(left_out)} left out on purpose, "
-                 f"{len(ignored)} ignored", "none ignored",
-                 f"Not explained: {', '.join(sorted(ignored)[:5])}. Is this the model_config.json of these weights?" if ignored else "",
-                 float(len(ignored)))
+    # the encoder is not looked at; nor is what would have come after a stage that ended the comparison
+    ignored = [name for name in checkpoint.tensors if len(components) == len(GENERATING) and name not in (*checkpoint.used, *left_out)
+               and not name.startswith("pretransform.model.encoder.")]
     odd = [f"{name} ({what})" for name in sorted(checkpoint.used) if (what := _odd(checkpoint.tensors[name]))]
-    yield Result("weights of the checkpoint", WARN if odd else OK, "; ".join(odd[:3]) or f"{len(checkpoint.used)} tensors",
-                 "none all zero, none out of the range of their type",
-                 "A network can do without such a tensor only if it was trained so; a conversion of the checkpoint may have lost it." if odd else "")
+    results = [
+        Result("weights used", WARN if ignored else OK,
+               f"{len(checkpoint.used)} used, {len(left_out)} left out on purpose, {len(ignored)} ignored", "none ignored",
+               f"Not explained: {', '.join(sorted(ignored)[:5])}. Is this the model_config.json of these weights?" if ignored else "",
+               float(len(ignored))),
+        Result("weights of the checkpoint", WARN if odd else OK, "; ".join(odd[:3]) or f"{len(checkpoint.used)} tensors",
+               "none all zero, none out of the range of their type",
+               "Unless the network was trained so, a conversion of the checkpoint has lost it." if odd else "")]
+    suspicious: dict[str, str] = {}
     for component, found in components.items():
         expected = {short(module.scope): module for module in found}
         path = probe.bundle.graph_path(component, probe.pipeline.precision[component])
         stored: dict[str, list[tuple[Operation, np.ndarray]]] = {}
         for operation, values, _ in weights(path):
             stored.setdefault(operation.layer, []).append((operation, values))
-        missing = sorted(set(expected) - set(stored))
-        poor = []
+        named = any("." in layer for layer in stored)  # a graph of another exporter may not name its layers
+        wrong = {layer: "not in the graph" for layer in expected if named and layer not in stored}
         for layer in expected:
             if layer in stored:
                 values = np.concatenate([values.reshape(len(values), -1, values.shape[-1]) for _, values in stored[layer]], axis=-1)
-                poor += [f"{layer}: {verdict}" for verdict in [_suspicion(values, expected[layer], checkpoint, stored[layer][0][0])] if verdict]
-        named = missing if stored and any("." in layer for layer in stored) else []
-        said = "; ".join(poor[:3] + [f"{layer}: not in the graph" for layer in named[:3]])
-        yield Result(f"weights in {component}", FAIL if poor or named else OK, said or f"{len(expected)} layers are the checkpoint's",
-                     "the checkpoint's, but for rounding", "The export changed them. Layers are named as in the checkpoint." if said else "",
-                     float(len(poor)))
+                if reason := _suspicion(values, expected[layer], checkpoint, stored[layer][0][0]):
+                    wrong[layer] = reason
+        suspicious |= wrong
+        said = "; ".join(f"{layer}: {reason}" for layer, reason in list(wrong.items())[:3])
+        results.append(Result(f"weights in {component}", FAIL if wrong else OK, said or f"{len(expected)} layers are the checkpoint's",
+                              "the checkpoint's, but for rounding",
+                              "The export changed them. Layers are named as in the checkpoint." if wrong else "", float(len(wrong))))
+    return results, suspicious
 
 
 def _odd(tensor: np.ndarray) -> str:
@@ -304,7 +340,7 @@ def _suspicion(values: np.ndarray, module, checkpoint: Checkpoint, operation: Op
         fits[what] = max(metrics.snr(values, twin), fits.get(what, -math.inf))
     best = max(fits, key=fits.get)
     if fits[best] >= limit:
-        return "" if best is AS_IT_SHOULD_BE else f"it is {best}"
+        return "" if best is AS_IT_SHOULD_BE else f"{best}"
     gain = metrics.gain(values, right)
     if metrics.cosine(values, right) > 0.9 and abs(gain - 1) > 0.05:
         return f"{gain:.2f} times the checkpoint's"

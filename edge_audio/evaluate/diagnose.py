@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from .prompts import ANY, ANY_IDS, Prompt
 from .verdict import FAIL, OK, WARN
 
 Say = Callable[[str], None]
+MEASURED = 46
+"""width of that column on a terminal"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Probe:
         return self._traces[request]
 
     def decoded(self, request: Request, latents: np.ndarray) -> Clip:
-        return Clip(np.concatenate(list(self.pipeline.decode(request, latents))), self.manifest.sample_rate)
+        return Clip(np.concatenate(list(self.pipeline.decode(request, latents))), self.manifest.sample_rate, self.pipeline.recipe(request))
 
     def plain(self, trace: Trace, conditioning: Conditioning) -> list[np.ndarray]:
         """v for other conditioning, without guidance, on every x and t of a trace."""
@@ -127,7 +130,12 @@ class Report:
         return any(result.level == FAIL for result in self.results)
 
     def as_json(self) -> dict:
-        return {**dataclasses.asdict(self), "failed": self.failed}
+        """Ready for json.dumps: numbers that are none become null."""
+        found = dataclasses.asdict(self)
+        for result in found["results"]:
+            if result["value"] is not None:
+                result["value"] = float(f"{result['value']:.5g}") if math.isfinite(result["value"]) else None
+        return {**found, "failed": self.failed}
 
 
 def diagnose(pipeline: Pipeline, prompts: Sequence[Prompt] = (), seeds: int = 2, checks: Sequence[Check] | None = None,
@@ -185,11 +193,11 @@ def load(model: str | Path | None, precision: str | None, threads: int | None) -
 
 def table(report: Report, width: int = 100) -> str:
     """For a terminal: a line a row, and below it, where something is wrong, what it means."""
-    lines = [f"{report.model}, {', '.join(f'{name}={precision}' for name, precision in report.precision.items())}"]
     names = max(len(result.check) for result in report.results)
+    lines = [f"{report.model}, {', '.join(f'{name}={precision}' for name, precision in report.precision.items())}",
+             f"      {'check':{names}}  {'measured':{MEASURED}}  expected"]
     for result in report.results:
-        expected = f"  (expected {result.expected})" if result.expected else ""
-        lines.append(f"{result.shown:4}  {result.check:{names}}  {result.measured}{expected}")
+        lines.append(f"{result.shown:4}  {result.check:{names}}  {result.measured:{MEASURED}}  {result.expected}".rstrip())
         if result.meaning:
             lines += _wrapped(result.meaning, width, " " * 6)
     counts = {level: sum(result.level == level for result in report.results) for level in (OK, WARN, FAIL)}

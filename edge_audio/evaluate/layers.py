@@ -119,6 +119,25 @@ def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:
         yield operation, values, end
 
 
+def epsilons(path: str | Path) -> list[float]:
+    """What the norms of a graph add to a variance before the root, in order: the constants x + eps of every 1/√(x + eps)."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    model, found = _read(path), []
+    codes = [code.builtinCode for code in model.operatorCodes]
+    for graph in model.subgraphs:
+        made_by = {int(output): operator for operator in graph.operators for output in operator.outputs}
+        for operator in graph.operators:
+            source = made_by.get(int(operator.inputs[0])) if codes[operator.opcodeIndex] == BuiltinOperator.RSQRT else None
+            if source is None or codes[source.opcodeIndex] != BuiltinOperator.ADD:
+                continue
+            for tensor in (graph.tensors[index] for index in source.inputs):
+                data = model.buffers[tensor.buffer].data
+                if data is not None and len(data) == 4:
+                    found.append(float(np.asarray(data, np.uint8).view(np.float32)[0]))
+    return found
+
+
 def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, float]:
     raw = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
     if operation.stored in ("FLOAT32", "FLOAT16"):

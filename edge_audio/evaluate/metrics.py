@@ -138,10 +138,19 @@ def _magnitudes(mono: np.ndarray, window: int, hop: int | None = None) -> np.nda
     return np.abs(transform.stft(mono)).T
 
 
+def mel_band(hz: float, sample_rate: int) -> float:
+    """Where a frequency lies on the bands of `log_mel`: the index of the band whose centre it is, or between two."""
+    return _mel(hz) / _mel(sample_rate / 2) * (MEL_BANDS + 1) - 1
+
+
+def _mel(hz: float) -> float:
+    return 2595 * math.log10(1 + hz / 700)
+
+
 @functools.lru_cache
 def _mel_filters(sample_rate: int) -> np.ndarray:
     """Triangles of equal width on the mel scale 2595 log₁₀(1 + f / 700) (O'Shaughnessy 1987): [bands, window / 2 + 1]."""
     frequencies = np.fft.rfftfreq(MEL_WINDOW, 1 / sample_rate)
-    edges = 700 * (10 ** (np.linspace(0, 2595 * math.log10(1 + sample_rate / 1400), MEL_BANDS + 2) / 2595) - 1)
+    edges = 700 * (10 ** (np.linspace(0, _mel(sample_rate / 2), MEL_BANDS + 2) / 2595) - 1)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     return np.maximum(0, np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre)))

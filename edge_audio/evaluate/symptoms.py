@@ -20,7 +20,7 @@ from ..pipeline import Conditioning
 from ..request import POST_TRAINED
 from . import checks, metrics
 from .diagnose import Check, Probe, Result
-from .layers import exposed, weights
+from .layers import epsilons, exposed, weights
 from .prompts import of_bundle
 from .verdict import FAIL, OK, WARN
 
@@ -150,7 +150,7 @@ def inputs_change_outputs(probe: Probe) -> Iterator[Result]:
         least = min(effects, key=effects.get)
         said = f"{len(effects)} inputs, least {least} {_db(effects[least])}"
         yield row(FAIL if inert else WARN if weak else OK, said, "every one changes the output",
-                  f"{', '.join(inert or weak)} {'has no' if inert else 'has hardly any'} effect. "
+                  f"Without {'effect' if inert else 'much effect'}: {', '.join(inert or weak)}. "
                   + _INERT.get(_kind((inert or weak or [""])[0]), "The export lost it on the way."), effects[least], component)
 
 
@@ -249,8 +249,8 @@ def guidance(probe: Probe) -> Iterator[Result]:
     spread = {scale: float(one.latents.std()) for scale, one in made.items()}
     clipped = {scale: one.clip.levels().clipped for scale, one in made.items()}
     said = ", ".join(f"cfg {scale:g}: std {spread[scale]:.2f}, {100 * clipped[scale]:.1f} % clipped" for scale in made)
-    grown = spread[own] / max(spread[1.0], 1e-9)
-    yield row(WARN if grown > 1.6 or clipped[own] > 0.02 else OK, said, f"std at cfg {own:g} at most 1.6 times that at 1",
+    grown = spread[own] / max(spread[1.0], 0.8)
+    yield row(WARN if grown > 1.6 or clipped[own] > 0.02 else OK, said, f"std at cfg {own:g} at most 1.6 times that at 1, or 1.3",
               f"cfg {own:g} overdrives this model. {_recommended(probe)}", grown, "scale")
 
 
@@ -258,7 +258,7 @@ def guidance(probe: Probe) -> Iterator[Result]:
 def settings(probe: Probe) -> Iterator[Result]:
     """Sampler, steps and scale against the model's objective."""
     request, objective = probe.request(), probe.manifest.objective
-    notes = [note for note in request.advice(probe.manifest)]
+    notes = request.advice(probe.manifest)
     if objective == POST_TRAINED and probe.manifest.defaults.cfg_scale > 2:
         notes.append("the manifest's own default scale is for models that are not post-trained; use ping-pong, 8 steps, cfg 1")
     if objective != POST_TRAINED and request.sampler == "pingpong":
@@ -416,6 +416,17 @@ def stored_weights(probe: Probe) -> Iterator[Result]:
         yield row(FAIL if wrong else OK, said or f"{count} layers", "none zero, none saturated",
                   "Such weights come of a failed conversion: a scale that is too small, or a name that was not found. Export again.",
                   float(sum(map(len, wrong.values()))), component)
+
+
+@check
+def epsilon_of_norms(probe: Probe) -> Iterator[Result]:
+    """What the norms add to a variance: 1e-5 in the transformer's blocks, 1e-6 for its queries and keys and in T5."""
+    for component in ("conditioners", "dit"):
+        found = set(epsilons(probe.bundle.graph_path(component, probe.pipeline.precision[component])))
+        odd = sorted(eps for eps in found if not 0.99e-6 < eps < 1.01e-5)
+        yield row(WARN if odd else OK, ", ".join(f"{eps:.0e}" for eps in sorted(found)) or "none seen", "1e-06 to 1e-05",
+                  f"An eps of {', '.join(f'{eps:.0e}' for eps in odd)} changes every block a little, which nobody hears in one step and "
+                  "everybody after eight.", max(found, default=0.0), component)
 
 
 # --- small measures ---
