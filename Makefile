@@ -3,7 +3,7 @@ PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-train pocket bench-full clean
+.PHONY: demo test test-train test-arm pocket bench-full clean
 
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
@@ -13,6 +13,9 @@ test: .venv-test/installed  ## the test suite, without a network once it is inst
 
 test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
 	.venv-train/bin/python -m pytest tests/models/training
+
+test-arm: .venv-test/installed  ## the published aarch64 wheels on emulated CPUs: Raspberry Pi 4, Raspberry Pi 5, one with i8mm
+	EDGE_AUDIO_ARM64=build/arm64 .venv-test/bin/python -m pytest tests/arm64
 
 pocket: .venv-train/installed  ## train the pocket model anew (hours on two cores); run again to go on after a stop
 	.venv-train/bin/python -m models.training build/pocket

@@ -1,0 +1,88 @@
+"""The published aarch64 wheels on emulated ARM CPUs: the same tokens, noise, latents and audio as here. `make test-arm`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import sysroot
+
+from edge_audio.evaluate.metrics import snr
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(os.environ.get("EDGE_AUDIO_ARM64", ROOT / "build" / "arm64")).resolve()
+F32_TOLERANCE, INT8_SNR = 1e-4, 40.0
+EXPECTED = {"cortex-a72": ("f32", False), "cortex-a76": ("int8", True), "i8mm": ("int8", True)}
+"""CPU -> the transformer's precision that suits it, and whether LiteRT's CompiledModel runs there"""
+
+
+@pytest.fixture(scope="module")
+def arm():
+    """The folder of the user-space, with the project's wheel installed in it."""
+    return sysroot.make(FOLDER, sysroot.build_wheel(FOLDER / "wheel"))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    out = tmp_path_factory.mktemp("here") / "here.npz"
+    subprocess.run([sys.executable, Path(__file__).with_name("probe.py"), out], check=True,
+                   env={**os.environ, "PYTHONPATH": str(ROOT), "EDGE_AUDIO_CACHE": "off"})
+    return np.load(out)
+
+
+def emulated(arm, cpu, *arguments):
+    done = sysroot.run(arm, cpu, *arguments, environment={"EDGE_AUDIO_CACHE": "off"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("cpu", sysroot.CPUS)
+def test_every_graph_gives_what_it_gives_here(cpu, arm, here, tmp_path):
+    emulated(arm, cpu, Path(__file__).with_name("probe.py"), tmp_path / "there.npz")
+    there = np.load(tmp_path / "there.npz")
+    assert set(there.files) == set(here.files)
+    for name in here.files:
+        if name.startswith(("ids", "mask", "noise")):
+            assert np.array_equal(there[name], here[name]), name
+        elif name.startswith("f32"):
+            assert np.abs(there[name] - here[name]).max() <= F32_TOLERANCE, name
+        else:
+            assert snr(there[name], here[name]) >= INT8_SNR, name
+
+
+@pytest.mark.parametrize("cpu", sysroot.CPUS)
+def test_the_right_choice_by_itself(cpu, arm):
+    found = json.loads(emulated(arm, cpu, "-m", "edge_audio.cli", "info", "--json"))
+    precision, _ = EXPECTED[cpu]
+    assert found["chosen"]["precision"]["dit"] == precision
+    assert found["device"]["architecture"] == "aarch64" and ("dotprod" in found["device"]["features"]) == (precision == "int8")
+    assert sysroot.CPUS[cpu].board in found["device"]["model"]
+
+
+@pytest.mark.parametrize("cpu", sysroot.CPUS)
+def test_generate(cpu, arm, tmp_path):
+    """The command as a user types it; the clip that the wheel makes there is the clip that is made here."""
+    arguments = ("generate", "a plucked string at A3", "--seconds", "1", "--steps", "2", "--seed", "7", "--threads", "1",
+                 "--precision", "f32", "--json")
+    there = json.loads(emulated(arm, cpu, "-m", "edge_audio.cli", *arguments, "-o", tmp_path / "there.wav"))
+    subprocess.run([sys.executable, "-m", "edge_audio.cli", *arguments, "-o", tmp_path / "here.wav"], check=True, capture_output=True,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+    (a, rate), (b, _) = (soundfile.read(tmp_path / name) for name in ("there.wav", "here.wav"))
+    assert rate == 16000 and len(a) == 16000 == there["frames"]
+    assert np.abs(a - b).max() <= F32_TOLERANCE
+
+
+@pytest.mark.parametrize("cpu", sysroot.CPUS)
+def test_big_graphs_pack_their_weights_only_where_that_is_safe(cpu, arm, tmp_path):
+    """CompiledModel dies of SIGILL on a CPU without LSE atomics; there it must not be touched."""
+    code = ("import edge_audio.cache as cache, edge_audio.device as device, os; cache.MINIMUM = 0;"
+            "from edge_audio import Pipeline; Pipeline.load(None, 'f32', threads=1).generate('rain', seconds=0.1, steps=1, cfg_scale=1.0, seed=1);"
+            "print(any(cache.folder().glob('*.weights')), device.runs_compiled_model(device.describe()))")
+    done = sysroot.run(arm, cpu, "-c", code, environment={"EDGE_AUDIO_CACHE": tmp_path / "cache"})
+    assert done.returncode == 0, done.stderr
+    _, compiled = EXPECTED[cpu]
+    assert done.stdout.split() == [str(compiled)] * 2
