@@ -50,7 +50,8 @@ def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
     out = _default_output(arguments.prompt) if arguments.output is None else Path(arguments.output)
     check_writable(out)
-    pipeline = Pipeline.load(arguments.model, arguments.precision, arguments.threads)
+    pipeline = Pipeline.load(arguments.model, arguments.precision, arguments.threads,
+                             half=None if arguments.fp16 is None else arguments.fp16 == "on")
     manifest = pipeline.bundle.manifest
     playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
     bar = _Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
@@ -81,7 +82,7 @@ def info(arguments: argparse.Namespace) -> None:
     found = {"folder": str(bundle.folder), "sha256": bundle.sha256, "manifest": dataclasses.asdict(bundle.manifest),
              "device": dataclasses.asdict(here),
              "chosen": {"precision": bundle.choose(None, advice.preferred), "reason": advice.reason,
-                        "threads": device.recommended_threads(here)},
+                        "half": device.recommended_half(here), "threads": device.recommended_threads(here)},
              "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()}}
     print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, found["chosen"])))
 
@@ -220,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
                       help="the shortest latents that hold the seconds: faster, where the model has several lengths")
     make.add_argument("--precision", metavar="P", help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)")
     make.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    make.add_argument("--fp16", choices=("on", "off"), help="a float decoder computes in float16 (default: where the CPU can)")
     make.add_argument("--play", action="store_true", help="play it while it is made")
     make.add_argument("--json", action="store_true", help="print one JSON object")
     make.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
@@ -343,11 +345,13 @@ def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[s
     yield from _model_lines(bundle.manifest, bundle)
     yield "this computer"
     memory = f", {here.memory / 2**30:.1f} GiB of memory" if here.memory else ""
-    yield f"  {here.model or here.architecture}, {here.architecture}, {here.cores} cores{memory}"
+    yield f"  {here.model or here.architecture}, {here.architecture}{memory}"
     yield f"  features   {' '.join(here.features) or 'none known'}"
     yield f"  precision  {', '.join(f'{name}={value}' for name, value in chosen['precision'].items())}"
     yield f"             {chosen['reason']}"
-    yield f"  threads    {chosen['threads']}"
+    half = "the CPU computes in fp16: a float decoder does" if chosen["half"] else "no"
+    yield f"  fp16       {half}"
+    yield f"  threads    {chosen['threads']}, of {here.cores} cores of the fast kind"
     yield f"  cache      {_cache_line()}"
 
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 import os
 import platform
 import re
+import struct
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+GLIBC = {"aarch64": (2, 34), "x86_64": (2, 27)}
+"""machine -> the oldest glibc that ai-edge-litert's wheel loads with"""
+BIG = 0.7
+"""A core is of the fast kind if it has this share of the fastest one's capacity, or of its clock."""
 MAX_THREADS = 4
 """More threads gain little: the graphs are small, and on big.LITTLE chips the slow cores hold up the fast ones."""
 
@@ -22,18 +28,29 @@ _FLAGS = {
 """flag in /proc/cpuinfo (ARM `Features`, x86 `flags`) -> our name of what it gives"""
 _SYSCTL = {"hw.optional.arm.FEAT_DotProd": "dotprod", "hw.optional.arm.FEAT_I8MM": "i8mm",
            "hw.optional.arm.FEAT_FP16": "fp16", "hw.optional.arm.FEAT_LSE": "lse", "hw.optional.avx2_0": "avx2"}
+UNLIMITED = 1 << 60
+"""what version 1 of control groups says for no limit is some bytes below 2⁶³"""
 _INT8_FEATURES = ("i8mm", "dotprod", "vnni")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A computer. `features` holds names of _FLAGS; `memory` is in bytes, 0 where the system does not tell."""
+    """A computer. `cores` are physical and of the fast kind; `features` holds names of _FLAGS; `memory` is in bytes, within the
+    container's limit if there is one, 0 where the system does not tell."""
 
     architecture: str
     model: str
     cores: int
     memory: int
     features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that programs can have: without swapping, and with. 0 where the system does not say."""
+
+    available: int
+    swap: int
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,8 @@ def describe() -> Device:
     system = platform.system()
     if system == "Linux":
         text = _read("/proc/cpuinfo")
-        return Device(platform.machine(), cpu_model(text), physical_cores(text, os.sched_getaffinity(0)),
-                      total_memory(_read("/proc/meminfo")), cpu_features(text))
+        return Device(platform.machine(), cpu_model(text), big_cores(text, os.sched_getaffinity(0), _read),
+                      smallest(total_memory(_read("/proc/meminfo")), container_memory(_read)[0]), cpu_features(text))
     logical = os.cpu_count() or 1
     if system == "Darwin":
         text = _output("sysctl", "hw", "machdep.cpu.brand_string")
@@ -85,8 +102,38 @@ def runs_compiled_model(device: Device) -> bool:
     return os.name == "posix" and (device.architecture in ("x86_64", "AMD64") or "lse" in device.features)
 
 
+def recommended_half(device: Device) -> bool:
+    """Whether a decoder in floating point should compute in float16: twice as many numbers an instruction, and 49 dB or more
+    (docs/arm.md). Needs the CPU's fp16 arithmetic, and CompiledModel, which alone has the switch."""
+    return "fp16" in device.features and runs_compiled_model(device)
+
+
+def unsupported() -> str | None:
+    """Why LiteRT has no wheel for this system, and what to do; None if it should have one."""
+    return why_unsupported(platform.system(), platform.machine(), struct.calcsize("P") * 8, platform.libc_ver())
+
+
+def why_unsupported(system: str, machine: str, bits: int, libc: tuple[str, str]) -> str | None:
+    """The same of any system. libc: (name, version), as `platform.libc_ver` has it."""
+    if bits < 64:
+        return "this Python is a 32-bit program, and LiteRT is 64-bit only: install a 64-bit system, such as Raspberry Pi OS (64-bit) Bookworm"
+    if system == "Linux" and libc[0] != "glibc":
+        return "LiteRT's wheels need glibc, which this system (Alpine?) does not have: use Debian, Raspberry Pi OS or Ubuntu"
+    needed = GLIBC.get(machine)
+    if system == "Linux" and needed and _version(libc[1]) < needed:
+        return (f"LiteRT needs glibc {'.'.join(map(str, needed))} and this system has {libc[1]}: use Raspberry Pi OS Bookworm, Debian 12, "
+                "Ubuntu 22.04 or newer")
+    if system == "Linux" and needed is None:
+        return f"LiteRT has no wheel for {machine}: use an aarch64 or x86_64 computer"
+    return None
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
 def recommended_threads(device: Device) -> int:
-    """One a physical core, at most MAX_THREADS."""
+    """One a physical core of the fast kind, at most MAX_THREADS."""
     return max(1, min(MAX_THREADS, device.cores))
 
 
@@ -115,16 +162,50 @@ def physical_cores(cpuinfo: str, allowed: set[int]) -> int:
     return len(cores) or len(allowed)
 
 
+def big_cores(cpuinfo: str, allowed: set[int], read: Callable[[str], str]) -> int:
+    """Physical cores of the fast kind among the processors that this process may use. read: path -> text, "" for none.
+
+    Linux gives a capacity to every core of a big.LITTLE chip, and a clock to most. A slow core would hold up the fast ones at
+    every layer; the scheduler puts busy threads on the fast ones by itself.
+    """
+    sizes = {}
+    for core in allowed:
+        folder = f"/sys/devices/system/cpu/cpu{core}"
+        text = read(f"{folder}/cpu_capacity").strip() or read(f"{folder}/cpufreq/cpuinfo_max_freq").strip()
+        sizes[core] = int(text) if text.isdigit() else 0
+    fastest = max(sizes.values(), default=0)
+    return physical_cores(cpuinfo, {core for core, size in sizes.items() if size >= BIG * fastest})
+
+
+def container_memory(read: Callable[[str], str]) -> tuple[int, int]:
+    """(limit, bytes used) of the control group, version 2 or 1, that a container runs in; zeros where there is none."""
+    for folder, limit, used in (("/sys/fs/cgroup", "memory.max", "memory.current"),
+                                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")):
+        values = [read(f"{folder}/{name}").strip() for name in (limit, used)]
+        if values[0].isdigit() and int(values[0]) < UNLIMITED:
+            return int(values[0]), int(values[1]) if values[1].isdigit() else 0
+    return 0, 0
+
+
+def smallest(*sizes: int) -> int:
+    """The smallest one that is known."""
+    return min((size for size in sizes if size), default=0)
+
+
 def total_memory(meminfo: str) -> int:
     """Bytes, from the text of /proc/meminfo; 0 if it does not say."""
     found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.M)
     return int(found.group(1)) * 1024 if found else 0
 
 
-def available_memory() -> int:
-    """Bytes that programs can still have without swapping; 0 where the system does not say."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"), re.M)
-    return int(found.group(1)) * 1024 if found else 0
+def memory(read: Callable[[str], str] | None = None) -> Memory:
+    """What is free: of the machine, and within the container's limit if there is one."""
+    read = read or _read
+    text = read("/proc/meminfo")
+    free, swap = (int(found[1]) * 1024 if (found := re.search(rf"^{key}:\s+(\d+) kB", text, re.M)) else 0
+                  for key in ("MemAvailable", "SwapFree"))
+    limit, used = container_memory(read)
+    return Memory(smallest(free, max(limit - used, 1) if limit else 0), 0 if limit else swap)
 
 
 def sysctl_values(text: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import device
 from .bundle import BY_LENGTH, SIGNATURES
 from .errors import EdgeAudioError, UsageError, first_line
 
@@ -31,13 +32,19 @@ class Graph:
     through `CompiledModel`, which maps them into memory and shares them between signatures.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1, packed_weights: Path | None = None):
-        """Load `path`; EdgeAudioError if it is not a graph."""
+    def __init__(self, path: str | Path, threads: int = 1, packed_weights: Path | None = None, half: bool = False):
+        """Load `path`; EdgeAudioError if it is not a graph, or if LiteRT cannot be loaded at all.
+
+        half: compute what is float32 in float16, on CPUs that do that as fast as they move it (`device.recommended_half`).
+        """
         self.path = Path(path)
         try:
             with _without_chatter():
-                self._engine = (_Interpreted(self.path, threads) if packed_weights is None
-                                else _Compiled(self.path, threads, packed_weights))
+                self._engine = (_Interpreted(self.path, threads) if packed_weights is None and not half
+                                else _Compiled(self.path, threads, packed_weights, half))
+        except ImportError as error:
+            raise EdgeAudioError(f"LiteRT cannot be loaded ({first_line(error)}); "
+                                 f"{device.unsupported() or 'install edge-audio again in a new virtual environment'}") from None
         except (ValueError, RuntimeError) as error:
             raise EdgeAudioError(f"{path} is not a graph that LiteRT can run here ({first_line(error)}); free some memory or "
                                  f"try --precision int8 if it may have run out, else {_MEND}") from None
@@ -130,11 +137,16 @@ class _Interpreted:
 
 
 class _Compiled:
-    """A graph in LiteRT's `CompiledModel`, its packed weights in a file. Buffers are made when a signature is first run."""
+    """A graph in LiteRT's `CompiledModel`, its packed weights in a file if one is named. Buffers are made when a signature is first
+    run."""
 
-    def __init__(self, path: Path, threads: int, packed_weights: Path):
+    FORCE_FP16 = 4
+    """XNNPACK's flag in LiteRT's delegate"""
+
+    def __init__(self, path: Path, threads: int, packed_weights: Path | None, half: bool):
         from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, Options
-        options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_weight_cache_path=str(packed_weights)))
+        options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_weight_cache_path=str(packed_weights or ""),
+                                                 xnnpack_flags=self.FORCE_FP16 if half else None))
         self._model = CompiledModel.from_file(str(path), environment=_environment(), options=options)
         signatures = self._model.get_signature_list()
         self.inputs: Specs = {name: _specs(self._model.get_input_tensor_details(name)) for name in signatures}

@@ -26,6 +26,10 @@ from .samplers import SAMPLERS, Denoise, Step
 from .tokens import Tokenizer, Tokens, padded
 
 MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
+HALF = ("f32", "f16", "mixed")
+"""precisions whose arithmetic is floating point, all or mostly"""
+ACTIVATIONS = 200_000_000
+"""bytes that a graph needs beside its weights, at most (full size, head of the decoder)"""
 
 
 class Cancelled(EdgeAudioError):
@@ -64,27 +68,32 @@ class Conditioning:
 class Pipeline:
     """A model ready to generate. Not for several threads at once: give each its own."""
 
-    def __init__(self, bundle: Bundle, precision: dict[str, str], threads: int, keep_loaded: bool = False):
-        """precision: component -> precision, for every generating component (`Bundle.choose`)."""
+    def __init__(self, bundle: Bundle, precision: dict[str, str], threads: int, keep_loaded: bool = False, half: bool = False):
+        """precision: component -> precision, for every generating component (`Bundle.choose`). half: as in `load`."""
         self.bundle, self.precision, self.threads, self.keep_loaded = bundle, precision, threads, keep_loaded
+        self.half = half and precision["decoder"] in HALF
         self._paths: dict[str, Path] = {}
         self._kept: dict[str, Graph] = {}
         self._tokenizer: Tokenizer | None = None
 
     @classmethod
     def load(cls, model: str | Path | None = None, precision: str | None = None, threads: int | None = None,
-             keep_loaded: bool = False) -> "Pipeline":
+             keep_loaded: bool = False, half: bool | None = None) -> "Pipeline":
         """Open a bundle; graphs are opened when they are needed.
 
         model: folder of a bundle; None: the one named by $EDGE_AUDIO_MODEL, or the bundled pocket model.
         precision: "int8", "dit=int8,decoder=f16", or None for what suits this CPU.
-        threads: None for what suits this CPU. keep_loaded: keep graphs open from one clip to the next.
+        threads: None for what suits this CPU. keep_loaded: keep graphs open from one clip to the next. half: whether a decoder in
+        floating point computes in float16, None where that suits this CPU. EdgeAudioError if this system cannot run it at all.
         """
         if threads is not None:
             check_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
         chosen = bundle.choose(precision, device.recommended_precision(here).preferred)
-        return cls(bundle, chosen, threads or device.recommended_threads(here), keep_loaded)
+        half = device.recommended_half(here) if half is None else half
+        if half and not device.runs_compiled_model(here):
+            raise EdgeAudioError(f"{here.model or 'this CPU'} cannot compute in float16 through LiteRT; leave --fp16 out")
+        return cls(bundle, chosen, threads or device.recommended_threads(here), keep_loaded, half)
 
     def __enter__(self) -> "Pipeline":
         return self
@@ -229,7 +238,7 @@ class Pipeline:
         """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills in the gain."""
         settings = {**dataclasses.asdict(request), "ids": None if request.ids is None else list(request.ids)}
         return {"edge_audio": __version__, "model": self.bundle.manifest.name, "bundle_sha256": self.bundle.sha256,
-                **settings, "precision": dict(self.precision), "threads": self.threads, "gain": 1.0}
+                **settings, "precision": dict(self.precision), "half": self.half, "threads": self.threads, "gain": 1.0}
 
     def _finite(self, values: np.ndarray, component: str) -> np.ndarray:
         if not np.isfinite(values).all():
@@ -259,11 +268,11 @@ class Pipeline:
         if component not in self._paths:  # checked once, then trusted
             self._paths[component] = self.bundle.graph_path(component, precision)
         path, entry = self._paths[component], self.bundle.manifest.graphs[component][precision]
-        with cache.packed_weights(path, entry.sha256) as packed:
-            if packed is None and 0 < device.available_memory() < entry.bytes:  # it packs a copy of its own
-                _warn(f"{path.name} needs {entry.bytes / 1e9:.1f} GB of memory and less is free; if this fails, close other "
-                      "programs or use --precision int8")
-            graph = Graph(path, self.threads, packed)
+        half = self.half and component == "decoder"
+        with cache.packed_weights(path, f"{entry.sha256} half" if half else entry.sha256) as packed:
+            if packed is None:  # the graph packs a copy of its own
+                _check_memory(path, entry.bytes)
+            graph = Graph(path, self.threads, packed, half)
         try:
             return graph.check(component, self.bundle.manifest.latent.shorter)
         except EdgeAudioError:
@@ -278,6 +287,18 @@ def default_model() -> Path:
     package = Path(__file__).resolve().parent
     places = (package / "pocket", package.parent / "models" / "pocket")
     return next((place for place in places if (place / MANIFEST_NAME).is_file()), places[-1])
+
+
+def _check_memory(path: Path, weights: int) -> None:
+    """Before a graph is loaded: EdgeAudioError if it cannot fit, a warning if it will make the system swap."""
+    needed, memory = weights + min(weights, ACTIVATIONS), device.memory()
+    if memory.available and needed > memory.available + memory.swap:
+        raise EdgeAudioError(f"{path.name} needs {needed / 1e9:.2f} GB of memory and {memory.available / 1e9:.2f} GB are free"
+                             f"{f', {memory.swap / 1e9:.2f} GB of swap included' if memory.swap else ''}; close other programs, add swap, "
+                             "or use --precision int8")
+    if memory.available and needed > memory.available:
+        _warn(f"{path.name} needs {needed / 1e9:.2f} GB of memory and {memory.available / 1e9:.2f} GB are free, so it will swap; close other "
+              "programs or use --precision int8")
 
 
 def _reporter(progress: OnProgress | None) -> Report:

@@ -110,7 +110,60 @@ def test_compiled_model_only_where_it_is_safe():
     assert [device.runs_compiled_model(here) for here in (pi4, pi5, laptop)] == [False, True, True]
 
 
-@pytest.mark.parametrize("text, expected", [("MemTotal: 9 kB\nMemAvailable:    2048 kB\n", 2048 * 1024), ("", 0)])
-def test_available_memory(monkeypatch, text, expected):
-    monkeypatch.setattr(device, "_read", lambda path: text)
-    assert device.available_memory() == expected
+def reading(**files):
+    """A `read` of a machine that has these files only: the last parts of their paths, with / for __."""
+    def read(path):
+        return next((text for name, text in files.items() if path.endswith("/" + name.replace("__", "/"))), "")
+    return read
+
+
+MEMINFO = "MemTotal: 9000 kB\nMemAvailable:    2048 kB\nSwapFree:  512 kB\n"
+
+
+@pytest.mark.parametrize("files, available, swap", [
+    ({"meminfo": MEMINFO}, 2048 * 1024, 512 * 1024), ({}, 0, 0), ({"meminfo": "garbage: \0"}, 0, 0),
+    ({"meminfo": MEMINFO, "cgroup__memory.max": "max\n"}, 2048 * 1024, 512 * 1024),
+    ({"meminfo": MEMINFO, "cgroup__memory.max": "1000000\n", "cgroup__memory.current": "400000\n"}, 600_000, 0),
+    ({"meminfo": MEMINFO, "memory__memory.limit_in_bytes": "1000000", "memory__memory.usage_in_bytes": "1000000"}, 1, 0),
+    ({"meminfo": MEMINFO, "memory__memory.limit_in_bytes": "9223372036854771712"}, 2048 * 1024, 512 * 1024),
+])
+def test_free_memory_is_that_of_the_container(files, available, swap):
+    assert device.memory(reading(**files)) == device.Memory(available, swap)
+
+
+@pytest.mark.parametrize("sizes, cores", [
+    ({}, 8), ({n: 1024 for n in range(8)}, 8),
+    ({0: 1024, **{n: 900 for n in (1, 2, 3)}, **{n: 400 for n in (4, 5, 6, 7)}}, 4),  # a phone: one, three, four
+    ({n: 485 if n < 4 else 1024 for n in range(8)}, 4),  # RK3588
+])
+def test_threads_are_for_big_cores(sizes, cores):
+    for name in ("cpu_capacity", "cpufreq__cpuinfo_max_freq"):
+        files = {f"cpu{core}__{name}": f"{size}\n" for core, size in sizes.items()}
+        eight = "".join(f"processor\t: {core}\nFeatures\t: fp asimd\n\n" for core in range(8))
+        assert device.big_cores(eight, set(range(8)), reading(**files)) == cores
+
+
+PI3 = PI4.replace("0xd08", "0xd03").replace("Pi 4 Model B Rev 1.4", "Pi 3 Model B Plus Rev 1.3")
+SME2 = PI5.replace("asimddp\n", "asimddp i8mm bf16 sve sve2 sme sme2\n")
+
+
+@pytest.mark.parametrize("text, machine, precision, decoder, half", [
+    (PI3, "aarch64", "f32", "f32", False), (PI4, "aarch64", "f32", "f32", False), (PI5, "aarch64", "int8", "mixed", True),
+    (SME2, "aarch64", "int8", "mixed", True), (X86, "x86_64", "int8", "mixed", False), ("\0\xff: garbage", "aarch64", "f32", "f32", False),
+    ("", "riscv64", "f32", "f32", False),
+])
+def test_what_suits_each_machine(text, machine, precision, decoder, half):
+    here = Device(machine, device.cpu_model(text), 4, 0, device.cpu_features(text))
+    advice = device.recommended_precision(here)
+    assert (advice.preferred("dit")[0], advice.preferred("decoder")[0], device.recommended_half(here)) == (precision, decoder, half)
+
+
+@pytest.mark.parametrize("system, said", [
+    (("Linux", "aarch64", 64, ("glibc", "2.36")), None), (("Linux", "x86_64", 64, ("glibc", "2.31")), None),
+    (("Darwin", "arm64", 64, ("", "")), None), (("Linux", "armv7l", 32, ("glibc", "2.36")), "64-bit only"),
+    (("Linux", "aarch64", 32, ("glibc", "2.36")), "32-bit program"), (("Linux", "aarch64", 64, ("glibc", "2.31")), "needs glibc 2.34"),
+    (("Linux", "aarch64", 64, ("", "")), "Alpine"), (("Linux", "riscv64", 64, ("glibc", "2.39")), "no wheel for riscv64"),
+])
+def test_systems_without_litert(system, said):
+    reason = device.why_unsupported(*system)
+    assert reason is None if said is None else said in reason

@@ -12,6 +12,7 @@ import toy
 
 from edge_audio import Bundle, Cancelled, Clip, EdgeAudioError, EdgeAudioWarning, Pipeline, Request, UsageError
 from edge_audio.bundle import Defaults, Latent, file_entry
+from edge_audio.device import Memory
 from edge_audio.graph import Graph
 from edge_audio.noise import NoiseStream
 from edge_audio.pipeline import MODEL_VARIABLE, Progress, default_model
@@ -136,7 +137,7 @@ def test_a_recipe_makes_the_clip_again(pipe, tmp_path):
         "edge_audio": "0.1.0", "model": "toy", "bundle_sha256": Bundle.open(pipe.bundle.folder).sha256,
         "prompt": "rain", "ids": None, "negative": "wind", "seconds": 1.1, "seed": clip.recipe["seed"], "steps": 3,
         "sampler": "dpmpp",
-        "cfg_scale": 1.7, "precision": dict.fromkeys(("conditioners", "dit", "decoder"), "f32"), "threads": 1,
+        "cfg_scale": 1.7, "precision": dict.fromkeys(("conditioners", "dit", "decoder"), "f32"), "half": False, "threads": 1,
         "fit_length": False, "gain": 1.0}
 
 
@@ -397,9 +398,28 @@ def test_importing_is_light():
 
 
 def test_too_little_memory_is_said_before_it_runs_out(pipe, monkeypatch):
-    monkeypatch.setattr("edge_audio.device.available_memory", lambda: 100)
-    with pytest.warns(EdgeAudioWarning, match=r"dit.f32.tflite needs .* GB of memory and less is free; .*--precision int8"):
+    monkeypatch.setattr("edge_audio.device.memory", lambda: Memory(100, 1 << 30))
+    with pytest.warns(EdgeAudioWarning, match=r"dit.f32.tflite needs .* GB of memory and .* free, so it will swap; .*--precision int8"):
         pipe.generate("rain", seed=1)
+    monkeypatch.setattr("edge_audio.device.memory", lambda: Memory(100, 1000))
+    with pytest.raises(EdgeAudioError, match=r"conditioners.f32.tflite needs .* GB of memory and .* swap included; .*--precision int8"):
+        pipe.generate("rain", seed=1)
+
+
+def test_without_litert_it_is_said_what_to_install(pipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setattr("edge_audio.device.unsupported", lambda: "this Python is a 32-bit program")
+    with pytest.raises(EdgeAudioError, match="LiteRT cannot be loaded .*; this Python is a 32-bit program"):
+        pipe.generate("rain", seed=1)
+
+
+def test_half_precision_can_be_chosen(toy_bundle):
+    """On this CPU XNNPACK has no fp16 arithmetic, and the flag changes nothing but the engine."""
+    plain, half = (Pipeline.load(toy_bundle, "f32", half=half) for half in (False, True))
+    assert (plain.half, half.half) == (False, True)
+    assert Pipeline.load(toy_bundle, "int8", half=True).half is False
+    clip = half.generate("rain", seed=1)
+    assert clip.recipe["half"] is True and np.allclose(clip.samples, plain.generate("rain", seed=1).samples, atol=1e-2)
 
 
 def test_a_bundle_is_only_read(own_bundle, monkeypatch, tmp_path):
