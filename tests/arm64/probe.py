@@ -19,7 +19,7 @@ PROMPTS = ("steady rain", "a plucked string at A3", "DRUM beat, 120 bpm!", "naï
 def main(out: str) -> None:
     found: dict[str, np.ndarray] = {"noise": NoiseStream(7).normal((64, 64)), "noise_large_seed": NoiseStream(2**40 + 1).normal((100,))}
     for precision in ("f32", "int8"):
-        with Pipeline.load(None, precision, threads=1, keep_loaded=True) as pipeline:
+        with Pipeline.load(None, precision, threads=1, keep_loaded=True, half=False) as pipeline:
             manifest = pipeline.bundle.manifest
             for number, prompt in enumerate(PROMPTS):
                 tokens = pipeline.tokens(Request(prompt, seed=1).resolved(manifest))

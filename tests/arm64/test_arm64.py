@@ -67,7 +67,7 @@ def test_the_right_choice_by_itself(cpu, arm):
 def test_generate(cpu, arm, tmp_path):
     """The command as a user types it; the clip that the wheel makes there is the clip that is made here."""
     arguments = ("generate", "a plucked string at A3", "--seconds", "1", "--steps", "2", "--seed", "7", "--threads", "1",
-                 "--precision", "f32", "--json")
+                 "--precision", "f32", "--fp16", "off", "--json")
     there = json.loads(emulated(arm, cpu, "-m", "edge_audio.cli", *arguments, "-o", tmp_path / "there.wav"))
     subprocess.run([sys.executable, "-m", "edge_audio.cli", *arguments, "-o", tmp_path / "here.wav"], check=True, capture_output=True,
                    env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -80,9 +80,34 @@ def test_generate(cpu, arm, tmp_path):
 def test_big_graphs_pack_their_weights_only_where_that_is_safe(cpu, arm, tmp_path):
     """CompiledModel dies of SIGILL on a CPU without LSE atomics; there it must not be touched."""
     code = ("import edge_audio.cache as cache, edge_audio.device as device, os; cache.MINIMUM = 0;"
-            "from edge_audio import Pipeline; Pipeline.load(None, 'f32', threads=1).generate('rain', seconds=0.1, steps=1, cfg_scale=1.0, seed=1);"
+            "from edge_audio import Pipeline; Pipeline.load(None, 'f32', threads=1, half=False).generate('rain', seconds=0.1, steps=1, cfg_scale=1.0, seed=1);"
             "print(any(cache.folder().glob('*.weights')), device.runs_compiled_model(device.describe()))")
     done = sysroot.run(arm, cpu, "-c", code, environment={"EDGE_AUDIO_CACHE": tmp_path / "cache"})
     assert done.returncode == 0, done.stderr
     _, compiled = EXPECTED[cpu]
     assert done.stdout.split() == [str(compiled)] * 2
+
+
+def test_the_wheel(arm, tmp_path):
+    """One pure wheel with the model inside; pip installs it into a clean environment, and the command works there. (What pip installed
+    into the emulated user-space is the same file.)"""
+    wheel = next((FOLDER / "wheel").glob("*.whl"))
+    assert wheel.name.endswith("-py3-none-any.whl") and wheel.stat().st_size <= 25_000_000
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "clean"], check=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True, capture_output=True)
+    done = subprocess.run([python.with_name("edge-audio"), "generate", "a slow siren", "--seconds", "2", "--seed", "1", "-o", "siren.wav"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert soundfile.info(tmp_path / "siren.wav").duration == 2
+
+
+def test_half_precision_follows(arm, here, tmp_path):
+    """A decoder in float16 arithmetic, where the CPU has it: far below what anybody hears."""
+    code = ("import sys, numpy as np; from edge_audio import Pipeline, Request; from edge_audio.noise import NoiseStream;"
+            "pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half;"
+            "request = Request('a plucked string at A3', seconds=0.5, seed=7, steps=1, cfg_scale=1.0).resolved(pipe.bundle.manifest);"
+            "x = NoiseStream(7).normal((1, request.latents(pipe.bundle.manifest), pipe.bundle.manifest.latent.channels));"
+            "np.save(sys.argv[1], np.concatenate(list(pipe.decode(request, x))))")
+    emulated(arm, "cortex-a76", "-c", code, tmp_path / "half.npy")
+    assert 35 < snr(np.load(tmp_path / "half.npy"), here["f32_audio"]) < 90

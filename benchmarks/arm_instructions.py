@@ -1,0 +1,183 @@
+"""What a second of audio costs on ARM, in instructions: full size, by stage and precision, without a board.
+
+    PYTHONPATH=. python benchmarks/arm_instructions.py build/arm64-cost     # about half an hour; needs qemu-user and gcc
+
+One block of the transformer, one block of the text encoder, and the decoder with all its channels are exported from a synthetic
+checkpoint and run on emulated CPUs (`tests/arm64/sysroot.py`), one thread, and every executed instruction is counted. What repeats is
+counted once and multiplied: the transformer's block 16 times and 8 steps, the text encoder's 12 times, the decoder's head by latents and
+its tail by frames. Results go to results.json in the folder, so that an interrupted run goes on; then the table is printed.
+
+Instructions are no seconds: they know nothing of caches, memory bandwidth and heat. The projected times assume what ASSUMED says.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arm64"))
+import sysroot  # noqa: E402
+
+from edge_audio.bundle import Bundle  # noqa: E402
+from edge_audio.decoder import tiles_for  # noqa: E402
+from edge_audio.evaluate.metrics import snr  # noqa: E402
+from edge_audio.graph import Graph  # noqa: E402
+
+MARK = 0x45410000
+LATENTS, STEPS, BLOCKS, TEXT_BLOCKS = 256, 8, 16, 12
+SHORT = 4
+"""latents that the head is measured on"""
+TILE = 8
+"""latents of a tile in the bundle that ships, which decides how many frames the tail computes twice"""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Assumptions of a projection: clock in GHz, instructions a cycle that such code sustains, and what four threads gain."""
+
+    cpu: str
+    name: str
+    clock: float
+    per_cycle: float
+    threads: float
+
+
+ASSUMED = (Board("cortex-a72", "Raspberry Pi 4", 1.8, 1.3, 3.0), Board("cortex-a76", "Raspberry Pi 5", 2.4, 2.0, 3.2),
+           Board("i8mm", "2024 phone, its big cores", 2.8, 2.5, 3.2))
+FORMS = {"f32": ("f32", False), "fp16": ("f32", True), "int8": ("int8", False)}
+"""form -> (precision of the graph, whether it computes in float16)"""
+PARTS = {"text block": ("conditioners", "condition"), "transformer block": ("dit", "denoise"), "decoder head": ("decoder", "head"),
+         "decoder tail": ("decoder", "tail")}
+RUN = """
+import os, sys
+import numpy as np
+from edge_audio.graph import Graph
+path, signature, half, given, out = sys.argv[1:]
+graph, inputs = Graph(path, 1, half=half == "1"), dict(np.load(given))
+outputs = graph(signature, **inputs)
+def mark(k):
+    try:
+        os.getpgid({mark} + k)
+    except ProcessLookupError:
+        pass
+mark(0)
+graph(signature, **inputs)
+mark(1)
+np.savez(out, **outputs)
+""".replace("{mark}", str(MARK))
+
+
+def one_block(folder: Path) -> Bundle:
+    """A bundle of full width with one block of everything that has several, at SHORT latents besides the full length."""
+    from export import synth
+    from export.bundle import Options, export
+
+    if not (folder / "bundle" / "manifest.json").exists():
+        config, t5 = (copy.deepcopy(part) for part in synth.PRESETS["sao-small"])
+        config["model"]["diffusion"]["config"]["depth"] = 1
+        t5 |= {"num_layers": 1, "vocab_size": 512}
+        synth.PRESETS["one-block"] = (config, t5)
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        synth.write("one-block", folder / "checkpoint", "f16")
+        export(folder / "checkpoint", folder / "bundle", Options(("f32", "int8"), ("conditioners", "dit", "decoder"), tile=1,
+                                                                 latent_lengths=(SHORT,)))
+        shutil.rmtree(folder / "checkpoint")
+    return Bundle.open(folder / "bundle")
+
+
+def inputs_of(bundle: Bundle, component: str, signature: str) -> dict[str, np.ndarray]:
+    """Inputs of the right shapes and plausible size."""
+    with Graph(bundle.graph_path(component, "f32"), 2) as graph:
+        rng = np.random.default_rng(0)
+        made = {}
+        for name, (shape, dtype) in graph._inputs[signature].items():
+            made[name] = (rng.integers(2, 400, shape) if name == "input_ids" else np.ones(shape) if dtype == np.int32 else
+                          rng.uniform(0.1, 0.9, shape) if name in ("t", "seconds_total") else rng.standard_normal(shape)).astype(dtype)
+        return made
+
+
+def measure(folder: Path, arm: Path) -> dict:
+    """CPU -> form -> part -> {"instructions", "snr" against float32 here}; kept in results.json as it grows."""
+    bundle, path = one_block(folder), folder / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    (folder / "run.py").write_text(RUN)
+    for part, (component, name) in PARTS.items():
+        signature = f"{name}_{SHORT}" if name == "head" else name
+        given = inputs_of(bundle, component, signature)
+        np.savez(folder / "given.npz", **given)
+        with Graph(bundle.graph_path(component, "f32"), 2) as graph:
+            expected = graph(signature, **given)
+        for cpu in sysroot.CPUS:
+            for form, (precision, half) in FORMS.items():
+                found = results.setdefault(cpu, {}).setdefault(form, {})
+                if part in found or (half and (component != "decoder" or cpu == "cortex-a72")):
+                    continue
+                print(f"{cpu}, {form}, {part}", file=sys.stderr, flush=True)
+                done = sysroot.run(arm, cpu, folder / "run.py", bundle.graph_path(component, precision), signature, int(half),
+                                   folder / "given.npz", folder / "out.npz", count=folder / "count.txt", timeout=3600)
+                if done.returncode:
+                    raise SystemExit(f"error: {cpu}, {form}, {part}: {done.stderr.strip().splitlines()[-1]}")
+                counts = dict(line.split() for line in (folder / "count.txt").read_text().splitlines())
+                outputs = np.load(folder / "out.npz")
+                found[part] = {"instructions": int(counts["1"]),
+                               "snr": round(min(snr(outputs[key], value) for key, value in expected.items()), 1)}
+                path.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def repeats(bundle: Bundle) -> dict[str, float]:
+    """How often each part runs for a full clip."""
+    manifest = bundle.manifest
+    tile = TILE * manifest.tiling.per_latent + 2 * manifest.tiling.overlap  # frames a tile reads in the bundle that ships
+    shipped = {"manifest": manifest, "tiling": type(manifest.tiling)(tile, manifest.tiling.overlap, manifest.tiling.per_latent)}
+    import dataclasses
+    tiles = tiles_for(dataclasses.replace(manifest, tiling=shipped["tiling"]), LATENTS, LATENTS * manifest.latent.downsampling)
+    return {"text block": TEXT_BLOCKS, "transformer block": BLOCKS * STEPS, "decoder head": LATENTS / SHORT,
+            "decoder tail": len(tiles) * tile / manifest.tiling.tile}
+
+
+def table(results: dict, bundle: Bundle) -> str:
+    """Markdown."""
+    times, seconds = repeats(bundle), bundle.manifest.max_seconds
+    lines = ["| stage, 10⁹ instructions a second of audio | " + " | ".join(f"{cpu} {form}" for cpu in results for form in FORMS
+                                                                         if results[cpu].get(form)) + " |"]
+    columns = [(cpu, form) for cpu in results for form in FORMS if results[cpu].get(form)]
+    lines.append("| --- |" + " --- |" * len(columns))
+    for part in PARTS:
+        cells = []
+        for cpu, form in columns:
+            found, base = results[cpu][form].get(part), results[cpu]["f32"][part]["instructions"]
+            cells.append("–" if found is None else f"{found['instructions'] * times[part] / seconds / 1e9:.2f}"
+                         + ("" if form == "f32" else f" ({found['instructions'] / base:.2f}×, {found['snr']:.0f} dB)"))
+        lines.append(f"| {part}, {times[part]:.0f} times | " + " | ".join(cells) + " |")
+    lines += ["", "| projected for a clip of 11.9 s | float | int8, decoder in float | int8 |", "| --- | --- | --- | --- |"]
+    for board in ASSUMED:
+        found = results[board.cpu]
+        decoder = "fp16" if "decoder tail" in found.get("fp16", {}) else "f32"
+
+        def clip(early: str, late: str) -> str:
+            total = sum(found[late if part.startswith("decoder") else early][part]["instructions"] * times[part] for part in PARTS)
+            return f"{total / (board.clock * 1e9 * board.per_cycle * board.threads):.0f} s"
+        lines.append(f"| {board.name}: {board.clock} GHz, {board.per_cycle} instructions a cycle, four threads {board.threads}× | "
+                     f"{clip('f32', decoder)}{' (decoder fp16)' if decoder == 'fp16' else ''} | {clip('int8', decoder)} | {clip('int8', 'int8')} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    arm = sysroot.make(folder / "arm64", sysroot.build_wheel(folder / "wheel"))
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", arm / "libcount.so", Path(__file__).with_name("count.c")], check=True)
+    results = measure(folder, arm)
+    print(table(results, Bundle.open(folder / "bundle")))
+
+
+if __name__ == "__main__":
+    main()
