@@ -12,11 +12,14 @@ Instructions are no seconds: they know nothing of caches, memory bandwidth and h
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arm64"))
 import sysroot  # noqa: E402
 
-from edge_audio.bundle import Bundle  # noqa: E402
+from edge_audio.bundle import Bundle, Manifest  # noqa: E402
 from edge_audio.decoder import tiles_for  # noqa: E402
 from edge_audio.evaluate.metrics import snr  # noqa: E402
 from edge_audio.graph import Graph  # noqa: E402
@@ -74,22 +77,29 @@ np.savez(out, **outputs)
 """.replace("{mark}", str(MARK))
 
 
-def one_block(folder: Path) -> Bundle:
-    """A bundle of full width with one block of everything that has several, at SHORT latents besides the full length."""
+def one_block(folder: Path, name: str = "bundle", **changes) -> Bundle:
+    """A bundle of full width with one block of everything that has several, at SHORT latents besides the full length.
+
+    changes: other values for attributes of the exporter's convolution, to try another form of the graphs.
+    """
+    from unittest import mock
+
     from export import synth
+    from export.autoencoder import Conv
     from export.bundle import Options, export
 
-    if not (folder / "bundle" / "manifest.json").exists():
+    if not (folder / name / "manifest.json").exists():
         config, t5 = (copy.deepcopy(part) for part in synth.PRESETS["sao-small"])
         config["model"]["diffusion"]["config"]["depth"] = 1
         t5 |= {"num_layers": 1, "vocab_size": 512}
         synth.PRESETS["one-block"] = (config, t5)
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-        synth.write("one-block", folder / "checkpoint", "f16")
-        export(folder / "checkpoint", folder / "bundle", Options(("f32", "int8"), ("conditioners", "dit", "decoder"), tile=1,
-                                                                 latent_lengths=(SHORT,)))
+        synth.write("one-block", folder / "checkpoint", "f16", say=lambda line: None)
+        with mock.patch.multiple(Conv, **changes) if changes else contextlib.nullcontext():
+            export(folder / "checkpoint", folder / name, Options(("f32", "int8"), ("conditioners", "dit", "decoder"), tile=1,
+                                                                 latent_lengths=(SHORT,)), say=lambda line: None)
         shutil.rmtree(folder / "checkpoint")
-    return Bundle.open(folder / "bundle")
+    return Bundle.open(folder / name)
 
 
 def inputs_of(bundle: Bundle, component: str, signature: str) -> dict[str, np.ndarray]:
@@ -103,19 +113,22 @@ def inputs_of(bundle: Bundle, component: str, signature: str) -> dict[str, np.nd
         return made
 
 
-def measure(folder: Path, arm: Path) -> dict:
-    """CPU -> form -> part -> {"instructions", "snr" against float32 here}; kept in results.json as it grows."""
-    bundle, path = one_block(folder), folder / "results.json"
+def measure(folder: Path, arm: Path, bundle: Bundle, kept: str, parts: Sequence[str] = tuple(PARTS), cpus: Sequence[str] = tuple(sysroot.CPUS),
+            forms: Sequence[str] = tuple(FORMS)) -> dict:
+    """CPU -> form -> part -> {"instructions", "snr" against float32 here}; kept in the file `kept` as it grows."""
+    path = folder / kept
     results = json.loads(path.read_text()) if path.exists() else {}
     (folder / "run.py").write_text(RUN)
-    for part, (component, name) in PARTS.items():
+    for part in parts:
+        component, name = PARTS[part]
         signature = f"{name}_{SHORT}" if name == "head" else name
         given = inputs_of(bundle, component, signature)
         np.savez(folder / "given.npz", **given)
         with Graph(bundle.graph_path(component, "f32"), 2) as graph:
             expected = graph(signature, **given)
-        for cpu in sysroot.CPUS:
-            for form, (precision, half) in FORMS.items():
+        for cpu in cpus:
+            for form in forms:
+                precision, half = FORMS[form]
                 found = results.setdefault(cpu, {}).setdefault(form, {})
                 if part in found or (half and (component != "decoder" or cpu == "cortex-a72")):
                     continue
@@ -132,15 +145,34 @@ def measure(folder: Path, arm: Path) -> dict:
     return results
 
 
+def with_tiles(manifest: Manifest, latents: int) -> Manifest:
+    """The manifest of a decoder with tiles of so many latents."""
+    frames = latents * manifest.tiling.per_latent + 2 * manifest.tiling.overlap
+    return dataclasses.replace(manifest, tiling=dataclasses.replace(manifest.tiling, tile=frames))
+
+
+def tail_frames(manifest: Manifest) -> int:
+    """Frames that the tail computes for a full clip, those at the edges of tiles twice."""
+    return len(tiles_for(manifest, LATENTS, LATENTS * manifest.latent.downsampling)) * manifest.tiling.tile
+
+
 def repeats(bundle: Bundle) -> dict[str, float]:
     """How often each part runs for a full clip."""
-    manifest = bundle.manifest
-    tile = TILE * manifest.tiling.per_latent + 2 * manifest.tiling.overlap  # frames a tile reads in the bundle that ships
-    shipped = {"manifest": manifest, "tiling": type(manifest.tiling)(tile, manifest.tiling.overlap, manifest.tiling.per_latent)}
-    import dataclasses
-    tiles = tiles_for(dataclasses.replace(manifest, tiling=shipped["tiling"]), LATENTS, LATENTS * manifest.latent.downsampling)
     return {"text block": TEXT_BLOCKS, "transformer block": BLOCKS * STEPS, "decoder head": LATENTS / SHORT,
-            "decoder tail": len(tiles) * tile / manifest.tiling.tile}
+            "decoder tail": tail_frames(with_tiles(bundle.manifest, TILE)) / bundle.manifest.tiling.tile}
+
+
+def tried(results: dict, others: dict, bundle: Bundle) -> str:
+    """Other forms of the graphs: wide convolutions in one piece, and other tiles."""
+    lines = ["| other forms, Cortex-A76 | against ours |", "| --- | --- |"]
+    for form, found in others["cortex-a76"].items():
+        ratio = found["decoder head"]["instructions"] / results["cortex-a76"][form]["decoder head"]["instructions"]
+        lines.append(f"| decoder head in {form}, wide convolutions not split | {ratio:.3f}× instructions |")
+    ours = tail_frames(with_tiles(bundle.manifest, TILE))
+    for latents in (2, 4, 16, 32):
+        share = tail_frames(with_tiles(bundle.manifest, latents)) / ours
+        lines.append(f"| decoder tail in tiles of {latents} latents, not {TILE} | {share:.2f}× instructions, {latents / TILE:g}× memory |")
+    return "\n".join(lines)
 
 
 def table(results: dict, bundle: Bundle) -> str:
@@ -175,8 +207,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arm = sysroot.make(folder / "arm64", sysroot.build_wheel(folder / "wheel"))
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", arm / "libcount.so", Path(__file__).with_name("count.c")], check=True)
-    results = measure(folder, arm)
-    print(table(results, Bundle.open(folder / "bundle")))
+    bundle = one_block(folder)
+    results = measure(folder, arm, bundle, "results.json")
+    whole = measure(folder, arm, one_block(folder, "bundle-whole", MAX_DEPTH=1 << 30), "whole.json", ["decoder head"], ["cortex-a76"],
+                    ["f32", "int8"])
+    print(f"{table(results, bundle)}\n\n{tried(results, whole, bundle)}")
 
 
 if __name__ == "__main__":

@@ -103,8 +103,8 @@ def runs_compiled_model(device: Device) -> bool:
 
 
 def recommended_half(device: Device) -> bool:
-    """Whether a decoder in floating point should compute in float16: twice as many numbers an instruction, and 49 dB or more
-    (docs/arm.md). Needs the CPU's fp16 arithmetic, and CompiledModel, which alone has the switch."""
+    """Whether a decoder in floating point should compute in float16: twice as many numbers an instruction, and above int8
+    in fidelity (docs/arm.md). Needs the CPU's fp16 arithmetic, and CompiledModel, which alone has the switch."""
     return "fp16" in device.features and runs_compiled_model(device)
 
 
