@@ -39,7 +39,7 @@ class MainActivity : Activity() {
         for (text in resources.getStringArray(R.array.example_prompts)) {
             examples.addView(Button(this, null, android.R.attr.buttonStyleSmall).apply {
                 this.text = text
-                isAllCaps = false
+                setAllCaps(false)
                 minHeight = (48 * resources.displayMetrics.density).toInt()
                 setOnClickListener { prompt.setText(text) }
             })
@@ -151,7 +151,7 @@ class MainActivity : Activity() {
     }
 
     @Suppress("UNCHECKED_CAST")
-    private fun <T : View> find(id: Int): T = findViewById<View>(id) as T
+    private fun <T : View> find(id: Int): T = findViewById(id) as T
 
     private companion object {
         const val SAVE = 1
