@@ -3,7 +3,7 @@ PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-train test-arm pocket bench-full clean
+.PHONY: demo test test-train test-arm test-android pocket bench-full clean
 
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
@@ -16,6 +16,9 @@ test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .
 
 test-arm: .venv-test/installed  ## the published aarch64 wheels on emulated CPUs: Raspberry Pi 4, Raspberry Pi 5, one with i8mm
 	EDGE_AUDIO_ARM64=build/arm64 .venv-test/bin/python -m pytest tests/arm64
+
+test-android:  ## the Kotlin core against the Python runtime, the app compiled and packed: needs apt, npm and Java
+	android_demo/check/run
 
 pocket: .venv-train/installed  ## train the pocket model anew (hours on two cores); run again to go on after a stop
 	.venv-train/bin/python -m models.training build/pocket
@@ -50,4 +53,4 @@ bench-full: .venv-bench/installed  ## the full-size model against its peers: 50 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-train .venv-bench build demo.wav
+	rm -rf .venv .venv-test .venv-train .venv-bench build android_demo/build demo.wav
