@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ class Clips:
     ids: np.ndarray
     mask: np.ndarray
     seconds: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        """Of the sounds."""
+        return hashlib.sha256(np.ascontiguousarray(self.audio)).hexdigest()
 
 
 def prepare(folder: Path, count: int, seed: int) -> Clips:

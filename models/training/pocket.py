@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .sounds import CLIP_SAMPLES, SAMPLE_RATE
 
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+"""what ships, in official format"""
 LATENTS = 64
 STRIDES = [64, 8]
 DOWNSAMPLING = STRIDES[0] * STRIDES[1]

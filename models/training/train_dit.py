@@ -88,8 +88,11 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
     return (error * 2 / (1 + latents.pow(2).mean((1, 2)))).mean()
 
 
-def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str) -> Model:
-    """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged weights."""
+def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, pace: float = 1.0) -> Model:
+    """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged weights.
+
+    pace: factor of the learning rates, below 1 for a model that has learnt already.
+    """
     torch.manual_seed(0)
     model.to(device).train()
     parts = Text(model)
@@ -111,10 +114,10 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     for step in range(first, steps):
         torch.manual_seed(step)
         rows = torch.randint(len(latents), (BATCH,), generator=generator.manual_seed(step))
-        pace = min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * pace
+                group["lr"] = rate * speed
         batch = torch.from_numpy(latents[rows.numpy()].astype("float32"))
         with _fast(device):
             loss = flow_loss(model, *(a.to(device) for a in (batch, ids[rows], mask[rows], seconds[rows])))

@@ -1,0 +1,99 @@
+"""Teach the pocket model your own sounds: `python -m models.training.finetune --data FOLDER OUT_DIR`.
+
+FOLDER holds sounds and their captions (`recordings`). The text encoder and the transformer go on learning from the checkpoint that ships,
+on your sounds and, so that nothing is forgotten, on as many of the sounds that it knows; the autoencoder stays. Run the same command again
+to go on after a kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from edge_audio.errors import EdgeAudioError
+
+from . import train_dit
+from .__main__ import write_checkpoint
+from .data import Clips, tokenize
+from .modules import Model
+from .pocket import CHECKPOINT
+from .recordings import read_folder
+from .sounds import make_dataset
+
+TOKENIZER = "spiece.model"
+PACE = 0.2
+"""share of the learning rates that a model is trained from scratch with"""
+KNOWN_SEED = 7
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.training.finetune", description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder for the states, the log and the checkpoint")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="sounds with captions.csv, or a .txt beside each")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, metavar="DIR", help="where to start from (default: the pocket model)")
+    parser.add_argument("--steps", type=int, default=1000, help="default: %(default)s; about ten minutes on two cores")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    return parser.parse_args(arguments)
+
+
+def read_checkpoint(folder: Path) -> Model:
+    """The model of a checkpoint that `write_checkpoint` wrote; EdgeAudioError if it is none."""
+    try:
+        config, t5 = (json.loads((folder / name).read_text()) for name in ("model_config.json", "t5/config.json"))
+        model = Model(config, t5)
+        text = load_file(folder / "t5" / "model.safetensors")
+        state = load_file(folder / "model.safetensors") | {f"t5.{name}": tensor for name, tensor in text.items()}
+        model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EdgeAudioError(f"{folder} is no checkpoint of the pocket model's kind ({' '.join(str(error).split())[:120]}); give one that "
+                             "the training wrote") from None
+    return model
+
+
+def with_known(own: Clips, tokenizer: Path) -> Clips:
+    """The same clips, and as many of the training set's."""
+    known = list(make_dataset(len(own.audio), KNOWN_SEED))
+    ids, mask = tokenize(tokenizer, [sound.caption for sound in known])
+    audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in known])
+    return Clips(np.concatenate([own.audio, audio]), own.captions + [sound.caption for sound in known], np.concatenate([own.ids, ids]),
+                 np.concatenate([own.mask, mask]), np.concatenate([own.seconds, [sound.seconds for sound in known]]))
+
+
+def finetune(data: Path, out: Path, checkpoint: Path, steps: int, say=print) -> Path:
+    """The folder of the new checkpoint."""
+    if steps < 1:
+        raise EdgeAudioError(f"steps {steps} teach nothing; use 1 or more")
+    device, tokenizer = "cuda" if torch.cuda.is_available() else "cpu", checkpoint / TOKENIZER
+    model = read_checkpoint(checkpoint)
+    own = read_folder(data, tokenizer, say)
+    say(f"{len(own.audio)} sounds, {len(set(own.captions))} captions")
+    out.mkdir(parents=True, exist_ok=True)
+    clips = with_known(own, tokenizer)
+    model.autoencoder.to(device).eval()
+    latents = train_dit.encode_clips(model.autoencoder, clips, out / f"latents-{clips.sha256[:16]}.npy", device)
+    train_dit.train(model, clips, latents, out, steps, device, pace=PACE)
+    write_checkpoint(model, tokenizer, out / "checkpoint")
+    return out / "checkpoint"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        made = finetune(options.data, options.out, options.checkpoint, options.steps)
+    except EdgeAudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8 --sampler euler --steps 16 --cfg 2.5")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
