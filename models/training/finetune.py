@@ -1,8 +1,8 @@
 """Teach the pocket model your own sounds: `python -m models.training.finetune --data FOLDER OUT_DIR`.
 
 FOLDER holds sounds and their captions (`recordings`). The text encoder and the transformer go on learning from the checkpoint that ships,
-on your sounds and, so that nothing is forgotten, on as many of the sounds that it knows; the autoencoder stays. Run the same command again
-to go on after a kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
+half on your sounds and half on sounds that it knows, so that those are not forgotten; the autoencoder stays. Run the same command again to
+go on after a kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from .sounds import make_dataset
 TOKENIZER = "spiece.model"
 PACE = 0.2
 """share of the learning rates that a model is trained from scratch with"""
-KNOWN_SEED = 7
+KNOWN, KNOWN_SEED = 1000, 7
+"""sounds of the training set to go on with, and the set they are from"""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -57,17 +58,19 @@ def read_checkpoint(folder: Path) -> Model:
     return model
 
 
-def with_known(own: Clips, tokenizer: Path) -> Clips:
-    """The same clips, and as many of the training set's."""
-    known = list(make_dataset(len(own.audio), KNOWN_SEED))
-    ids, mask = tokenize(tokenizer, [sound.caption for sound in known])
-    audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in known])
-    return Clips(np.concatenate([own.audio, audio]), own.captions + [sound.caption for sound in known], np.concatenate([own.ids, ids]),
-                 np.concatenate([own.mask, mask]), np.concatenate([own.seconds, [sound.seconds for sound in known]]))
+def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:
+    """The same clips and `known` of the training set's; and the rows to draw from, half of them own ones, however few these are."""
+    sounds = list(make_dataset(known, KNOWN_SEED))
+    ids, mask = tokenize(tokenizer, [sound.caption for sound in sounds])
+    audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in sounds])
+    clips = Clips(np.concatenate([own.audio, audio]), own.captions + [sound.caption for sound in sounds], np.concatenate([own.ids, ids]),
+                  np.concatenate([own.mask, mask]), np.concatenate([own.seconds, [sound.seconds for sound in sounds]]))
+    count = len(own.audio)
+    return clips, np.concatenate([np.resize(np.arange(count), max(count, known)), count + np.resize(np.arange(known), max(count, known))])
 
 
-def finetune(data: Path, out: Path, checkpoint: Path, steps: int, say=print) -> Path:
-    """The folder of the new checkpoint."""
+def finetune(data: Path, out: Path, checkpoint: Path, steps: int, known: int = KNOWN, say=print) -> Path:
+    """The folder of the new checkpoint. known: how many sounds that the model knows are mixed in."""
     if steps < 1:
         raise EdgeAudioError(f"steps {steps} teach nothing; use 1 or more")
     device, tokenizer = "cuda" if torch.cuda.is_available() else "cpu", checkpoint / TOKENIZER
@@ -75,10 +78,11 @@ def finetune(data: Path, out: Path, checkpoint: Path, steps: int, say=print) -> 
     own = read_folder(data, tokenizer, say)
     say(f"{len(own.audio)} sounds, {len(set(own.captions))} captions")
     out.mkdir(parents=True, exist_ok=True)
-    clips = with_known(own, tokenizer)
+    clips, rows = with_known(own, tokenizer, known)
     model.autoencoder.to(device).eval()
     latents = train_dit.encode_clips(model.autoencoder, clips, out / f"latents-{clips.sha256[:16]}.npy", device)
-    train_dit.train(model, clips, latents, out, steps, device, pace=PACE)
+    drawn = Clips(clips.audio, [clips.captions[row] for row in rows], clips.ids[rows], clips.mask[rows], clips.seconds[rows])
+    train_dit.train(model, drawn, latents[rows], out, steps, device, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 

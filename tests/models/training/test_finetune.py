@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from edge_audio.pipeline import Pipeline
-from models.training.finetune import finetune, read_checkpoint
+from models.training.finetune import finetune, read_checkpoint, with_known
 from models.training.pocket import CHECKPOINT
 from models.training.recordings import read_folder
 
@@ -50,13 +50,18 @@ def test_what_is_wrong_is_named_and_the_rest_is_used(folder):
 def test_a_bundle_of_ones_own_sounds(folder, tmp_path):
     from export.bundle import Options, export
 
-    checkpoint = finetune(folder, tmp_path / "out", CHECKPOINT, 2, say=lambda line: None)
+    checkpoint = finetune(folder, tmp_path / "out", CHECKPOINT, 2, known=4, say=lambda line: None)
     before, after = read_checkpoint(CHECKPOINT).state_dict(), read_checkpoint(checkpoint).state_dict()
     changed = {name.split(".")[0] for name in before if not np.allclose(before[name], after[name], atol=1e-6)}
     assert changed == {"model", "t5", "conditioner"}  # the autoencoder, `pretransform`, stays as it is
     export(checkpoint, tmp_path / "bundle", Options(("f32",), components=("conditioners", "dit", "decoder")), say=lambda line: None)
     clip = Pipeline.load(tmp_path / "bundle").generate("a whistle", seconds=1, seed=1, steps=2)
     assert np.isfinite(clip.samples).all()
+
+
+def test_half_of_what_is_drawn_is_ones_own(folder):
+    clips, rows = with_known(read_folder(folder, CHECKPOINT / "spiece.model", lambda line: None), CHECKPOINT / "spiece.model", 8)
+    assert len(clips.audio) == 11 and sorted(rows) == sorted([*range(3), *range(3), 0, 1, *range(3, 11)])
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path):
