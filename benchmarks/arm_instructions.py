@@ -1,6 +1,6 @@
 """What a second of audio costs on ARM, in instructions: full size, by stage and precision, without a board.
 
-    PYTHONPATH=. python benchmarks/arm_instructions.py build/arm64-cost     # about half an hour; needs qemu-user and gcc
+    PYTHONPATH=. python benchmarks/arm_instructions.py build/arm64-cost     # twenty minutes; needs qemu-user and gcc
 
 One block of the transformer, one block of the text encoder, and the decoder with all its channels are exported from a synthetic
 checkpoint and run on emulated CPUs (`tests/arm64/sysroot.py`), one thread, and every executed instruction is counted. What repeats is
