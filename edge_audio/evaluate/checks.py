@@ -19,15 +19,16 @@ from math import gcd
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import find_peaks, hilbert, resample_poly
+from scipy.signal import resample_poly
 
+from .measures import (ANALYSIS_RATE, band_pass, bar_overtone, brightness_slide, burst_edges, burst_rate, busy_share, centroid, contour,
+                       decay_rate, decay_time, duration, falls, harmonic_hz, level_spread, line_share, notes_in_turn, onset_count,
+                       onset_strength, overtone_share, power_share, pulse_rate, repetition, rise_time, roughness, share_near, sharpest_rise, spikiness,
+                       steadiness, strongest_hz, string_overtones, sway, tilt, travel, trend, vibrato)
 
-ANALYSIS_RATE = 16_000  # Hz; every clip is brought to this rate first
 SILENCE = 1e-3  # a clip whose peak is below this is silent
 CENTS = 50.0  # allowed error of a pitch: half a semitone, so that a neighbouring note fails
 TEMPO_ERROR = 0.04  # allowed relative error of a tempo
-ACTIVE_DB = -18.0  # relative to the loudest moment; what lies below may be noise floor
 
 
 @dataclass(frozen=True)
@@ -95,248 +96,11 @@ def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attribut
     return CHECKS[family](mono / np.abs(mono).max(), attributes)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Measures of level over time
-# ---------------------------------------------------------------------------------------------------------------------
-
-ENVELOPE_HOP = 0.01  # s
-
-
-def envelope(audio: np.ndarray, smooth: float = 0.03) -> np.ndarray:
-    """RMS level in windows of `smooth` seconds, one value every ENVELOPE_HOP: [frames] -> [steps]."""
-    power = uniform_filter1d(audio**2, max(1, round(smooth * ANALYSIS_RATE)), mode="constant")
-    return np.sqrt(np.maximum(power[:: round(ENVELOPE_HOP * ANALYSIS_RATE)], 0))
-
-
-def decibels(level: np.ndarray) -> np.ndarray:
-    """Levels in dB below the loudest: 0 at the loudest, never below -100."""
-    return 20 * np.log10(np.maximum(level / (level.max() + 1e-12), 1e-5))
-
-
-def active_part(audio: np.ndarray, floor_db: float = ACTIVE_DB) -> np.ndarray:
-    """The stretch from the first to the last moment that is louder than `floor_db` below the loudest."""
-    loud = np.flatnonzero(decibels(envelope(audio)) > floor_db)
-    hop = round(ENVELOPE_HOP * ANALYSIS_RATE)
-    return audio[loud[0] * hop : (loud[-1] + 1) * hop]
-
-
-def duration(audio: np.ndarray) -> float:
-    """Length of the active part in seconds."""
-    return len(active_part(audio)) / ANALYSIS_RATE
-
-
-def level_spread(audio: np.ndarray, smooth: float = 0.25) -> float:
-    """How much the level moves within the active part, in dB: 95th less 5th percentile, edges left out."""
-    levels = decibels(envelope(active_part(audio), smooth))
-    edge = min(round(smooth / 2 / ENVELOPE_HOP) + 2, len(levels) // 4)
-    low, high = np.percentile(levels[edge : len(levels) - edge], (5, 95))
-    return float(high - low)
-
-
-def _decay_span(levels: np.ndarray) -> tuple[int, int]:
-    """Steps between which a sound dies away: first within 3 dB of the loudest, then first 15 dB below it."""
-    start = int(np.flatnonzero(levels > -3)[0])
-    below = np.flatnonzero(levels[start:] < -15)
-    return start, start + int(below[0]) if len(below) else len(levels)
-
-
-def decay_rate(audio: np.ndarray) -> float:
-    """Slope of the level in dB per second from the attack until it is 15 dB down; negative = dies away."""
-    # Only the active part, less its last 60 ms: they hold the fade at the end of the clip, not the decay.
-    levels = decibels(envelope(active_part(audio), 0.05))[:-6]
-    if not (levels > -3).any():
-        return float("-inf")  # over at once
-    start, end = _decay_span(levels)
-    if end - start < 3:
-        return float("-inf")
-    return float(np.polyfit(np.arange(end - start) * ENVELOPE_HOP, levels[start:end], 1)[0])
-
-
-def decay_time(audio: np.ndarray) -> float:
-    """Seconds from the attack until the sound is first 15 dB down."""
-    start, end = _decay_span(decibels(envelope(audio)))
-    return (end - start) * ENVELOPE_HOP
-
-
-def rise_time(audio: np.ndarray) -> float:
-    """Seconds that the slow level takes from 12 dB below its top up to the top."""
-    levels = decibels(envelope(audio, 0.25))
-    top = int(levels.argmax())
-    quiet = np.flatnonzero(levels[:top] < -12)
-    return (top - quiet[-1]) * ENVELOPE_HOP if len(quiet) else float("nan")
-
-
-def sharpest_rise(audio: np.ndarray) -> float:
-    """Largest rise in dB within 50 ms that ends at a loud moment: large for a hit, small for a swell."""
-    levels = decibels(envelope(audio, 0.05))
-    rises = levels[5:] - levels[:-5]
-    return float(rises[levels[5:] > -10].max(initial=0.0))
-
-
-def burst_edges(audio: np.ndarray, threshold_db: float = -12.0) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end times in seconds of the stretches louder than the threshold; gaps below 20 ms are closed."""
-    loud = decibels(envelope(audio, 0.02)) > threshold_db
-    edges = np.diff(np.concatenate(([0], loud.astype(int), [0])))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    apart = starts[1:] - ends[:-1] > 2
-    starts = starts[np.concatenate(([True], apart))]
-    ends = ends[np.concatenate((apart, [True]))]
-    return starts * ENVELOPE_HOP, ends * ENVELOPE_HOP
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Measures of rhythm
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def band_pass(audio: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Keep only low..high Hz."""
-    spectrum = np.fft.rfft(audio)
-    hz = np.fft.rfftfreq(len(audio), 1 / ANALYSIS_RATE)
-    spectrum[(hz < low) | (hz > high)] = 0
-    return np.fft.irfft(spectrum, len(audio))
-
-
-def onset_strength(audio: np.ndarray) -> np.ndarray:
-    """How much the level rises at each step of ENVELOPE_HOP, blurred over 50 ms, greatest = 1: [steps]."""
-    rise = np.maximum(np.diff(envelope(audio), prepend=0), 0)
-    # Two passes of a box blur: hits that are a few steps off the exact rhythm should still count.
-    rise = uniform_filter1d(uniform_filter1d(rise, 3, mode="constant"), 3, mode="constant")
-    return rise / (rise.max() + 1e-12)
-
-
-def onset_count(audio: np.ndarray) -> int:
-    """Number of clear hits: rises of at least 0.3 of the strongest, at least 80 ms apart."""
-    return len(find_peaks(np.pad(onset_strength(audio), 1), height=0.3, distance=8)[0])
-
-
-def busy_share(onsets: np.ndarray) -> float:
-    """Share of the time in which the level rises: small for separate hits, large for noise that rises all the time."""
-    rising = np.flatnonzero(onsets > 0.15 * onsets.max())
-    return len(rising) / (rising[-1] - rising[0] + 1) if len(rising) else 1.0
-
-
-def self_similarity(onsets: np.ndarray) -> np.ndarray:
-    """How well the onsets agree with themselves some steps later: [steps], 1 = perfectly. Fair to long lags."""
-    size = len(onsets)
-    onsets = onsets - onsets.mean()  # else a rise at every moment, as in noise, would agree with itself anywhere
-    correlation = np.correlate(onsets, onsets, "full")[size - 1 :]
-    power = np.cumsum(onsets**2)
-    early, late = power[::-1], power[-1] - np.concatenate(([0], power[:-1]))
-    return correlation / (np.sqrt(early * late) + 1e-9)
-
-
-def repetition(onsets: np.ndarray, shortest: float = 0.2, longest: float = 2.2) -> tuple[float, float]:
-    """Period in seconds after which the onsets repeat, and how well they do (0 to 1).
-
-    A rhythm that repeats after T also repeats after 2 T, so the shortest lag that is nearly as good as the best wins.
-    The period is then sharpened on the longest multiple that fits: one step of error there counts less.
-    """
-    similarity = self_similarity(onsets)
-    low, high = round(shortest / ENVELOPE_HOP), min(round(longest / ENVELOPE_HOP), round(0.85 * len(onsets)))
-    if high <= low + 2:
-        return float("nan"), 0.0
-    peaks = find_peaks(similarity[low : high + 1])[0] + low
-    best = similarity[peaks].max(initial=0.0)
-    if best <= 0:
-        return float("nan"), 0.0
-    first = int(peaks[similarity[peaks] > 0.75 * best][0])
-    last_hit = int(np.flatnonzero(onsets > 0.15 * onsets.max())[-1])
-    return _sharpen_period(similarity[: last_hit + 3], first) * ENVELOPE_HOP, float(best)
-
-
-def _sharpen_period(similarity: np.ndarray, first: int) -> float:
-    """Follow the peaks of `similarity` at the multiples of the lag `first`: the period in steps, fractional.
-
-    `similarity` has to end soon after the last hit: at longer lags there is nothing to compare.
-    """
-    period, multiple = float(first), 1
-    while (multiple + 1) * period < len(similarity) - 2:
-        multiple += 1
-        guess, reach = round(multiple * period), max(2, round(0.1 * period))
-        nearby = similarity[guess - reach : guess + reach + 1]
-        period = (guess - reach + int(nearby.argmax())) / multiple
-    return period
-
-
 def _tempo_claim(period: float, bpm: float) -> Claim:
     measured = 60 / period if period > 0 else float("nan")
     return Claim(
         abs(measured / bpm - 1) <= TEMPO_ERROR, f"{measured:.1f} bpm", f"{bpm:g} bpm +-{TEMPO_ERROR * 100:g} %"
     )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Measures of spectrum and pitch
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def spectrum(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies in Hz and magnitudes of the active part, zero-padded to bins of about 0.24 Hz.
-
-    Only the ends are faded: a full window would hide one-shots, whose energy is all at the start.
-    """
-    part = active_part(audio)
-    ramp = np.linspace(0, 1, min(80, len(part) // 2))
-    faded = part.copy()
-    faded[: len(ramp)] *= ramp
-    faded[len(faded) - len(ramp) :] *= ramp[::-1]
-    size = max(1 << 16, 1 << (len(faded) - 1).bit_length())
-    return np.fft.rfftfreq(size, 1 / ANALYSIS_RATE), np.abs(np.fft.rfft(faded, size))
-
-
-def power_share(audio: np.ndarray, low: float, high: float) -> float:
-    """Share of the energy between `low` and `high` Hz, 0 to 1."""
-    hz, magnitude = spectrum(audio)
-    power = magnitude**2
-    return float(power[(hz >= low) & (hz < high)].sum() / (power.sum() + 1e-12))
-
-
-def centroid(audio: np.ndarray) -> float:
-    """Centre of gravity of the power spectrum in Hz: dark is low, bright is high."""
-    hz, magnitude = spectrum(audio)
-    return float((hz * magnitude**2).sum() / ((magnitude**2).sum() + 1e-12))
-
-
-def strongest_hz(audio: np.ndarray, lowest: float = 50.0) -> float:
-    """Frequency in Hz of the highest peak of the spectrum."""
-    hz, magnitude = spectrum(audio)
-    return float(hz[np.where(hz >= lowest, magnitude, 0).argmax()])
-
-
-def share_near(audio: np.ndarray, hz: float, cents: float = 60.0) -> float:
-    """Share of the energy within `cents` of one frequency, 0 to 1: near 1 for a pure tone."""
-    reach = max(2 ** (cents / 1200), 1 + 4.0 / hz)  # at least 4 Hz: the spectrum of a short clip is no finer
-    return power_share(audio, hz / reach, hz * reach)
-
-
-def line_share(audio: np.ndarray, lines: int = 3) -> float:
-    """Share of the energy in the few strongest narrow lines of the spectrum: high for held notes, low for noise."""
-    hz, magnitude = spectrum(audio)
-    power, total, share = magnitude**2, (magnitude**2).sum() + 1e-12, 0.0
-    for _ in range(lines):
-        peak = hz[power.argmax()]
-        line = np.abs(hz - peak) < max(3.0, 0.0075 * peak)
-        share += power[line].sum() / total
-        power[line] = 0
-    return float(share)
-
-
-def harmonic_hz(audio: np.ndarray, low: float = 55.0, high: float = 1500.0) -> float:
-    """Fundamental in Hz of the strongest harmonic series, even where the fundamental itself is weak.
-
-    Every candidate collects the magnitudes at its multiples, each counting less than the one before. So half the
-    true pitch, which would collect the same lines as its even multiples, always collects less.
-    """
-    per_octave = 240  # steps of 5 cents: on such a grid, "three times the frequency" is the same shift everywhere
-    hz, magnitude = spectrum(audio)
-    grid = low * 2 ** (np.arange(-0.5, per_octave * np.log2(0.5 * ANALYSIS_RATE / low)) / per_octave)
-    lines = np.maximum.reduceat(magnitude, np.searchsorted(hz, grid))  # strongest line in each step
-    scores = np.zeros(int(per_octave * np.log2(high / low)))
-    for multiple in range(1, 7):
-        shifted = lines[round(per_octave * np.log2(multiple)) :][: len(scores)]
-        scores[: len(shifted)] += 0.8 ** (multiple - 1) * shifted
-    return float(low * 2 ** (scores.argmax() / per_octave))
 
 
 def _cents(measured: float, expected: float) -> float:
@@ -349,112 +113,6 @@ def _pitch_claim(measured: float, attributes: Attributes) -> Claim:
     return Claim(abs(error) <= CENTS, f"{measured:.1f} Hz ({error:+.0f} cents)", wanted)
 
 
-def string_overtones(audio: np.ndarray, hz: float) -> float:
-    """Share of the energy at 2 and 3 times `hz`, where the overtones of a string are."""
-    return power_share(audio, 1.94 * hz, 2.06 * hz) + power_share(audio, 2.94 * hz, 3.06 * hz)
-
-
-def bar_overtone(audio: np.ndarray, hz: float) -> float:
-    """Share of the energy around 2.76 times `hz`, where the first overtone of a struck metal bar is."""
-    return power_share(audio, 2.62 * hz, 2.88 * hz)
-
-
-def tilt(audio: np.ndarray, low: float = 500.0, high: float = 3600.0) -> float:
-    """Slope of the spectrum in dB per octave: 0 for white noise, negative where the treble is softer."""
-    hz, magnitude = spectrum(audio)
-    edges = np.geomspace(low, high, 13)  # bands of equal width in octaves, each averaged
-    powers = [np.mean(magnitude[(hz >= a) & (hz < b)] ** 2) for a, b in zip(edges, edges[1:])]
-    return float(np.polyfit(np.log2(np.sqrt(edges[1:] * edges[:-1])), 10 * np.log10(np.array(powers) + 1e-12), 1)[0])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Measures of spectrum over time
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def frames_of(audio: np.ndarray, frame: float, hop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Short-time power spectra: frequencies in Hz [bins] and powers [frames, bins], twice zero-padded."""
-    size, step = round(frame * ANALYSIS_RATE), round(hop * ANALYSIS_RATE)
-    padded = np.pad(audio, (0, max(0, size - len(audio))))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, size)[::step] * np.hanning(size)
-    return np.fft.rfftfreq(2 * size, 1 / ANALYSIS_RATE), np.abs(np.fft.rfft(windows, 2 * size)) ** 2
-
-
-@dataclass(frozen=True)
-class Contour:
-    """The strongest frequency over time, only where the clip is loud enough to have one."""
-
-    times: np.ndarray  # [points] s
-    octaves: np.ndarray  # [points] log2 of Hz
-    purity: float  # median over the points: share of the energy close to the strongest frequency, 0 to 1
-
-
-def contour(audio: np.ndarray, frame: float = 0.048, hop: float = 0.012, floor_db: float = ACTIVE_DB) -> Contour:
-    """Follow the strongest frequency above 80 Hz."""
-    hz, power = frames_of(audio, frame, hop)
-    audible = np.where(hz >= 80, power, 0)
-    level = audible.sum(axis=1)
-    loud = level > level.max() * 10 ** (floor_db / 10)
-    best = audible.argmax(axis=1)
-    # A steady sine fills +-2 bins of the unpadded transform; +-3 leaves room for pitch that moves within the frame.
-    near = np.abs(hz[None, :] - hz[best][:, None]) <= 3 / frame
-    purity = (audible * near).sum(axis=1) / (level + 1e-12)
-    times = np.arange(len(best)) * hop + frame / 2
-    return Contour(times[loud], np.log2(np.maximum(hz[best], 80.0))[loud], float(np.median(purity[loud])))
-
-
-def steadiness(line: Contour) -> float:
-    """How far the pitch strays from its median, in cents (median absolute deviation)."""
-    return 1200 * float(np.median(np.abs(line.octaves - np.median(line.octaves))))
-
-
-def trend(line: Contour) -> float:
-    """Rank correlation of pitch and time: 1 = always rising, -1 = always falling."""
-    if len(line.octaves) < 5:
-        return float("nan")
-    ranks = line.octaves.argsort().argsort()
-    return float(np.corrcoef(np.arange(len(ranks)), ranks)[0, 1])
-
-
-def travel(line: Contour) -> float:
-    """Octaves between the first and the last tenth of the contour; negative = it ends lower."""
-    tenth = max(1, len(line.octaves) // 10)
-    return float(np.median(line.octaves[-tenth:]) - np.median(line.octaves[:tenth]))
-
-
-def sway(line: Contour) -> tuple[float, float, float]:
-    """The sine that fits the pitch contour best: its rate per second, its height in octaves, the share it explains."""
-    best = (float("nan"), 0.0, 0.0)
-    pitch = line.octaves - line.octaves.mean()
-    for rate in np.geomspace(0.3, 6.0, 90):
-        angle = 2 * np.pi * rate * line.times
-        basis = np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)], axis=1)
-        weights = np.linalg.lstsq(basis, pitch, rcond=None)[0]
-        explained = 1 - float(((pitch - basis @ weights) ** 2).sum() / ((pitch**2).sum() + 1e-9))
-        if explained > best[2]:
-            best = (float(rate), 2 * float(np.hypot(*weights[:2])), explained)
-    return best
-
-
-def falls(line: Contour) -> list[np.ndarray]:
-    """Split a contour where the pitch jumps up by more than an octave or pauses: one array of octaves per piece."""
-    jumps = np.diff(line.octaves) > 1.0
-    pauses = np.diff(line.times) > 0.08
-    pieces = np.split(line.octaves, np.flatnonzero(jumps | pauses) + 1)
-    return [piece for piece in pieces if len(piece) >= 5]
-
-
-def roughness(audio: np.ndarray) -> float:
-    """Random flutter of the level: its spread over its mean. 0.52 for noise however narrow, 0 for a sine."""
-    part = active_part(audio)
-    if len(part) < 0.2 * ANALYSIS_RATE:
-        return float("nan")
-    level = np.abs(hilbert(part))
-    slow = uniform_filter1d(level, round(0.25 * ANALYSIS_RATE))
-    inner = slice(round(0.05 * ANALYSIS_RATE), -round(0.05 * ANALYSIS_RATE))
-    return float(np.std((level / (slow + 1e-6))[inner]))
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The checks: pitched sounds
 # ---------------------------------------------------------------------------------------------------------------------
@@ -465,7 +123,7 @@ def _check_tone(audio: np.ndarray, attributes: Attributes) -> Verdict:
     pitch = strongest_hz(audio)  # of a sine there is only one line, so an octave too high or low is a failure
     return _verdict(
         _pitch_claim(pitch, attributes),
-        _within("purity", share_near(audio, pitch), 0.6, 1),
+        _within("purity", share_near(audio, pitch), 0.8, 1),
         _within("level spread", level_spread(audio, 0.1), 0, 7, " dB"),
         _within("length", duration(audio), 0.5, 60, " s"),
     )
@@ -507,14 +165,103 @@ def _check_bass(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
-@_checks("chord")
-def _check_chord(audio: np.ndarray, attributes: Attributes) -> Verdict:
+@_checks("mallet")
+def _check_mallet(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    pitch = strongest_hz(audio)
+    return _verdict(
+        _pitch_claim(pitch, attributes),
+        _within("decay", decay_rate(audio), -130, -34, " dB/s"),
+        _within("energy at the note", power_share(audio, 0.93 * pitch, 1.07 * pitch), 0.6, 1),
+        _within("length", duration(audio), 0.05, 0.8, " s"),
+        _within("hits", onset_count(audio), 1, 1),
+    )
+
+
+@_checks("organ")
+def _check_organ(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    pitch = harmonic_hz(audio)
+    return _verdict(
+        _pitch_claim(pitch, attributes),
+        _within("octave", overtone_share(audio, pitch, 2), 0.08, 0.6),
+        _within("twelfth and fifteenth", overtone_share(audio, pitch, 3) + overtone_share(audio, pitch, 4), 0.06, 0.5),
+        _within("energy in lines", line_share(audio, 6), 0.75, 1),
+        _within("decay", decay_rate(audio), -6, 3, " dB/s"),
+        _within("length", duration(audio), 0.7, 60, " s"),
+    )
+
+
+@_checks("flute")
+def _check_flute(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    pitch = strongest_hz(audio)
+    depth, speed = vibrato(audio, pitch)
+    return _verdict(
+        _pitch_claim(pitch, attributes),
+        _within("vibrato", depth, 7, 60, " cents"),
+        _within("vibrato", speed, 3.8, 6.6, " per s"),
+        _within("energy at the note", share_near(audio, attributes["hz"], 80), 0.7, 1),
+        _within("level spread", level_spread(audio), 0, 7, " dB"),
+        _within("length", duration(audio), 0.6, 60, " s"),
+    )
+
+
+@_checks("synth")
+def _check_synth(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    pitch = harmonic_hz(audio)
+    upper = power_share(audio, 3.5 * pitch, 8000)
+    low, high = {"bright": (0.025, 0.6), "dark": (0, 0.02)}.get(attributes.get("timbre"), (0, 0.6))
+    return _verdict(
+        _pitch_claim(pitch, attributes),
+        _within("energy from the fourth harmonic", upper, low, high),
+        _within("octave", overtone_share(audio, pitch, 2), 0.012, 0.4),
+        _within("energy in lines", line_share(audio, 8), 0.75, 1),
+        _within("decay", decay_rate(audio), -6, 3, " dB/s"),
+        _within("length", duration(audio), 0.7, 60, " s"),
+    )
+
+
+def _chord_claims(audio: np.ndarray, attributes: Attributes) -> tuple[Claim, ...]:
     strengths = [share_near(audio, hz, 40) for hz in attributes["hz"]]
     weakest = 10 * np.log10(min(strengths) / (max(strengths) + 1e-12) + 1e-9)
     overtones = sum(share_near(audio, 2 * hz, 40) for hz in attributes["hz"])
+    return (_within(f"{attributes['chord']} in notes", sum(strengths) + overtones, 0.7, 1.1), _within("weakest note", weakest, -10, 0, " dB"))
+
+
+def _swell(audio: np.ndarray) -> float:
+    """Level in dB, against the loudest, of the first eighth of a second."""
+    eighth = ANALYSIS_RATE // 8
+    levels = [np.sqrt(np.mean(audio[at : at + eighth] ** 2)) for at in range(0, len(audio) - eighth, eighth)]
+    return float(20 * np.log10(levels[0] / max(levels) + 1e-5))
+
+
+@_checks("pad")
+def _check_pad(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
-        _within(f"{attributes['chord']} in notes", sum(strengths) + overtones, 0.7, 1.1),
-        _within("weakest note", weakest, -10, 0, " dB"),
+        *_chord_claims(audio, attributes),
+        _within("level at the start", _swell(audio), -60, -7, " dB"),
+        _within("decay", decay_rate(audio), -12, 6, " dB/s"),
+    )
+
+
+@_checks("arpeggio")
+def _check_arpeggio(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    notes = [*attributes["hz"], 2 * attributes["hz"][0]]
+    notes = np.array(notes if attributes["direction"] == "rising" else notes[::-1])
+    starts = np.arange(0.02, min(4.0, len(audio) / ANALYSIS_RATE) - 0.25, 0.25)
+    heard = notes_in_turn(audio, starts + 0.03, 0.2)
+    audible = ~np.isnan(heard)
+    right = np.abs(1200 * np.log2(np.where(audible, heard, 1.0) / np.resize(notes, len(heard)))) < 60
+    return _verdict(
+        _within(f"notes of {attributes['chord']} {attributes['direction']}", float(right[audible].mean()) if audible.any() else 0.0, 0.75, 1),
+        _within("notes", int(audible.sum()), 4, 16),
+        _within("level spread", level_spread(audio, 0.06), 4, 60, " dB"),
+    )
+
+
+@_checks("chord")
+def _check_chord(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        *_chord_claims(audio, attributes),
+        _within("level at the start", _swell(audio), -7, 0.01, " dB"),
         _within("decay", decay_rate(audio), -8, 2, " dB/s"),
     )
 
@@ -536,12 +283,19 @@ def _check_sweep(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
+def _register_claim(hz: float, attributes: Attributes, border: float) -> tuple[Claim, ...]:
+    """Above or below a border in Hz, where high or low is asked for."""
+    low, high = {"high": (border, 8000), "low": (20, border)}.get(attributes.get("register"), (20, 8000))
+    return (_within("pitch", hz, low, high, " Hz"),)
+
+
 @_checks("siren")
 def _check_siren(audio: np.ndarray, attributes: Attributes) -> Verdict:
     line = contour(audio)
     rate, height, explained = sway(line)
     return _verdict(
-        _within("sway", rate, 0.7 * attributes["hz"], 1.4 * attributes["hz"], " per s"),
+        _within("sway", rate, 0.7 * attributes["per_second"], 1.4 * attributes["per_second"], " per s"),
+        *_register_claim(2 ** float(line.octaves.mean()), attributes, 680),
         _within("height", height, 0.4, 2, " octaves"),
         _within("regularity", explained, 0.6, 1),
         _within("purity", line.purity, 0.5, 1),
@@ -559,7 +313,7 @@ def _check_beeps(audio: np.ndarray, attributes: Attributes) -> Verdict:
         _within("beeps", 1 / interval, 0.7 * rate, 1.4 * rate, " per s"),
         _within("share of even gaps", float(np.mean(np.abs(intervals / interval - 1) < 0.3)), 0.7, 1),
         _within("share of time on", float(np.median(ends - starts)) / interval, 0.25, 0.75),
-        _within("pitch", 2 ** float(np.median(line.octaves)), 600, 1600, " Hz"),
+        *_register_claim(2 ** float(np.median(line.octaves)), attributes, 750),
         _within("pitch wander", steadiness(line), 0, 80, " cents"),
         _within("purity", line.purity, 0.5, 1),
     )
@@ -579,6 +333,110 @@ def _check_laser(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
+@_checks("alarm")
+def _check_alarm(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    line = contour(audio)
+    rate, height, explained = sway(line)
+    low, high = np.percentile(line.octaves, (15, 85))
+    near = np.minimum(np.abs(line.octaves - low), np.abs(line.octaves - high)) < 0.07
+    return _verdict(
+        _within("turns", rate, 0.7 * attributes["per_second"], 1.4 * attributes["per_second"], " per s"),
+        _within("height", float(high - low), 0.25, 0.65, " octaves"),
+        _within("time on two notes", float(near.mean()), 0.75, 1),
+        _within("regularity", explained, 0.5, 1),
+        _within("level spread", level_spread(audio), 0, 8, " dB"),
+    )
+
+
+@_checks("phone")
+def _check_phone(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    starts, ends = burst_edges(audio, -12)
+    lengths = ends - starts
+    return _verdict(
+        _within("rings", len(starts), 1, 3),
+        _within("length of a ring", float(lengths[0]), 0.75, 1.25, " s"),
+        _within("pause", float(starts[1] - ends[0]) if len(starts) > 1 else 1.0, 0.7, 1.3, " s"),
+        _within("energy from 600 to 1300 Hz", power_share(audio, 600, 1300), 0.7, 1),
+        _within("two notes", line_share(audio, 1), 0, 0.45),
+    )
+
+
+@_checks("coin")
+def _check_coin(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    first, second = notes_in_turn(audio, np.array([0.03, 0.13]), 0.06)
+    return _verdict(
+        _within("first note", first, 850, 1150, " Hz"),
+        _within("step", 12 * np.log2(second / first), 3.5, 6.5, " semitones"),
+        _within("dies away in", decay_time(audio), 0.1, 0.8, " s"),
+        _within("length", duration(audio), 0.15, 1.2, " s"),
+    )
+
+
+@_checks("power")
+def _check_power(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    line, sign = contour(audio, 0.04, 0.01), 1 if attributes["direction"] == "rising" else -1
+    return _verdict(
+        _within(f"{attributes['direction']}: trend", sign * trend(line), 0.85, 1),
+        _within("travel", sign * travel(line), 1.3, 3, " octaves"),
+        _within("length", duration(audio), 0.4, 1.0, " s"),
+    )
+
+
+@_checks("notification")
+def _check_notification(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    line, hits = contour(audio), attributes["hits"]
+    return _verdict(
+        _within("dings", onset_count(audio), hits, hits),
+        _within("pitch", 2 ** float(np.median(line.octaves)), 680, 1500, " Hz"),
+        _within("rise", travel(line), -0.1 if hits == 1 else 0.15, 0.9, " octaves"),
+        _within("purity", line.purity, 0.5, 1),
+        _within("length", duration(audio), 0.15, 1.8, " s"),
+    )
+
+
+@_checks("buzz")
+def _check_buzz(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    low, high = {"short": (0.15, 0.65), "long": (1.0, 2.2)}[attributes["length"]]
+    return _verdict(
+        _within("length", duration(audio), low, high, " s"),
+        _within("pitch", harmonic_hz(audio, 60, 500), 100, 140, " Hz"),
+        _within("energy above 300 Hz", power_share(audio, 300, 8000), 0.2, 0.9),
+        _within("decay", decay_rate(audio), -20, 20, " dB/s"),
+    )
+
+
+@_checks("click")
+def _check_click(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("length", duration(audio), 0, 0.11, " s"),
+        _within("energy from 700 to 3500 Hz", power_share(audio, 700, 3500), 0.6, 1),
+        _within("centroid", centroid(audio), 900, 2600, " Hz"),
+        _within("hits", onset_count(audio), 1, 1),
+    )
+
+
+@_checks("explosion")
+def _check_explosion(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("energy below 400 Hz", power_share(audio, 0, 400), 0.6, 1),
+        _within("energy in lines", line_share(audio), 0, 0.45),
+        _within("decay", decay_rate(audio), -60, -6, " dB/s"),
+        _within("sharpest rise", sharpest_rise(audio[: ANALYSIS_RATE // 2]), 6, 100, " dB"),
+        _within("length", duration(audio), 0.35, 3.0, " s"),
+    )
+
+
+@_checks("whoosh")
+def _check_whoosh(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    sign = 1 if attributes["direction"] == "rising" else -1
+    return _verdict(
+        _within(f"{attributes['direction']} by", sign * brightness_slide(audio), 0.6, 4, " octaves"),
+        _within("energy in lines", line_share(audio), 0, 0.3),
+        _within("length", duration(audio), 0.25, 1.2, " s"),
+        _within("sharpest rise", sharpest_rise(audio), 0, 14, " dB"),
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The checks: drums and rhythms
 # ---------------------------------------------------------------------------------------------------------------------
@@ -587,6 +445,7 @@ def _check_laser(audio: np.ndarray, attributes: Attributes) -> Verdict:
 @_checks("kick")
 def _check_kick(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
+        _within("pitch", strongest_hz(audio, 30), 35, 130, " Hz"),
         _within("energy below 200 Hz", power_share(audio, 0, 200), 0.7, 1),
         _within("dies away in", decay_time(audio), 0.05, 0.6, " s"),
         _within("length", duration(audio), 0.05, 0.8, " s"),
@@ -668,6 +527,98 @@ def _check_heartbeat(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
+@_checks("clap")
+def _check_clap(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("centroid", centroid(audio), 900, 2500, " Hz"),
+        _within("energy from 600 to 3200 Hz", power_share(audio, 600, 3200), 0.75, 1),
+        _within("energy below 400 Hz", power_share(audio, 0, 400), 0, 0.1),
+        _within("tonality", contour(audio).purity, 0, 0.6),
+        _within("dies away in", decay_time(audio), 0.03, 0.4, " s"),
+        _within("hits", onset_count(audio), 1, 1),
+    )
+
+
+@_checks("tom")
+def _check_tom(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    low, high = (150, 290) if attributes["register"] == "high" else (65, 125)
+    return _verdict(
+        _within("pitch", strongest_hz(audio), low, high, " Hz"),
+        _within("energy below 350 Hz", power_share(audio, 0, 350), 0.8, 1),
+        _within("dies away in", decay_time(audio), 0.08, 0.7, " s"),
+        _within("length", duration(audio), 0.1, 0.9, " s"),
+        _within("hits", onset_count(audio), 1, 1),
+    )
+
+
+@_checks("crash")
+def _check_crash(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("centroid", centroid(audio), 2400, 7000, " Hz"),
+        _within("energy in lines", line_share(audio), 0, 0.3),
+        _within("decay", decay_rate(audio), -40, -7, " dB/s"),
+        _within("length", duration(audio), 0.4, 3, " s"),
+    )
+
+
+@_checks("house")
+def _check_house(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    low = onset_strength(band_pass(audio, 30, 200))
+    period, regularity = repetition(low, 0.25, 1.2)
+    return _verdict(
+        _tempo_claim(period, attributes["bpm"]),
+        _within("regularity", regularity, 0.6, 1.01),
+        _within("energy below 200 Hz", power_share(audio, 0, 200), 0.5, 0.995),
+        _within("energy above 2500 Hz", power_share(audio, 2500, 8000), 0.002, 0.5),
+        _within("level spread", level_spread(audio, 0.05), 9, 100, " dB"),
+    )
+
+
+@_checks("footsteps")
+def _check_footsteps(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    wanted, (period, regularity) = attributes["per_second"], repetition(onset_strength(audio), 0.2, 1.2)
+    return _verdict(
+        _within("steps", 1 / period, 0.7 * wanted, 1.4 * wanted, " per s"),
+        _within("regularity", regularity, 0.5, 1.01),
+        _within("energy below 300 Hz", power_share(audio, 0, 300), 0.25, 0.97),
+        _within("energy from 400 to 2500 Hz", power_share(audio, 400, 2500), 0.02, 0.75),
+        _within("share of time in attacks", busy_share(onset_strength(audio)), 0, 0.6),
+    )
+
+
+@_checks("knock")
+def _check_knock(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    hits = attributes["hits"]
+    return _verdict(
+        _within("knocks", onset_count(audio), hits, hits),
+        _within("energy from 180 to 1000 Hz", power_share(audio, 180, 1000), 0.7, 1),
+        _within("length", duration(audio), 0.02, 0.3 * hits - 0.05, " s"),
+        _within("time between", float(np.median(np.diff(burst_edges(audio)[0]))) if hits > 1 else 0.3, 0.2, 0.4, " s"),
+    )
+
+
+@_checks("engine")
+def _check_engine(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    firing = harmonic_hz(audio, 20, 150)
+    return _verdict(
+        _within("firing", firing, 0.75 * attributes["firing"], 1.35 * attributes["firing"], " Hz"),
+        _within("energy below 800 Hz", power_share(audio, 0, 800), 0.8, 1),
+        _within("level spread", level_spread(audio), 0, 8, " dB"),
+        _within("length", duration(audio), 0.7, 60, " s"),
+    )
+
+
+@_checks("clock")
+def _check_clock(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    rate, even, length = burst_rate(audio, -14)
+    return _verdict(
+        _within("ticks", rate, 0.75 * attributes["per_second"], 1.3 * attributes["per_second"], " per s"),
+        _within("share of even gaps", even, 0.7, 1),
+        _within("length of a tick", length, 0.01, 0.15, " s"),
+        _within("energy from 500 to 1200 Hz", power_share(audio, 500, 1200), 0.6, 1),
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The checks: nature and noise
 # ---------------------------------------------------------------------------------------------------------------------
@@ -684,9 +635,18 @@ def _noise_claims(audio: np.ndarray) -> tuple[Claim, ...]:
 
 @_checks("rain")
 def _check_rain(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    if attributes["amount"] == "light":
+        return _verdict(
+            _within("single drops stand out", spikiness(audio), 5, 200),
+            _within("centroid", centroid(audio), 900, 3500, " Hz"),
+            _within("energy below 500 Hz", power_share(audio, 0, 500), 0, 0.3),
+            _within("drops", onset_count(audio) / duration(audio), 1.5, 12, " per s"),
+            _within("length", duration(audio), 0.7, 60, " s"),
+        )
     return _verdict(
         _within("tilt", tilt(audio), -8, -2, " dB/octave"),
         _within("energy below 800 Hz", power_share(audio, 0, 800), 0, 0.7),
+        _within("energy below 200 Hz", power_share(audio, 0, 200), 0, 0.12),
         _within("tonality", contour(audio).purity, 0, 0.35),
         _within("level spread", level_spread(audio), 0, 6, " dB"),
         *_noise_claims(audio),
@@ -716,12 +676,91 @@ def _check_wind(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
+@_checks("fire")
+def _check_fire(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("cracks stand out", spikiness(audio), 8, 500),
+        _within("cracks", onset_count(audio) / duration(audio), 1, 9, " per s"),
+        _within("length of a crack", burst_rate(audio)[2], 0, 0.08, " s"),
+        _within("energy below 600 Hz", power_share(audio, 0, 600), 0.1, 0.9),
+        _within("tonality", contour(audio).purity, 0, 0.6),
+    )
+
+
+@_checks("thunder")
+def _check_thunder(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    half = len(audio) // 2
+    return _verdict(
+        _within("energy below 200 Hz", power_share(audio, 0, 200), 0.85, 1),
+        _within("energy in lines", line_share(audio), 0, 0.6),
+        _within("swell", level_spread(audio), 5, 60, " dB"),
+        _within("second half", 10 * np.log10(np.mean(audio[half:] ** 2) / np.mean(audio[:half] ** 2) + 1e-9), -40, -2, " dB"),
+        _within("sharpest rise", sharpest_rise(audio), 0, 16, " dB"),
+        _within("length", duration(audio), 0.8, 60, " s"),
+    )
+
+
+@_checks("frog")
+def _check_frog(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    starts, ends = burst_edges(audio, -20)
+    lengths = (ends - starts)[ends - starts > 0.1]
+    return _verdict(
+        _within("energy from 400 to 1500 Hz", power_share(audio, 400, 1500), 0.8, 1),
+        _within("croaks", 1 / repetition(onset_strength(audio), 0.5, 1.2)[0], 1.0, 1.6, " per s"),
+        _within("length of a croak", float(np.median(lengths)) if len(lengths) else 0.0, 0.2, 0.5, " s"),
+        _within("pulses", pulse_rate(audio, 20, 80), 34, 46, " per s"),
+    )
+
+
+@_checks("cuckoo")
+def _check_cuckoo(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    line, wanted = contour(audio, 0.048, 0.012, -14), attributes["per_second"]
+    calls = 1 / repetition(onset_strength(audio), 0.6, 2.4)[0]
+    low, high = np.percentile(line.octaves, (20, 90))
+    return _verdict(
+        _within("calls", calls, 0.7 * wanted, 1.4 * wanted, " per s"),
+        _within("interval", 12 * float(high - low), 2.5, 5.5, " semitones"),
+        _within("pitch", 2 ** float(np.median(line.octaves)), 450, 760, " Hz"),
+        _within("purity", line.purity, 0.5, 1),
+        _within("level spread", level_spread(audio, 0.05), 8, 100, " dB"),
+    )
+
+
+@_checks("drops")
+def _check_drops(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    (rate, even, length), wanted = burst_rate(audio), attributes["per_second"]
+    line = contour(audio, 0.032, 0.008, -20)
+    return _verdict(
+        _within("drops", rate, 0.7 * wanted, 1.4 * wanted, " per s"),
+        _within("energy from 500 to 1500 Hz", power_share(audio, 500, 1500), 0.75, 1),
+        _within("length of a drop", length, 0.02, 0.15, " s"),
+        _within("rise", float(np.mean(np.diff(line.octaves) > 0)), 0.3, 1),
+    )
+
+
+@_checks("stream")
+def _check_stream(audio: np.ndarray, attributes: Attributes) -> Verdict:
+    return _verdict(
+        _within("energy from 350 to 1500 Hz", power_share(audio, 350, 1500), 0.7, 1),
+        _within("bubbles stand out", spikiness(audio), 2.6, 12),
+        _within("pitch wander", steadiness(contour(audio)), 120, 1200, " cents"),
+        _within("energy in lines", line_share(audio), 0, 0.35),
+        _within("level spread", level_spread(audio), 0, 11, " dB"),
+        _within("length", duration(audio), 0.7, 60, " s"),
+    )
+
+
+_SLOPES = {"white": (-1.6, 3), "pink": (-4.6, -1.6), "brown": (-9, -4.6)}  # dB per octave, as measured over amplitudes of noise
+
+
 @_checks("noise")
 def _check_noise(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
-        _within("tilt", tilt(audio), -2, 3, " dB/octave"),
-        _within("centroid", centroid(audio), 1500, 5000, " Hz"),
-        _within("tonality", contour(audio).purity, 0, 0.35),
-        _within("level spread", level_spread(audio), 0, 6, " dB"),
-        *_noise_claims(audio),
+        _within(f"{attributes['colour']}: tilt", tilt(audio), *_SLOPES[attributes["colour"]], " dB/octave"),
+        _within("tonality", contour(audio).purity, 0, 0.8 if attributes["colour"] == "brown" else 0.45),
+        _within("level spread", level_spread(audio), 0, 7, " dB"),
+        _within("energy above 1 kHz", power_share(audio, 1000, 8000), 0.003, 1),
+        _within("energy in lines", line_share(audio), 0, 0.5 if attributes["colour"] == "brown" else 0.35),
+        _within("roughness", roughness(audio), 0.38, 0.65),
+        _within("length", duration(audio), 0.7, 60, " s"),
     )

@@ -55,7 +55,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device)
+    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=min(train_dit.VALIDATION_CLIPS, arguments.clips // 8))
     write_checkpoint(model, tokenizer, folder / "checkpoint")
     print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,18 @@ from tqdm import tqdm
 from .pocket import MAX_TOKENS
 from .sounds import CLIP_SAMPLES, captions_corpus, make_dataset
 
-VOCABULARY = 384
+VOCABULARY = 640
+PHRASES = 12
+"""captions of each clip, drawn anew: one of them is used whenever a clip is trained on"""
 AUDIO_FILE, INDEX_FILE, TOKENIZER_FILE = "audio.i16", "clips.json", "spiece.model"
 
 
 @dataclass(frozen=True)
 class Clips:
-    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, MAX_TOKENS]; `seconds` [clips]."""
+    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, phrases, MAX_TOKENS]; `seconds` [clips]."""
 
     audio: np.ndarray
-    captions: list[str]
+    captions: list[tuple[str, ...]]
     ids: np.ndarray
     mask: np.ndarray
     seconds: np.ndarray
@@ -42,28 +45,29 @@ def prepare(folder: Path, count: int, seed: int) -> Clips:
     if not (folder / INDEX_FILE).exists():
         audio = np.memmap(folder / AUDIO_FILE, np.int16, "w+", shape=(count, CLIP_SAMPLES))
         index = []
-        for row, sound in enumerate(tqdm(make_dataset(count, seed), total=count, desc="sounds", unit="clip")):
+        for row, sound in enumerate(tqdm(make_dataset(count, seed, PHRASES), total=count, desc="sounds", unit="clip", mininterval=5)):
             audio[row] = np.round(sound.audio * 32767)
-            index.append({"caption": sound.caption, "family": sound.family, "seconds": sound.seconds})
+            index.append({"captions": sound.captions, "family": sound.family, "seconds": sound.seconds})
         audio.flush()
         (folder / INDEX_FILE).write_text(json.dumps(index))  # last: an interrupted run starts over
     index = json.loads((folder / INDEX_FILE).read_text())
     if len(index) != count:
         raise SystemExit(f"error: {folder} holds {len(index)} clips, not {count}; use another folder, or --clips {len(index)}")
     audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), CLIP_SAMPLES))
-    captions = [clip["caption"] for clip in index]
+    captions = [tuple(clip["captions"]) for clip in index]
     return Clips(audio, captions, *tokenize(folder / TOKENIZER_FILE, captions),
                  np.array([clip["seconds"] for clip in index]))
 
 
-def tokenize(model: Path, captions: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask of all captions in T5's convention: pieces, eos, zeros."""
+def tokenize(model: Path, captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask [clips, phrases, MAX_TOKENS] of all captions, as many for each clip, in T5's convention: pieces, eos, zeros."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    ids = np.zeros((len(captions), MAX_TOKENS), np.int64)
+    ids = np.zeros((len(captions), len(captions[0]), MAX_TOKENS), np.int64)
     mask = np.zeros_like(ids)
-    for row, caption in enumerate(captions):
-        pieces = processor.encode(caption)[: MAX_TOKENS - 1] + [processor.eos_id()]
-        ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
+    for row, phrases in enumerate(captions):
+        for column, encoded in enumerate(processor.encode(list(phrases))):
+            pieces = encoded[: MAX_TOKENS - 1] + [processor.eos_id()]
+            ids[row, column, : len(pieces)], mask[row, column, : len(pieces)] = pieces, 1
     return ids, mask
 
 

@@ -12,7 +12,7 @@ from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.evaluate.checks import Verdict, check
 from edge_audio.evaluate.prompts import Prompt
 
-from .prompts import EVALUATION_PROMPTS
+from .prompts import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Result:
     verdict: Verdict
 
 
-def evaluate(pipeline: Pipeline, prompts: Sequence[Prompt] = EVALUATION_PROMPTS, seeds: Sequence[int] = (1,),
+def evaluate(pipeline: Pipeline, prompts: Sequence[Prompt] = BUNDLED, seeds: Sequence[int] = (1,),
              **settings) -> Iterator[Result]:
     """Generate and judge every prompt with every seed; `settings` go to `Pipeline.generate`."""
     for seed in seeds:

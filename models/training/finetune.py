@@ -61,9 +61,9 @@ def read_checkpoint(folder: Path) -> Model:
 def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:
     """The same clips and `known` of the training set's; and the rows to draw from, half of them own ones, however few these are."""
     sounds = list(make_dataset(known, KNOWN_SEED))
-    ids, mask = tokenize(tokenizer, [sound.caption for sound in sounds])
+    ids, mask = tokenize(tokenizer, [sound.captions for sound in sounds])
     audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in sounds])
-    clips = Clips(np.concatenate([own.audio, audio]), own.captions + [sound.caption for sound in sounds], np.concatenate([own.ids, ids]),
+    clips = Clips(np.concatenate([own.audio, audio]), own.captions + [sound.captions for sound in sounds], np.concatenate([own.ids, ids]),
                   np.concatenate([own.mask, mask]), np.concatenate([own.seconds, [sound.seconds for sound in sounds]]))
     count = len(own.audio)
     return clips, np.concatenate([np.resize(np.arange(count), max(count, known)), count + np.resize(np.arange(known), max(count, known))])

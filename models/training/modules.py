@@ -29,8 +29,13 @@ class WeightNormConv1d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.stride, self.dilation, self.padding, self.transposed = stride, dilation, padding, transposed
 
+    @property
+    def weight(self) -> Tensor:
+        """The weight itself, in the shape of weight_v."""
+        return self.weight_g * self.weight_v / self.weight_v.norm(dim=(1, 2), keepdim=True)
+
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight_g * self.weight_v / self.weight_v.norm(dim=(1, 2), keepdim=True)
+        weight = self.weight
         if self.transposed:
             return F.conv_transpose1d(x, weight, self.bias, self.stride, self.padding)
         return F.conv1d(x, weight, self.bias, self.stride, self.padding, self.dilation)

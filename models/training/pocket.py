@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from .sounds import CLIP_SAMPLES, SAMPLE_RATE
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 """what ships, in official format"""
-LATENTS = 64
-STRIDES = [64, 8]
-DOWNSAMPLING = STRIDES[0] * STRIDES[1]
+LATENTS = 96
+STRIDES = [64, 4, 2]
+DOWNSAMPLING = math.prod(STRIDES)
 LATENT_LENGTH = CLIP_SAMPLES // DOWNSAMPLING
 MAX_TOKENS = 24
 TEXT_DIM = 128
 
-_OOBLECK = {"channels": 8, "c_mults": [8, 32], "strides": STRIDES, "use_snake": True}
+_OOBLECK = {"channels": 8, "c_mults": [8, 12, 24], "strides": STRIDES, "use_snake": True}
 
 MODEL_CONFIG = {
     "model_type": "diffusion_cond",

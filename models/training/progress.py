@@ -55,3 +55,26 @@ def load_state(path: Path, device: str, **parts) -> int:
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
+
+
+class Best:
+    """Keeps the state with the lowest validation loss, and every such loss in a CSV file."""
+
+    def __init__(self, path: Path, table: Path, state: Path):
+        """`state`: what training goes on from; without it, what an earlier training left is dropped."""
+        self.path, self.table = path, table
+        if not state.exists():
+            path.unlink(missing_ok=True)
+            table.unlink(missing_ok=True)
+        losses = [float(row["loss"]) for row in csv.DictReader(table.open())] if table.exists() else []
+        self.lowest = min(losses, default=float("inf"))
+
+    def offer(self, step: int, loss: float, **parts) -> None:
+        """Record the loss after `step` steps; save the parts if it is the lowest so far."""
+        if loss < self.lowest or not self.path.exists():
+            self.lowest = loss
+            save_state(self.path, step, **parts)
+        is_new = not self.table.exists()
+        with self.table.open("a") as stream:
+            stream.write(("step,loss\n" if is_new else "") + f"{step},{loss:.5f}\n")
+        print(f"{self.table.stem} {step}: loss {loss:.4f}, lowest {self.lowest:.4f}", flush=True)

@@ -1,20 +1,28 @@
-"""Forty fixed prompts to measure a model with: what to ask for, and what `edge_audio.evaluate.checks.check` should then hear.
+"""Prompts to measure the pocket model with: what to ask for, and what `edge_audio.evaluate.checks.check` should then hear.
 
-The wordings are among those of `sounds.FAMILIES`, so the score says how well the model makes what it was taught.
+Three kinds, drawn once and for all from the sound world: in the wording and with the values that were trained on (`SEEN`); in wordings that
+no training set has (`HELD_OUT_WORDING`); with combinations of values that none has, "a high fast siren", say (`HELD_OUT_VALUES`).
+`BUNDLED` are those that the bundle carries along for `compare` and `diagnose`.
 """
 
 from __future__ import annotations
 
 from edge_audio.evaluate.prompts import Prompt
 
-from .sounds import FULL_SECONDS, complete_attributes
+import numpy as np
+
+from .sounds import FAMILIES, FULL_SECONDS, complete_attributes
+from .sounds.world import Attributes, captions, named_slots
+
+SEEN_EACH, HELD_OUT_EACH = 3, 2
+"""prompts of each family, of each kind"""
 
 
 def _ask(text: str, family: str, **key: str | int) -> Prompt:
     return Prompt(text, FULL_SECONDS, family, complete_attributes(family, key))
 
 
-EVALUATION_PROMPTS: tuple[Prompt, ...] = (
+BUNDLED: tuple[Prompt, ...] = (
     _ask("a sine tone at A4", "tone", note="A4"),
     _ask("steady C3 tone", "tone", note="C3"),
     _ask("pure tone, note C#5", "tone", note="C#5"),
@@ -27,7 +35,7 @@ EVALUATION_PROMPTS: tuple[Prompt, ...] = (
     _ask("a guitar string plucked at G#4", "pluck", note="G#4"),
     _ask("a bell ringing at C5", "bell", note="C5"),
     _ask("bell, note A4", "bell", note="A4"),
-    _ask("an F#5 bell", "bell", note="F#5"),
+    _ask("an F5 bell", "bell", note="F5"),
     _ask("a low bass note at E2", "bass", note="E2"),
     _ask("bass note A2", "bass", note="A2"),
     _ask("an A minor chord", "chord", chord="A minor"),
@@ -49,10 +57,30 @@ EVALUATION_PROMPTS: tuple[Prompt, ...] = (
     _ask("drums playing at 70 bpm", "beat", bpm=70),
     _ask("metronome at 100 bpm", "metronome", bpm=100),
     _ask("a 140 bpm click track", "metronome", bpm=140),
-    _ask("steady rain", "rain"),
-    _ask("the sound of rain", "rain"),
+    _ask("steady rain", "rain", amount="heavy"),
+    _ask("the sound of rain", "rain", amount="heavy"),
     _ask("ocean waves", "waves"),
     _ask("waves on a beach", "waves"),
     _ask("wind blowing", "wind"),
-    _ask("white noise", "noise"),
+    _ask("white noise", "noise", colour="white"),
 )
+
+
+def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ...]:
+    """`each` prompts of every family, as different as can be: templates in turn, values and words at random."""
+    prompts: dict[str, Prompt] = {}
+    for number, (name, family) in enumerate(FAMILIES.items()):
+        rng = np.random.default_rng([kind, number])
+        templates, choices = rng.permutation(getattr(family, wordings)), getattr(family, values)()
+        for index in range(each if choices else 0):
+            template, chosen = str(templates[index % len(templates)]), choices[rng.integers(len(choices))]
+            words = list(captions(family, template, chosen))
+            named: Attributes = {slot: chosen[slot] for slot in named_slots(template)}
+            text = words[rng.integers(len(words))]
+            prompts[text] = Prompt(text, FULL_SECONDS, name, family.complete(named))
+    return tuple(prompts.values())
+
+
+SEEN = _drawn(1, "phrasings", "trained_combinations", SEEN_EACH)
+HELD_OUT_WORDING = _drawn(2, "held_out", "trained_combinations", HELD_OUT_EACH)
+HELD_OUT_VALUES = _drawn(3, "phrasings", "held_out_combinations", HELD_OUT_EACH)

@@ -54,7 +54,7 @@ def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
         clip = np.zeros(CLIP_SAMPLES, np.int16)
         clip[:length] = np.round(samples[:length] * (PEAK / np.abs(samples[:length]).max()) * 32767)
         audio.append(clip)
-        captions.append(caption)
+        captions.append((caption,))
         seconds.append(length / SAMPLE_RATE)
     for name in known:
         say(f"{name}: named in {CAPTIONS}, but there is no such sound")
@@ -62,8 +62,8 @@ def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
         raise EdgeAudioError(f"{folder} has no sound that can be used; put sounds there ({', '.join(SUFFIXES)}), each with a caption in "
                              f"{CAPTIONS} or in a .txt beside it")
     ids, mask = tokenize(tokenizer, captions)
-    for caption in dict.fromkeys(captions):
-        if tokenize(tokenizer, [caption])[1].all():
+    for (caption,) in dict.fromkeys(captions):
+        if tokenize(tokenizer, [(caption,)])[1].all():
             say(f"caption {caption[:40]!r} is as long as the model reads, or longer; what is beyond is cut")
     return Clips(np.stack(audio), captions, ids, mask, np.array(seconds))
 

@@ -6,6 +6,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,14 +15,18 @@ from .lapped import initialise
 from .data import Clips
 from .modules import Autoencoder
 from .pocket import LATENTS, MODEL_CONFIG, STRIDES
-from .progress import Log, load_state, save_state
+from .progress import Best, Log, load_state, save_state
+from .sounds import FAMILIES, make_sound
 
 CROP = 16384
 BATCH = 8
-LEARNING_RATE = 7e-4
+LEARNING_RATE = 3e-4  # at 7e-4 it forgets the transform that it starts as before it has learnt anything better
+WARM_UP = 300
 KL_WEIGHT = 1e-4
 WAVEFORM_WEIGHT = 0.5
 SAVE_EVERY = 100
+VALIDATE_EVERY = 500
+VALIDATION_SEED = 99
 
 
 def spectral_loss(y: Tensor, x: Tensor) -> Tensor:
@@ -40,13 +45,18 @@ def signal_to_noise(y: Tensor, x: Tensor) -> Tensor:
     return 10 * torch.log10((x.pow(2).sum(1) + 1e-6) / ((x - y).pow(2).sum(1) + 1e-6))
 
 
+def waveform_loss(y: Tensor, x: Tensor) -> Tensor:
+    """Error relative to each clip's level, so that quiet sounds count; bounded, so that silence does not."""
+    return ((y - x).pow(2).mean(1) / (x.pow(2).mean(1) + 1e-4)).clamp(max=4).sqrt().mean()
+
+
 def loss_of(model: Autoencoder, audio: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch of audio [clips, samples], and figures for the log."""
     mean, std = model.encode(audio[:, None])
     decoded = model.decode(mean + std * torch.randn_like(std))[:, 0]
     kl = 0.5 * (mean.pow(2) + std.pow(2) - 2 * std.log() - 1).sum(1).mean()
     spectral = spectral_loss(decoded, audio)
-    waveform = ((decoded - audio).pow(2).mean(1) / (audio.pow(2).mean(1) + 1e-4)).clamp(max=4).sqrt().mean()
+    waveform = waveform_loss(decoded, audio)
     figures = {"spectral": spectral.item(), "snr": signal_to_noise(decoded, audio).mean().item(), "kl": kl.item(),
                "latent_std": mean.std().item()}
     return spectral + WAVEFORM_WEIGHT * waveform + KL_WEIGHT * kl, figures
@@ -64,8 +74,18 @@ def random_crops(clips: Clips, generator: torch.Generator, device: str) -> Tenso
     return (torch.stack(batch) * gain / 32768).to(device)
 
 
+@torch.no_grad()
+def validation_loss(model: Autoencoder, clips: Tensor) -> float:
+    """Spectral and waveform loss of `clips` [clips, samples], coded without noise."""
+    losses = []
+    for audio in clips.split(BATCH):
+        decoded = model.decode(model.encode(audio[:, None])[0])[:, 0]
+        losses.append((spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)).item())
+    return sum(losses) / len(losses)
+
+
 def train(clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
-    """Train for `steps` in all, going on from `folder`/autoencoder.pt if it is there."""
+    """Train for `steps` in all, going on from `folder`/autoencoder.pt if it is there; the best by validation is returned."""
     torch.manual_seed(0)
     model = Autoencoder(MODEL_CONFIG["model"]["pretransform"]["config"])
     sample = torch.from_numpy(clips.audio[:400].astype("float32")) / 32768
@@ -74,11 +94,14 @@ def train(clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0)
     path = folder / "autoencoder.pt"
     first = load_state(path, device, model=model, optimizer=optimizer)
+    validation = torch.stack([torch.from_numpy(make_sound(np.random.default_rng([VALIDATION_SEED, index]), family, seconds=4.0).audio)
+                              for index, family in enumerate(FAMILIES)]).to(device)
+    best = Best(folder / "autoencoder-best.pt", folder / "autoencoder-validation.csv", path)
     generator, log, start = torch.Generator(), Log(folder / "autoencoder.csv", first), time.monotonic()
     for step in range(first, steps):
         generator.manual_seed(step)
         for group in optimizer.param_groups:
-            warm, cosine = min(1, (step + 1) / 100), 0.5 * (1 + math.cos(math.pi * step / steps))
+            warm, cosine = min(1, (step + 1) / WARM_UP), 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = LEARNING_RATE * warm * (0.02 + 0.98 * cosine)
         loss, figures = loss_of(model, random_crops(clips, generator, device))
         optimizer.zero_grad()
@@ -88,4 +111,7 @@ def train(clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start, **figures)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, model=model, optimizer=optimizer)
+        if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
+            best.offer(step + 1, validation_loss(model, validation), model=model)
+    load_state(best.path, device, model=model)
     return model.eval()

@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from .data import Clips
 from .modules import Autoencoder, Model
-from .pocket import LATENT_LENGTH, LATENTS
-from .progress import Log, load_state, save_state
+from .progress import Best, Log, load_state, save_state
 
 BATCH = 32
 LEARNING_RATE = 1.5e-3
@@ -29,17 +28,20 @@ PROMPT_DROPOUT = 0.1
 LEVEL_SHIFT, LEVEL_SPREAD = 1.2, 1.5
 EMA_DECAY = 0.998
 SAVE_EVERY = 100
+VALIDATE_EVERY = 500
+VALIDATION_CLIPS = 192
 
 
 @torch.no_grad()
 def encode_clips(autoencoder: Autoencoder, clips: Clips, path: Path, device: str) -> np.ndarray:
-    """Means of the latents of all clips as float16 [clips, LATENTS, LATENT_LENGTH], kept in `path`."""
+    """Means of the latents of all clips as float16 [clips, latents, length], kept in `path`."""
     if not path.exists():
-        latents = np.empty((len(clips.audio), LATENTS, LATENT_LENGTH), np.float16)
-        for row in tqdm(range(len(latents)), desc="latents", unit="clip", mininterval=5):
+        rows = []
+        for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
             audio = torch.from_numpy(clips.audio[row].astype("float32") / 32768).to(device)
             with _fast(device):  # one at a time: a clip's activations fit the cache, a batch's do not
-                latents[row] = autoencoder.encode(audio[None, None])[0][0].float().cpu().numpy()
+                rows.append(autoencoder.encode(audio[None, None])[0][0].half().cpu().numpy())
+        latents = np.stack(rows)
         temporary = path.with_suffix(".tmp.npy")
         np.save(temporary, latents)
         temporary.replace(path)
@@ -88,10 +90,12 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
     return (error * 2 / (1 + latents.pow(2).mean((1, 2)))).mean()
 
 
-def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, pace: float = 1.0) -> Model:
+def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, pace: float = 1.0,
+          held_back: int = 0) -> Model:
     """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged weights.
 
-    pace: factor of the learning rates, below 1 for a model that has learnt already.
+    pace: factor of the learning rates, below 1 for a model that has learnt already. held_back: clips at the end of the set that are not
+    trained on; with them, the best by validation is returned instead of the last.
     """
     torch.manual_seed(0)
     model.to(device).train()
@@ -104,23 +108,26 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     muon = torch.optim.Muon(groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     adamw = torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
     path = folder / "dit.pt"
+    best = Best(folder / "dit-best.pt", folder / "dit-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
     ids, mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
     seconds = torch.from_numpy(clips.seconds).float()
     if steps - first >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
+    kept = torch.arange(len(latents) - held_back, len(latents))
     generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.randint(len(latents), (BATCH,), generator=generator.manual_seed(step))
+        rows = torch.randint(len(latents) - held_back, (BATCH,), generator=generator.manual_seed(step))
+        phrases = torch.randint(ids.shape[1], (BATCH,), generator=generator)
         speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * speed
         batch = torch.from_numpy(latents[rows.numpy()].astype("float32"))
         with _fast(device):
-            loss = flow_loss(model, *(a.to(device) for a in (batch, ids[rows], mask[rows], seconds[rows])))
+            loss = flow_loss(model, *(a.to(device) for a in (batch, ids[rows, phrases], mask[rows, phrases], seconds[rows])))
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -133,8 +140,29 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
+        if held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
+            now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
+            parts.load_state_dict(average.state_dict())
+            loss = validation_loss(model, latents, ids[:, 0], mask[:, 0], seconds, kept, device)
+            best.offer(step + 1, loss, average=average)
+            parts.load_state_dict(now)
+    if best.path.exists():
+        load_state(best.path, device, average=average)
     parts.load_state_dict(average.state_dict())
     return model.eval()
+
+
+@torch.no_grad()
+def validation_loss(model: Model, latents: np.ndarray, ids: Tensor, mask: Tensor, seconds: Tensor, rows: Tensor, device: str) -> float:
+    """`flow_loss` of the clips in `rows`, always with the same noise and the same noise levels."""
+    losses = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for part in rows.split(BATCH):
+            batch = torch.from_numpy(latents[part.numpy()].astype("float32"))
+            with _fast(device):
+                losses.append(flow_loss(model, *(a.to(device) for a in (batch, ids[part], mask[part], seconds[part]))).item())
+    return sum(losses) / len(losses)
 
 
 def _fast(device: str):

@@ -7,7 +7,7 @@ import pytest
 from edge_audio.bundle import GENERATING, Bundle
 from edge_audio.pipeline import Pipeline, default_model
 from models.training.evaluate import adherence, evaluate, table
-from models.training.prompts import EVALUATION_PROMPTS
+from models.training.prompts import BUNDLED
 
 POCKET = Path(__file__).parents[2] / "models" / "pocket"
 MINIMUM_ADHERENCE = 0.6
@@ -15,7 +15,7 @@ MINIMUM_ADHERENCE = 0.6
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_forty_prompts_sound_as_asked(precision):
-    assert len(EVALUATION_PROMPTS) == 40
+    assert len(BUNDLED) == 40
     results = list(evaluate(Pipeline.load(POCKET, precision, keep_loaded=True)))
     print(table(results))
     assert adherence(results) >= MINIMUM_ADHERENCE

@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 
-from models.training.prompts import EVALUATION_PROMPTS
+from models.training.prompts import BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from models.training.sounds import (
+    WRAPPINGS,
     CLIP_SAMPLES,
     FAMILIES,
-    FIRST_ONSET,
     SAMPLE_RATE,
     Sound,
     captions_corpus,
     captions_of,
     make_dataset,
     make_sound,
-    note_hz,
     sound_at,
 )
+from models.training.sounds.music import note_hz
+from models.training.sounds.synthesis import FIRST_ONSET
+from models.training.sounds.world import captions, named_slots
 
 
 def make(family: str, seed: int = 0, seconds: float = 4.0, **key) -> Sound:
@@ -29,40 +31,75 @@ def spectrum_peak(audio: np.ndarray) -> float:
     return float(np.abs(np.fft.rfft(audio * np.hanning(len(audio)), size)).argmax() * SAMPLE_RATE / size)
 
 
+def bare(caption: str) -> str:
+    """Without the article at the start."""
+    return caption.removeprefix("a ").removeprefix("an ")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_clips_are_well_formed(family: str) -> None:
+    kind = FAMILIES[family]
     for seed in range(4):
-        sound = make_sound(np.random.default_rng(seed), family)
+        sound = make_sound(np.random.default_rng(seed), family, phrases=3)
         end = round(sound.seconds * SAMPLE_RATE)
         assert sound.audio.shape == (CLIP_SAMPLES,) and sound.audio.dtype == np.float32
         assert np.isfinite(sound.audio).all()
-        assert 0.17 <= np.abs(sound.audio).max() <= 0.8  # steady sines lowest: they sound as loud as higher peaks
-        assert FAMILIES[family].shortest <= sound.seconds <= 4.0
+        assert 0.15 <= np.abs(sound.audio).max() <= 0.71  # steady sines lowest: they sound as loud as higher peaks
+        assert kind.shortest <= sound.seconds <= 4.0
         assert not sound.audio[end:].any()
-        assert abs(sound.audio[end - 1]) < 1e-3  # faded out: no click at the end
-        assert abs(sound.audio[0]) < 1e-3 or family == "waves"
-        assert sound.family == family and sound.caption in captions_of(family, sound.attributes)
+        assert abs(sound.audio[end - 1]) < 1e-3 and abs(sound.audio[0]) < 1e-3  # no click at either end
+        assert abs(sound.audio.mean()) < 3e-3
+        assert sound.family == family and len(sound.captions) == 3
+        learnt = captions_of(family, sound.attributes)
+        assert set(sound.captions) <= {words.format(said) for words, _ in WRAPPINGS for caption in learnt for said in (caption, bare(caption))}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_captions(family: str) -> None:
+def test_phrasings(family: str) -> None:
+    """At least five to learn from and two held out, none of these among those; an attribute is never named twice."""
     kind = FAMILIES[family]
-    for value in kind.values:
-        captions = captions_of(family, kind.describe(value))
-        assert len(set(captions)) >= 5
-        assert not any("{" in caption for caption in captions)
+    assert len(set(kind.phrasings)) >= 5 and len(set(kind.held_out)) >= 2
+    for attributes in kind.combinations():
+        learnt = captions_of(family, attributes)
+        assert len(set(learnt)) >= 5 and not any("{" in caption for caption in learnt)
+        held_out = {caption for template in kind.held_out for caption in captions(kind, template, attributes)}
+        assert not {bare(caption) for caption in held_out} & {bare(caption) for caption in learnt}
+    assert all(len(set(named_slots(template))) == len(named_slots(template)) for template in kind.phrasings + kind.held_out)
+
+
+def test_at_least_forty_families() -> None:
+    assert len(FAMILIES) >= 40
+
+
+def test_held_out_combinations_are_never_trained() -> None:
+    for family in FAMILIES.values():
+        held_out = family.held_out_combinations()
+        assert len(held_out) >= (1 if len(family.combinations()) >= 4 else 0)
+        assert not [choice for choice in family.trained_combinations() if choice in held_out]
+        for slot, values in family.slots.items():  # every single value is learnt, unless it is the whole combination
+            assert len(family.slots) == 1 or {choice[slot] for choice in family.trained_combinations()} == set(values)
+    for sound in make_dataset(300, seed=0):
+        chosen = {slot: sound.attributes[slot] for slot in FAMILIES[sound.family].slots}
+        assert chosen not in FAMILIES[sound.family].held_out_combinations()
 
 
 def test_every_caption_means_one_thing() -> None:
-    captions = list(captions_corpus())
-    assert len(captions) == len(set(captions)) > 1000
+    meanings: dict[str, set] = {}
+    for name, family in FAMILIES.items():
+        for attributes in family.combinations():
+            for template in family.phrasings + family.held_out:
+                named = tuple((slot, attributes[slot]) for slot in sorted(named_slots(template)))
+                for caption in captions(family, template, attributes):
+                    meanings.setdefault(caption, set()).add((name, named))
+    assert len(meanings) > 1000
+    assert not {caption: meaning for caption, meaning in meanings.items() if len(meaning) > 1}
 
 
 def test_caption_names_the_attribute() -> None:
     assert "C#5" in make("tone", note="C#5").caption
     assert "110 bpm" in make("beat", bpm=110).caption
-    captions = set(captions_corpus())
-    assert {"an A4 sine wave", "a C4 sine wave", "an 80 bpm drum loop", "a 180 bpm drum loop"} <= captions
+    learnt = set(captions_corpus())
+    assert {"an A4 sine wave", "a C4 sine wave", "a 180 bpm drum loop", "a slow low siren", "a siren going up and down quickly"} <= learnt
 
 
 def test_reproducible_in_any_order() -> None:
@@ -74,7 +111,7 @@ def test_reproducible_in_any_order() -> None:
 
 
 def test_every_family_is_drawn() -> None:
-    assert {sound.family for sound in make_dataset(250, seed=0)} == set(FAMILIES)
+    assert {sound.family for sound in make_dataset(600, seed=0)} == set(FAMILIES)
 
 
 def test_equal_temperament() -> None:
@@ -85,7 +122,7 @@ def test_equal_temperament() -> None:
 
 
 @pytest.mark.parametrize("family", ["tone", "bell", "pluck"])
-@pytest.mark.parametrize("note", ["C4", "F#4", "A4", "C6"])
+@pytest.mark.parametrize("note", ["C4", "F#4", "A4", "F#5"])
 def test_pitch_is_exact(family: str, note: str) -> None:
     sound = make(family, note=note)
     assert sound.attributes["hz"] == note_hz(note)
@@ -108,11 +145,22 @@ def test_sweeps_go_the_way_they_are_named() -> None:
         assert sign * np.log2(end / start) > 2.5  # octaves
 
 
+def test_bundled_prompts() -> None:
+    assert len(BUNDLED) == len({prompt.text for prompt in BUNDLED}) == 40
+    assert len({prompt.family for prompt in BUNDLED}) >= 14
+    for prompt in BUNDLED:
+        assert prompt.seconds == 4.0
+        assert prompt.attributes == FAMILIES[prompt.family].complete({slot: prompt.attributes[slot] for slot in FAMILIES[prompt.family].slots
+                                                                      if slot in prompt.attributes})
+
+
 def test_evaluation_prompts() -> None:
-    assert len(EVALUATION_PROMPTS) == len({prompt.text for prompt in EVALUATION_PROMPTS}) == 40
-    assert len({prompt.family for prompt in EVALUATION_PROMPTS}) >= 14
-    for prompt in EVALUATION_PROMPTS:
+    """More than two hundred, of every family, and held out are those that say so."""
+    assert len(SEEN + HELD_OUT_WORDING + HELD_OUT_VALUES) >= 200
+    assert {prompt.family for prompt in SEEN} == {prompt.family for prompt in HELD_OUT_WORDING} == set(FAMILIES)
+    learnt = {name: {caption for chosen in kind.trained_combinations() for caption in captions_of(name, chosen)} for name, kind in FAMILIES.items()}
+    assert all(prompt.text in learnt[prompt.family] for prompt in SEEN)
+    assert not any(prompt.text in learnt[prompt.family] for prompt in HELD_OUT_WORDING)
+    for prompt in HELD_OUT_VALUES:
         kind = FAMILIES[prompt.family]
-        value = prompt.attributes.get(kind.key)
-        assert prompt.seconds == 4.0 and prompt.attributes == kind.describe(value)
-        assert prompt.text in captions_of(prompt.family, prompt.attributes)
+        assert any(prompt.attributes.items() <= kind.complete(chosen).items() for chosen in kind.held_out_combinations())

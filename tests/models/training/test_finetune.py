@@ -39,7 +39,7 @@ def folder(tmp_path):
 def test_what_is_wrong_is_named_and_the_rest_is_used(folder):
     said = []
     clips = read_folder(folder, CHECKPOINT / "spiece.model", said.append)
-    assert clips.captions == ["a whistle", "a whistle, long", "a dog whistle, short"]
+    assert clips.captions == [("a whistle",), ("a whistle, long",), ("a dog whistle, short",)]
     assert clips.audio.shape == (3, 65536) and clips.seconds == pytest.approx([2.0, 4.096, 1.0])
     for name, reason in (("broken.wav", "cannot be read"), ("silent.wav", "it is silent"), ("hour.wav", "61 s; cut it"), ("long.wav", "only the first 4.1"),
                          ("nameless.wav", "no caption"), ("empty.wav", "caption is empty"), ("gone.wav", "no such sound"), ("line 9", "no caption")):

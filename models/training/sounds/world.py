@@ -1,0 +1,104 @@
+"""What a family of sounds is: how it is made, what can be asked of it, and in which words.
+
+A family has *slots*, the attributes that captions name (a note, a tempo, a direction ...), each with its values and their words. A
+phrasing is a template with slots in braces: `{note}`; `{a_note}` with its article, "an A4"; `{rate:adverb}` in another form,
+"slowly". Not every phrasing names every slot; what is not named is free.
+
+Some phrasings and some combinations of values are *held out*: never in a training set, so that they tell what was understood
+from what was learnt by heart.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .synthesis import Rng
+
+Attributes = dict[str, Any]
+# (attributes, samples to make, random generator) -> float [samples], any level: `make_sound` sets the level.
+Synthesiser = Callable[[Attributes, int, Rng], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a slot: the words for it, by form ("" is the plain one), and the numbers that follow from it."""
+
+    forms: Mapping[str, tuple[str, ...]]
+    numbers: Attributes = field(default_factory=dict)
+
+
+Slot = Mapping[Any, Value]
+
+
+def value(*words: str, adverb: tuple[str, ...] = (), numbers: Attributes | None = None, **forms: tuple[str, ...]) -> Value:
+    """Shorthand: value("slow", adverb=("slowly",), numbers={"hz": 0.5})."""
+    return Value({"": words, "adverb": adverb} | forms, numbers or {})
+
+
+_SLOT = re.compile(r"\{(a_)?(\w+?)(?::(\w+))?\}")
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of sound. Templates in `held_out` are for evaluation alone."""
+
+    synthesise: Synthesiser
+    phrasings: tuple[str, ...]
+    held_out: tuple[str, ...]
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    weight: float = 1.0  # how often the family is drawn, relative to the others
+    shortest: float = 1.0  # s; the shortest length that still shows what the caption says
+    bursts: bool = False  # single hits and rhythms: what lies between them is silence
+
+    def combinations(self) -> list[Attributes]:
+        """Every choice of one value per slot."""
+        return [dict(zip(self.slots, values)) for values in itertools.product(*self.slots.values())]
+
+    def held_out_combinations(self) -> list[Attributes]:
+        """One in eight of the combinations, one of four to seven, none of fewer; always the same ones."""
+        every = self.combinations()
+        if len(every) < 4:
+            return []
+        order = sorted(every, key=lambda choice: zlib.crc32(f"{self.phrasings[0]} {choice}".encode()))
+        return order[: max(1, len(every) // 8)]
+
+    def trained_combinations(self) -> list[Attributes]:
+        """What a training set draws from."""
+        held_out = self.held_out_combinations()
+        return [choice for choice in self.combinations() if choice not in held_out]
+
+    def complete(self, attributes: Attributes) -> Attributes:
+        """The attributes and the numbers that follow: {"note": "A4"} -> {"note": "A4", "hz": 440.0}."""
+        numbers: Attributes = {}
+        for slot, chosen in attributes.items():
+            numbers |= self.slots[slot][chosen].numbers
+        return attributes | numbers
+
+
+def named_slots(template: str) -> tuple[str, ...]:
+    """The slots that a template names."""
+    return tuple(match[2] for match in _SLOT.finditer(template))
+
+
+def with_article(word: str) -> str:
+    """ "A4" -> "an A4", "C4" -> "a C4", "80" -> "an 80": as it is spoken."""
+    return ("an " if word[0] in "aeiouAEF8" and word != "one" else "a ") + word
+
+
+def captions(family: Family, template: str, attributes: Attributes) -> Iterator[str]:
+    """Every caption of a template with these attributes: all the words that there are for them."""
+    choices = [family.slots[m[2]][attributes[m[2]]].forms[m[3] or ""] for m in _SLOT.finditer(template)]
+    for words in itertools.product(*choices):
+        yield _fill(template, words)
+
+
+def _fill(template: str, words: tuple[str, ...]) -> str:
+    pieces = iter(words)
+    return _SLOT.sub(lambda match: with_article(next(pieces)) if match[1] else next(pieces), template)
