@@ -78,3 +78,22 @@ class Best:
         with self.table.open("a") as stream:
             stream.write(("step,loss\n" if is_new else "") + f"{step},{loss:.5f}\n")
         print(f"{self.table.stem} {step}: loss {loss:.4f}, lowest {self.lowest:.4f}", flush=True)
+        draw(self.table.parent)
+
+
+def draw(folder: Path) -> None:
+    """Draw every loss in the CSV files of `folder` into curves.png: one plot for each part, training and validation."""
+    from matplotlib.figure import Figure
+
+    logs = sorted(path for path in folder.glob("*.csv") if not path.stem.endswith("-validation"))
+    if not logs:
+        return
+    figure = Figure(figsize=(5 * len(logs), 3.6), layout="constrained")
+    for axes, log in zip(figure.subplots(1, len(logs), squeeze=False)[0], logs):
+        for path, label in ((log, "training"), (log.with_name(f"{log.stem}-validation.csv"), "validation")):
+            if path.exists():
+                rows = list(csv.DictReader(path.open()))
+                axes.plot([int(row["step"]) for row in rows], [float(row["loss"]) for row in rows], label=label)
+        axes.set(title=log.stem, xlabel="step", ylabel="loss")
+        axes.legend()
+    figure.savefig(folder / "curves.png", dpi=90)

@@ -89,12 +89,30 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
         assert torch.equal(a, b), name
 
 
+def test_best_by_validation_is_what_is_kept(tmp_path):
+    layer, state = torch.nn.Linear(2, 2), tmp_path / "x.pt"
+    best = progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)
+    for step, loss in ((1, 0.5), (2, 0.3), (3, 0.4)):
+        torch.nn.init.constant_(layer.weight, step)
+        best.offer(step, loss, layer=layer)
+    progress.save_state(state, 3, layer=layer)
+    again = progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)  # after a kill
+    torch.nn.init.constant_(layer.weight, 4)
+    again.offer(4, 0.35, layer=layer)
+    assert progress.load_state(best.path, "cpu", layer=layer) == 2 and (layer.weight == 2).all()
+    state.unlink()
+    progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)  # another training starts
+    assert not best.path.exists()
+
+
 def test_quick_run_ends_in_a_bundle(tmp_path):
     for _ in range(2):  # the second run finds everything done
         done = subprocess.run([sys.executable, "-m", "models.training", str(tmp_path / "run"), "--quick"], cwd=ROOT,
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "dit.csv").read_text().startswith("step,seconds,loss")
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
+    assert len((tmp_path / "run" / "dit-validation.csv").read_text().splitlines()) == 2
     from export.bundle import export
 
     export(tmp_path / "run" / "checkpoint", tmp_path / "bundle", OPTIONS, say=lambda line: None)

@@ -1,0 +1,61 @@
+"""The evaluation of the pocket model: faults are found, results become tables, and the tables find their place in the card."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_audio import Clip, EdgeAudioError
+from edge_audio.evaluate.checks import Verdict
+from models.training.evaluate import (KINDS, MARKS, Result, adherence, by_family, faults, markdown, put_into_card, report)
+
+ROOT = Path(__file__).parents[2]
+
+
+def clip(samples: np.ndarray) -> Clip:
+    return Clip(samples.astype(np.float32)[:, None], 16_000)
+
+
+def sine() -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * 440 * np.arange(16_001) / 16_000)
+
+
+def test_faults_are_found() -> None:
+    assert faults(clip(sine())) == []
+    early, late, loud = sine(), sine(), 4 * sine()
+    early[0], late[-1] = 0.2, -0.2
+    for samples, fault in ((early, "starts"), (late, "ends"), (sine() + 0.05, "offset"), (np.clip(loud, -1, 1), "clipped")):
+        assert any(fault in found for found in faults(clip(samples))), fault
+
+
+@pytest.fixture
+def found() -> dict:
+    passed, failed = Verdict(True, "", ""), Verdict(False, "", "")
+    return {precision: {kind: [Result(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed) for index, prompt in enumerate(prompts)]
+                        for kind, prompts in KINDS.items()} for precision in ("f32", "int8")}
+
+
+def test_results_become_a_card(found, tmp_path) -> None:
+    numbers = report(found)
+    seen = found["f32"]["seen"]
+    assert numbers["f32"]["seen"]["adherence"] == adherence(seen) == 0.75
+    assert sum(asked for _, asked in by_family(seen).values()) == len(seen)
+    text = markdown(numbers, "python -m something")
+    assert "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text and "python -m something" in text and text.count("| siren |") == 1
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# A card\n{}\nold\n{}\nThe end.\n".format(*MARKS))
+    for _ in range(2):  # a second time replaces the first
+        put_into_card(card, text)
+    assert card.read_text() == f"# A card\n{MARKS[0]}\n{text}{MARKS[1]}\nThe end.\n"
+    card.write_text("no marks")
+    with pytest.raises(EdgeAudioError, match="no place"):
+        put_into_card(card, text)
+
+
+@pytest.mark.parametrize("arguments, reason", [(["--card"], "needs --out"), (["--seeds", "0"], "1 or more"), (["--precision", "f7"], "f7"),
+                                               (["--bundled", "--out", "x"], "all prompts")])
+def test_bad_arguments_are_refused(arguments, reason) -> None:
+    run = subprocess.run([sys.executable, "-m", "models.training.evaluate", "models/pocket", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode != 0 and reason in run.stderr and "Traceback" not in run.stderr
