@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from . import data, train_autoencoder, train_dit
+from . import data, train_autoencoder, train_decoder, train_dit
 from .modules import Model
 from .pocket import MODEL_CONFIG, t5_config
 
@@ -19,9 +19,10 @@ from .pocket import MODEL_CONFIG, t5_config
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
     parser.add_argument("out", type=Path, help="folder for the training set, the states, the logs and the checkpoint")
-    parser.add_argument("--clips", type=int, default=8000)
-    parser.add_argument("--autoencoder-steps", type=int, default=1900)
-    parser.add_argument("--dit-steps", type=int, default=8700)
+    parser.add_argument("--clips", type=int, default=12_000)
+    parser.add_argument("--autoencoder-steps", type=int, default=9000)
+    parser.add_argument("--decoder-steps", type=int, default=5000)
+    parser.add_argument("--dit-steps", type=int, default=24_000)
     parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
@@ -42,7 +43,7 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.quick:
-        arguments.clips, arguments.autoencoder_steps, arguments.dit_steps = 400, 4, 4
+        arguments.clips, arguments.autoencoder_steps, arguments.decoder_steps, arguments.dit_steps = 200, 4, 4, 4
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(arguments.threads)
     folder = arguments.out
@@ -52,10 +53,13 @@ def main() -> None:
     encoded = folder / f"latents-{arguments.autoencoder_steps}.npy"  # those of another autoencoder would be no use
     latents = train_dit.normalise_latents(autoencoder, train_dit.encode_clips(autoencoder, clips, encoded, device))
 
+    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
+    autoencoder = train_decoder.train(autoencoder, clips, latents, folder, arguments.decoder_steps, device, held_back)
+
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=min(train_dit.VALIDATION_CLIPS, arguments.clips // 8))
+    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back)
     write_checkpoint(model, tokenizer, folder / "checkpoint")
     print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
 
