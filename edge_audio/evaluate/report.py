@@ -45,7 +45,7 @@ def html(report: Report, command: str) -> str:
     return environment.from_string(template).render(
         report=report, names=names, colours=dict(zip(names, COLOURS * 2)), command=command, table=rows(report),
         charts=_charts(report), shown=[(report.prompts[i], i, [(name, report.candidates[name].sounds[i * each],
-                                                                _picture(report.clips[name][i * each]),
+                                                                picture(report.clips[name][i * each]),
                                                                 _waveform(report.clips[name][i * each]),
                                                                 _flac(report.clips[name][i * each])) for name in names])
                                        for i in shown])
@@ -174,7 +174,7 @@ def _svg(draw: Callable, salt: str) -> str:
     return text[text.index("<svg"):].replace(INK, "currentColor").replace("'DejaVu Sans'", "system-ui").replace("DejaVu Sans", "system-ui")
 
 
-def _picture(clip: Clip) -> str:
+def picture(clip: Clip) -> str:
     """The log-mel spectrogram as a PNG, base64."""
     import matplotlib.image
 
