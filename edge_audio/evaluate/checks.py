@@ -708,7 +708,7 @@ def _check_frog(audio: np.ndarray, attributes: Attributes) -> Verdict:
         _within("energy from 400 to 1500 Hz", power_share(audio, 400, 1500), 0.8, 1),
         _within("croaks", 1 / repetition(onset_strength(audio), 0.5, 1.2)[0], 1.0, 1.6, " per s"),
         _within("length of a croak", float(np.median(lengths)) if len(lengths) else 0.0, 0.2, 0.5, " s"),
-        _within("pulses", pulse_rate(audio, 20, 80), 34, 46, " per s"),
+        _within("pulses", pulse_rate(audio, 12, 60), 18, 26, " per s"),
     )
 
 

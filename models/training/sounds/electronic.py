@@ -149,14 +149,14 @@ FAMILIES: dict[str, Family] = {
         ("{a_direction} sine sweep", "{direction} sweep", "a sweep going {direction:adverb}", "sine sweep {direction:span}",
          "a tone gliding {direction:adverb}", "{direction} pitch sweep", "pitch sweep {direction:adverb}", "a tone sweeping {direction:span}"),
         ("{a_direction} tone sweep", "sine sweep going {direction:adverb}", "a pitch gliding {direction:adverb}"),
-        {"direction": DIRECTION}, 1.6),
+        {"direction": DIRECTION}, 3.0),
     "siren": Family(
         _siren,
         ("{a_rate} siren", "{rate} siren wailing", "siren, {rate}", "a siren going up and down {rate:adverb}", "{a_rate} {register} siren",
          "{register} siren, {rate}", "{a_rate} police siren", "police siren, {rate}", "{rate} wailing siren, {register}",
          "an ambulance siren, {rate}"),
         ("{a_register} {rate} siren", "a police siren wailing {rate:adverb}", "siren wailing, {rate}"),
-        {"rate": rate({"per_second": 0.5}, {"per_second": 3.0}), "register": REGISTER}, 1.4, shortest=2.5),
+        {"rate": rate({"per_second": 0.5}, {"per_second": 3.0}), "register": REGISTER}, 2.0, shortest=2.5),
     "alarm": Family(
         _alarm,
         ("{a_rate} two-tone alarm", "{rate} alarm", "alarm, {rate}", "an alarm sounding {rate:adverb}", "a fire alarm, {rate}",
@@ -180,7 +180,7 @@ FAMILIES: dict[str, Family] = {
         ("laser zap, {shots}", "{a_shots} laser gun blast"),
         {"shots": {"one": value("single", numbers={"interval": LASER_INTERVAL}),
                    "repeated": value("repeated", "repeating", "rapid", numbers={"interval": LASER_INTERVAL})}},
-        shortest=1.5, bursts=True),
+        1.6, shortest=1.5, bursts=True),
     "coin": Family(
         _coin,
         ("a coin", "coin pickup", "collecting a coin in a video game", "retro game coin sound", "arcade coin", "picking up a coin"),
@@ -191,7 +191,7 @@ FAMILIES: dict[str, Family] = {
          "retro game jingle going {direction:adverb}", "{direction} arcade jingle", "level {direction:adverb} jingle"),
         ("{direction} video game jingle", "an arcade power {direction:adverb}"),
         {"direction": {"rising": value("rising", "ascending", adverb=("up",)), "falling": value("falling", "descending", adverb=("down",))}},
-        bursts=True),
+        1.6, bursts=True),
     "notification": Family(
         _notification,
         ("{a_count:kind} notification ding", "notification dinging {count:number}", "{a_count:kind} message chime", "message notification, {count:kind}",
@@ -214,5 +214,5 @@ FAMILIES: dict[str, Family] = {
         _whoosh,
         ("{a_direction} whoosh", "{direction} whoosh", "whoosh, {direction}", "a whoosh going {direction:adverb}", "swoosh {direction:adverb}",
          "{a_direction} swoosh transition"),
-        ("{direction} swoosh", "a transition whoosh, {direction}"), {"direction": DIRECTION}, bursts=True, shortest=1.2),
+        ("{direction} swoosh", "a transition whoosh, {direction}"), {"direction": DIRECTION}, 1.4, bursts=True, shortest=1.2),
 }

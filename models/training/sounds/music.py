@@ -181,7 +181,7 @@ FAMILIES: dict[str, Family] = {
          "{a_note} synth note, {timbre}", "{timbre} {note} synthesizer", "a synthesizer playing {note}"),
         ("{a_timbre} synth playing {note}", "{timbre} sawtooth, note {note}", "sawtooth {note}, {timbre}"), timbre=TIMBRE),
     "bass": _note(
-        _bass, "C2", "B2", 1.0,
+        _bass, "C2", "B2", 1.5,
         ("a low bass note at {note}", "bass note {note}", "{a_note} bass note", "deep bass, note {note}", "a deep {note} bass",
          "synth bass at {note}", "bass guitar {note}"),
         ("low bass at {note}", "a deep bass note, {note}", "{note} bass guitar")),
@@ -200,5 +200,5 @@ FAMILIES: dict[str, Family] = {
         ("{a_direction} {chord} arpeggio", "{direction} arpeggio in {chord}", "{chord} arpeggio going {direction:adverb}",
          "arpeggio, {chord}, {direction}", "a music box playing {chord} {direction:adverb}", "broken {chord} chord going {direction:adverb}"),
         ("{direction} arpeggio, {chord}", "a music box arpeggio in {chord}, {direction}"),
-        {"chord": CHORDS, "direction": DIRECTION}, 1.6, shortest=1.5),
+        {"chord": CHORDS, "direction": DIRECTION}, 2.4, shortest=1.5),
 }

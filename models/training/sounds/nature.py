@@ -66,9 +66,9 @@ def _thunder(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _frog(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """Croaks of a third of a second, each a train of some fifteen pulses, forty a second."""
+    """Croaks of a third of a second, each a train of some eight pulses, twenty-two a second."""
     hz, length = rng.uniform(520, 680), samples(0.36)
-    pulses = (0.5 - 0.5 * np.cos(2 * np.pi * 40 * times(length))) ** 2
+    pulses = (0.5 - 0.5 * np.cos(2 * np.pi * 22 * times(length))) ** 2
     croak = (np.sin(2 * np.pi * hz * times(length)) + 0.4 * np.sin(2 * np.pi * 2 * hz * times(length))) * pulses * np.hanning(length) ** 0.5
     return place(count, croak, onsets(count, rng.uniform(0.7, 0.85)))
 

@@ -178,17 +178,17 @@ FAMILIES: dict[str, Family] = {
         _crash_hit, ("a crash cymbal", "cymbal crash", "one cymbal hit", "a cymbal", "crash cymbal hit", "a drum cymbal crashing"),
         ("one crash cymbal", "a cymbal crash hit")),
     "beat": _loop(
-        _beat, 3.0,
+        _beat, 3.6,
         ("drum beat at {bpm} bpm", "{bpm} bpm beat", "{a_bpm} bpm drum loop", "a drum loop at {bpm} bpm", "drums playing at {bpm} bpm",
          "drum groove, {bpm} bpm", "{a_bpm} bpm rock beat", "rock drums, {bpm} bpm"),
         ("rock beat at {bpm} bpm", "{a_bpm} bpm drum groove", "drum loop, {bpm} bpm")),
     "house": _loop(
-        _house, 2.4,
+        _house, 3.0,
         ("house beat at {bpm} bpm", "{bpm} bpm house loop", "four on the floor at {bpm} bpm", "{a_bpm} bpm techno beat",
          "techno loop, {bpm} bpm", "dance beat, {bpm} bpm", "{a_bpm} bpm four on the floor"),
         ("techno beat at {bpm} bpm", "{a_bpm} bpm house beat", "house loop, {bpm} bpm")),
     "metronome": _loop(
-        _metronome, 2.0,
+        _metronome, 3.0,
         ("metronome at {bpm} bpm", "{bpm} bpm metronome", "a metronome ticking at {bpm} bpm", "{a_bpm} bpm click track",
          "click track, {bpm} bpm", "metronome clicks at {bpm} bpm"),
         ("click track at {bpm} bpm", "metronome, {bpm} bpm", "{a_bpm} bpm metronome click")),
