@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from . import data, train_autoencoder, train_decoder, train_dit
 from .modules import Model
+from .official import write_checkpoint
 from .pocket import MODEL_CONFIG, t5_config
 
 
@@ -26,18 +24,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
-
-
-def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
-    """Write the official layout, weights as float16: model_config.json, model.safetensors, t5/, spiece.model."""
-    (folder / "t5").mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
-    text = {name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
-    (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
-    shutil.copyfile(tokenizer, folder / "spiece.model")
 
 
 def main() -> None:

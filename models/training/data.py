@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,15 @@ AUDIO_FILE, INDEX_FILE, TOKENIZER_FILE = "audio.i16", "clips.json", "spiece.mode
 
 @dataclass(frozen=True)
 class Clips:
-    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, phrases, MAX_TOKENS]; `seconds` [clips]."""
+    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, phrases, MAX_TOKENS]; `seconds` [clips]; `families`
+    [clips], empty for sounds that are of none."""
 
     audio: np.ndarray
     captions: list[tuple[str, ...]]
     ids: np.ndarray
     mask: np.ndarray
     seconds: np.ndarray
+    families: np.ndarray = field(default_factory=lambda: np.array([], str))
 
     @property
     def sha256(self) -> str:
@@ -56,7 +58,7 @@ def prepare(folder: Path, count: int, seed: int) -> Clips:
     audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), CLIP_SAMPLES))
     captions = [tuple(clip["captions"]) for clip in index]
     return Clips(audio, captions, *tokenize(folder / TOKENIZER_FILE, captions),
-                 np.array([clip["seconds"] for clip in index]))
+                 np.array([clip["seconds"] for clip in index]), np.array([clip["family"] for clip in index]))
 
 
 def tokenize(model: Path, captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 Every clip is judged by the check of its family (`edge_audio.evaluate.checks`) and looked at for what no sound should have: a click at either
 end, an offset, clipped samples. With `--out`, a classifier that learnt from synthesised sounds says what it hears, too, and the results
-are written as `evaluation.json`, `evaluation.md` and `confusion.png`; `--card` puts the tables into the bundle's MODEL_CARD.md.
+are written as `evaluation.json`, `evaluation.md` and `confusion.png`; `--checkpoint` adds what the autoencoder alone does to synthesised sounds
+(it needs torch), and `--card` puts the tables into the bundle's MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import numpy as np
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.evaluate.checks import Verdict, check
-from edge_audio.evaluate.metrics import log_mel_distance
+from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.request import Request
 
 from .prompts import BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
+from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE, make_sound
 
 KINDS = {"seen": SEEN, "held-out wording": HELD_OUT_WORDING, "held-out values": HELD_OUT_VALUES}
 CLICK = 0.02
@@ -33,6 +35,8 @@ CLICK = 0.02
 SHORT_SECONDS = 2.0
 """what is asked for where the silence after the end is measured"""
 DIVERSITY_SEEDS = (1, 2, 3, 4)
+RECONSTRUCTION_SEED = 5151
+"""sounds that are none of the training set"""
 MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
 
 
@@ -85,6 +89,25 @@ def diversity(pipeline: Pipeline, prompt: Prompt, seeds: Sequence[int] = DIVERSI
     return float(np.mean([log_mel_distance(a.samples, b.samples, a.sample_rate) for a, b in itertools.combinations(clips, 2)]))
 
 
+def reconstruction(checkpoint: Path) -> dict[str, tuple[float, float, bool]]:
+    """What the autoencoder of a checkpoint does to a synthesised sound of every family, with no diffusion in between.
+
+    family -> SNR in dB, multi-resolution STFT distance (`metrics.spectral_distance`), and whether the sound still passes its check.
+    """
+    import torch
+
+    from .official import read_checkpoint
+
+    autoencoder, found = read_checkpoint(checkpoint).autoencoder.eval(), {}
+    for number, family in enumerate(FAMILIES):
+        sound = make_sound(np.random.default_rng([RECONSTRUCTION_SEED, number]), family, seconds=FULL_SECONDS)
+        with torch.inference_mode():
+            decoded = autoencoder.decode(autoencoder.encode(torch.from_numpy(sound.audio)[None, None])[0])[0].numpy().T
+        verdict = check(decoded, SAMPLE_RATE, family, sound.attributes)
+        found[family] = snr(decoded, sound.audio[:, None]), spectral_distance(decoded, sound.audio[:, None]), verdict.passed
+    return found
+
+
 def table(results: Sequence[Result]) -> str:
     """A line per clip, then passed and asked per family."""
     lines = [f"{'ok  ' if r.verdict.passed else 'FAIL'} {r.prompt.text:34} seed {r.seed}  {r.verdict.measured}"
@@ -129,6 +152,10 @@ def markdown(numbers: dict, command: str) -> str:
     if "diversity" in numbers:
         lines += ["", f"Over seeds, clips of one prompt differ by {numbers['diversity']:.1f} dB of log-mel (median of the families). Asked for {SHORT_SECONDS:g} s, "
                       f"the model itself falls to {numbers['overrun']['median']:.0f} dB after them (median; worst {numbers['overrun']['worst']:.0f} dB)."]
+    if "reconstruction" in numbers:
+        found = numbers["reconstruction"]
+        lines += ["", f"The autoencoder alone, one synthesised sound of each family: SNR {np.median([f[0] for f in found.values()]):.1f} dB, multi-resolution "
+                      f"STFT distance {np.median([f[1] for f in found.values()]):.2f} (medians); {sum(f[2] for f in found.values())} of {len(found)} pass their check."]
     return "\n".join([*lines, "", f"Made with `{command}`."]) + "\n"
 
 
@@ -152,10 +179,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cfg", type=float)
     parser.add_argument("--clips", type=Path, help="folder for the clips")
     parser.add_argument("--out", type=Path, help="folder for evaluation.json, evaluation.md and confusion.png")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="what the bundle was made of; measures its autoencoder too, for --out")
     parser.add_argument("--card", action="store_true", help="put the tables into the bundle's MODEL_CARD.md; needs --out")
     options = parser.parse_args(arguments)
     if options.card and not options.out:
         parser.error("--card needs --out")
+    if options.checkpoint and not options.out:
+        parser.error("--checkpoint needs --out")
     if options.bundled and options.out:
         parser.error("--out needs all prompts; leave out --bundled")
     if options.seeds < 1:
@@ -196,11 +226,12 @@ def write(found: dict[str, dict[str, list[Result]]], options: argparse.Namespace
     judge, asked = Judge(), [result.prompt.family for result in results]
     heard = judge.hear([result.clip.samples.mean(axis=1) for result in results])
     numbers["judge"] = {"on synthesised": round(judge.accuracy, 4), "on generated": round(float(np.mean([a == h for a, h in zip(asked, heard)])), 4)}
-    one_each = list({prompt.family: prompt for prompt in SEEN}.values())
     with Pipeline.load(options.bundle, next(iter(found)), keep_loaded=True) as pipeline:
-        after = [overrun(pipeline, prompt) for prompt in one_each]
+        after = [overrun(pipeline, prompt) for prompt in BUNDLED]
         numbers["overrun"] = {"median": round(float(np.median(after)), 1), "worst": round(max(after), 1)}
-        numbers["diversity"] = round(float(np.median([diversity(pipeline, prompt) for prompt in one_each])), 2)
+        numbers["diversity"] = round(float(np.median([diversity(pipeline, prompt) for prompt in BUNDLED])), 2)
+    if options.checkpoint:
+        numbers["reconstruction"] = {family: (round(a, 1), round(b, 3), ok) for family, (a, b, ok) in reconstruction(options.checkpoint).items()}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluation.json").write_text(json.dumps(numbers, indent=1) + "\n")
     (options.out / "evaluation.md").write_text(text := markdown(numbers, command))

@@ -8,21 +8,18 @@ go on after a kill. The result is a checkpoint in OUT_DIR/checkpoint, which `pyt
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from edge_audio.errors import EdgeAudioError
 
 from . import train_dit
-from .__main__ import write_checkpoint
 from .data import Clips, tokenize
-from .modules import Model
+from .official import read_checkpoint, write_checkpoint
 from .pocket import CHECKPOINT
 from .recordings import read_folder
 from .sounds import make_dataset
@@ -42,20 +39,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000, help="default: %(default)s; about ten minutes on two cores")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args(arguments)
-
-
-def read_checkpoint(folder: Path) -> Model:
-    """The model of a checkpoint that `write_checkpoint` wrote; EdgeAudioError if it is none."""
-    try:
-        config, t5 = (json.loads((folder / name).read_text()) for name in ("model_config.json", "t5/config.json"))
-        model = Model(config, t5)
-        text = load_file(folder / "t5" / "model.safetensors")
-        state = load_file(folder / "model.safetensors") | {f"t5.{name}": tensor for name, tensor in text.items()}
-        model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EdgeAudioError(f"{folder} is no checkpoint of the pocket model's kind ({' '.join(str(error).split())[:120]}); give one that "
-                             "the training wrote") from None
-    return model
 
 
 def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:

@@ -12,7 +12,7 @@ from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.evaluate.checks import check
 from edge_audio.evaluate.report import picture
 
-from .prompts import SEEN
+from .prompts import BUNDLED
 from .sounds import electronic, music, nature, rhythm
 
 SEED = 1
@@ -23,7 +23,7 @@ def page(bundle: Path, precision: str | None, command: str) -> str:
     """The page: one file, nothing fetched from anywhere."""
     import jinja2
 
-    groups, asked = [], {prompt.family: prompt for prompt in reversed(SEEN)}
+    groups, asked = [], {prompt.family: prompt for prompt in BUNDLED}
     with Pipeline.load(bundle, precision, keep_loaded=True) as pipeline:
         for title, module in GROUPS.items():
             sounds = []

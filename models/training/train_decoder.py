@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from .data import Clips
 from .modules import Autoencoder
@@ -18,12 +21,32 @@ from .train_autoencoder import signal_to_noise, spectral_loss, waveform_loss
 BATCH = 8
 LATENTS_EACH = 48
 CONTEXT = 8  # latents on either side that only lend the inner ones their surroundings: at the ends of a cut the decoder guesses
-LEARNING_RATE = 2e-4
+SAMPLES_EACH = (LATENTS_EACH - 2 * CONTEXT) * DOWNSAMPLING
+LEARNING_RATE = 3e-4
 WARM_UP = 100
-NOISE = 0.08  # standard deviation, of latents with unit variance
+NOISE = 0.1  # largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down to none
 # a fifth of what the encoder learnt with: rain and drums cannot be had sample by sample, and trying makes them too quiet
 WAVEFORM_WEIGHT = 0.1
+ENERGY_WEIGHT = 1.0
+PATCHES = ((2048, 32, 4), (512, 16, 4), (128, 8, 4))  # windows, and the bands and windows over which their energy is averaged
+SILENCE = 1e-3  # RMS; what is quieter is as good as silence
+HEARD_EACH = 6  # clips of each family that tell how hard it is
 SAVE_EVERY, VALIDATE_EVERY = 100, 500
+
+
+def energy_loss(y: Tensor, x: Tensor) -> Tensor:
+    """How far apart the levels of y and x [clips, samples] are, patch by patch of the spectrogram, as a natural logarithm of amplitude.
+
+    Two noises that sound alike agree in no single bin, and a loss that compares bins makes them too quiet; averaged over patches they agree.
+    """
+    loss = x.new_zeros(())
+    for size, bands, windows in PATCHES:
+        window = torch.hann_window(size, device=x.device)
+        a, b = (F.avg_pool2d((torch.stft(s, size, size // 4, window=window, return_complex=True) / window.sum()).abs().pow(2)[:, None],
+                             (bands, windows), (bands // 2, windows // 2))[:, 0] for s in (y, x))
+        floor = SILENCE**2 * window.pow(2).sum() / window.sum() ** 2  # what white noise of that level has in a bin
+        loss = loss + 0.5 * F.l1_loss((a + floor).log(), (b + floor).log())
+    return loss / len(PATCHES)
 
 
 def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, held_back: int) -> Autoencoder:
@@ -33,23 +56,27 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
     """
     decoder = autoencoder.decoder.to(device).train()
     optimizer = torch.optim.AdamW(decoder.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0)
+
+    def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
+        z = torch.stack([torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32")) for row, at in zip(rows, starts)]).to(device)
+        z = z + noise * torch.rand(len(z), 1, 1, device=z.device) * torch.randn_like(z)
+        inner = [0 if at == 0 else CONTEXT for at in starts]  # the start of a clip is where it begins for the runtime, too
+        decoded = torch.stack([y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)])
+        parts = [slice((at + skip) * DOWNSAMPLING, (at + skip) * DOWNSAMPLING + SAMPLES_EACH) for at, skip in zip(starts, inner)]
+        audio = torch.stack([torch.from_numpy(clips.audio[row, part].astype("float32")) for row, part in zip(rows, parts)]).to(device) / 32768
+        loss = spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio) + ENERGY_WEIGHT * energy_loss(decoded, audio)
+        return loss, signal_to_noise(decoded, audio).mean().item()
+
+    chances = _hardness(clips.families[: len(latents) - held_back], lambda rows: loss_of(rows, [0] * len(rows), 0.0)[0].item())
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
     first = load_state(path, device, decoder=decoder, optimizer=optimizer)
     generator, log, start = torch.Generator(), Log(folder / "decoder.csv", first), time.monotonic()
 
-    def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[torch.Tensor, float]:
-        z = torch.stack([torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32")) for row, at in zip(rows, starts)])
-        inner = [slice((at + CONTEXT) * DOWNSAMPLING, (at + LATENTS_EACH - CONTEXT) * DOWNSAMPLING) for at in starts]
-        audio = torch.stack([torch.from_numpy(clips.audio[row, part].astype("float32")) for row, part in zip(rows, inner)]) / 32768
-        audio, z = audio.to(device), z.to(device)
-        decoded = decoder(z + noise * torch.randn_like(z))[:, 0, CONTEXT * DOWNSAMPLING : -CONTEXT * DOWNSAMPLING]
-        return spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio), signal_to_noise(decoded, audio).mean().item()
-
     last = LATENT_LENGTH - LATENTS_EACH + 1
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.randint(len(latents) - held_back, (BATCH,), generator=generator.manual_seed(step)).tolist()
+        rows = torch.multinomial(chances, BATCH, generator=generator.manual_seed(step)).tolist()
         # starts of clips, where most attacks are, twice as often as the rest
         starts = (torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0) * (torch.rand(BATCH, generator=generator) < 0.9)).long().tolist()
         for group in optimizer.param_groups:
@@ -70,3 +97,16 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
         load_state(best.path, device, decoder=decoder)
     autoencoder.eval()
     return autoencoder
+
+
+@torch.no_grad()
+def _hardness(families: np.ndarray, loss_of: Callable[[list[int]], float]) -> Tensor:
+    """The chance of every clip to be drawn: in proportion to the loss that its family begins with.
+
+    The encoder's own decoder renders a tone nearly perfectly; noises, cymbals and hi-hats are what there is left to learn.
+    """
+    chances = torch.ones(len(families))
+    for family in np.unique(families):
+        rows = np.flatnonzero(families == family)
+        chances[rows] = loss_of(rows[:HEARD_EACH].tolist())
+    return chances

@@ -14,8 +14,7 @@ MINIMUM_ADHERENCE = 0.6
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
-def test_forty_prompts_sound_as_asked(precision):
-    assert len(BUNDLED) == 40
+def test_a_prompt_of_every_family_sounds_as_asked(precision):
     results = list(evaluate(Pipeline.load(POCKET, precision, keep_loaded=True)))
     print(table(results))
     assert adherence(results) >= MINIMUM_ADHERENCE

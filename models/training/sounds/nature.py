@@ -47,11 +47,11 @@ def _wind(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 def _fire(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A soft low roar, and wood that cracks at random, each crack a burst of a few milliseconds."""
-    roar = 0.12 * shaped_noise(count, band(60, 500, -3), rng) * (1 + 0.3 * slow_wander(count, 2.0, rng))
+    roar = 0.1 * shaped_noise(count, band(60, 500, -3), rng) * (1 + 0.3 * slow_wander(count, 2.0, rng))
     mix = np.zeros(count)
     for start in random_onsets(count, 9, rng):
-        length = samples(0.04)
-        crack = shaped_noise(length, band(900, 4000), rng) * decay(length, rng.uniform(0.003, 0.008))
+        length = samples(0.08)
+        crack = shaped_noise(length, band(500, 2000), rng) * decay(length, rng.uniform(0.004, 0.01))
         mix += place(count, rng.uniform(0.3, 1.2) * crack, [start])
     return attack(roar + mix, 0.02)
 

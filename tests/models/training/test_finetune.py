@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from edge_audio.pipeline import Pipeline
-from models.training.finetune import finetune, read_checkpoint, with_known
+from models.training.finetune import finetune, with_known
+from models.training.official import read_checkpoint
 from models.training.pocket import CHECKPOINT
 from models.training.recordings import read_folder
 
