@@ -6,13 +6,17 @@ memory of one tile, and the first block is ready after one tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .bundle import Manifest
 from .errors import EdgeAudioError
+
+
+FADE_IN, FADE_OUT = 0.001, 0.005
+"""seconds at either end of a clip: too short to be heard, long enough not to click where a sound begins late or is cut"""
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,18 @@ def decode(graph: Callable[..., dict[str, np.ndarray]], manifest: Manifest, late
                                  f"the manifest says {tiling.tile * per_frame}; export the model again")
         end = min(one.end * per_frame, frames)
         yield audio[(one.begin - one.start) * per_frame:end - one.start * per_frame]
+
+
+def faded(blocks: Iterable[np.ndarray], frames: int, sample_rate: int) -> Iterator[np.ndarray]:
+    """The same blocks [n, channels] of a clip of `frames` in all, in a straight line up from zero over FADE_IN and down to it over FADE_OUT."""
+    rise, fall = (round(seconds * sample_rate) for seconds in (FADE_IN, FADE_OUT))
+    begin = 0
+    for block in blocks:
+        position = np.arange(begin, begin + len(block), dtype=np.float32)
+        gain = np.ones_like(position)
+        if rise:
+            gain = np.minimum(gain, position / np.float32(rise))
+        if fall:
+            gain = np.minimum(gain, (np.float32(frames - 1) - position) / np.float32(fall))
+        yield block * gain[:, None]
+        begin += len(block)

@@ -16,7 +16,7 @@ import numpy as np
 from . import __version__, cache, device
 from .bundle import MANIFEST_NAME, Bundle
 from .clip import Clip
-from .decoder import decode, tiles_for
+from .decoder import decode, faded, tiles_for
 from .errors import EdgeAudioError, EdgeAudioWarning
 from .graph import Graph, check_threads
 from .guidance import Projected, guided
@@ -147,7 +147,8 @@ class Pipeline:
         with self.velocity(request, conditioning, timings) as v:
             for step in self.trajectory(request, v):
                 report("sample", step.index + 1, step.total)
-        yield from self.decode(request, step.x, report, timings)
+        manifest = self.bundle.manifest
+        yield from faded(self.decode(request, step.x, report, timings), request.frames(manifest), manifest.sample_rate)
 
     # The stages one by one, for those who look between them. They take resolved requests; `timings` gets what they took.
 
@@ -218,7 +219,7 @@ class Pipeline:
 
     def decode(self, request: Request, latents: np.ndarray, report: Report = _silent,
                timings: dict[str, float] | None = None) -> Iterator[np.ndarray]:
-        """Blocks of audio, float32 [frames, channels]."""
+        """Blocks of audio, float32 [frames, channels], as the decoder gives them: not faded at the ends."""
         manifest = self.bundle.manifest
         frames = request.frames(manifest)
         total = len(tiles_for(manifest, latents.shape[1], frames))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge_audio.bundle import Latent, Tiling
-from edge_audio.decoder import decode, plan
+from edge_audio.decoder import decode, faded, plan
 from edge_audio.errors import EdgeAudioError
 
 PER_LATENT, DOWNSAMPLING, REACH = 2, 8, 3
@@ -105,3 +105,20 @@ def test_shorter_latents_use_their_own_signature():
 def test_impossible_plan():
     with pytest.raises(ValueError, match="tiles of 8 frames with overlap 4 cannot cover 16"):
         plan(16, 8, 4)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (8, 15, 16, 990), (997,)])
+def test_clips_begin_and_end_at_zero(cuts):
+    """16 kHz: one millisecond is 16 frames, five are 80; what lies between is not touched, wherever the blocks are cut."""
+    clip = np.random.default_rng(0).uniform(0.5, 1, (1000, 2)).astype(np.float32)
+    blocks = list(faded(np.split(clip, cuts), len(clip), 16_000))
+    assert [len(block) for block in blocks] == [len(part) for part in np.split(clip, cuts)] and blocks[0].dtype == np.float32
+    ratio = np.concatenate(blocks) / clip
+    assert np.array_equal(ratio[16:-80], np.ones((904, 2), np.float32))
+    np.testing.assert_allclose(ratio[:16, 0], np.arange(16) / 16, rtol=1e-6)
+    np.testing.assert_allclose(ratio[-80:, 1], np.arange(80)[::-1] / 80, rtol=1e-6)
+
+
+def test_a_clip_of_few_frames_a_second_is_not_faded():
+    clip = np.ones((64, 1), np.float32)
+    assert np.array_equal(next(faded([clip], 64, 64)), clip)

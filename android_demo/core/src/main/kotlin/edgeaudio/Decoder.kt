@@ -47,3 +47,23 @@ fun decode(graph: GraphRunner, manifest: Manifest, latents: FloatArray, frames: 
         yield(audio.copyOfRange((tile.begin - tile.start) * perFrame * channels, (end - tile.start * perFrame) * channels))
     }
 }
+
+/** Seconds at either end of a clip: too short to be heard, long enough not to click where a sound begins late or is cut. */
+const val FADE_IN = 0.001
+const val FADE_OUT = 0.005
+
+/**
+ * Fade a block [n · channels], which begins at frame [begin] of a clip of [frames] in all: in a straight line up from zero over FADE_IN and
+ * down to it over FADE_OUT.
+ */
+fun fade(block: FloatArray, begin: Int, frames: Int, channels: Int, sampleRate: Int): FloatArray {
+    val (rise, fall) = listOf(FADE_IN, FADE_OUT).map { Math.rint(it * sampleRate).toFloat() }
+    for (index in block.indices) {
+        val position = (begin + index / channels).toFloat()
+        var gain = 1f
+        if (rise > 0) gain = minOf(gain, position / rise)
+        if (fall > 0) gain = minOf(gain, ((frames - 1).toFloat() - position) / fall)
+        block[index] *= gain
+    }
+    return block
+}

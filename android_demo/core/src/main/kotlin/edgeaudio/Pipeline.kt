@@ -37,7 +37,8 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         val samples = FloatArray(settings.frames(manifest) * manifest.channels)
         timed(timings, "decode") {
             var filled = 0
-            decodeBlocks(settings, latents, report) { block ->
+            decodeBlocks(settings, latents, report) { raw ->
+                val block = fade(raw, filled / manifest.channels, settings.frames(manifest), manifest.channels, manifest.sampleRate)
                 block.copyInto(samples, filled)
                 filled += block.size
                 onBlock(block, (samples.size - filled) / manifest.channels)
