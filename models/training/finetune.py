@@ -20,7 +20,7 @@ from edge_audio.errors import EdgeAudioError
 from . import train_dit
 from .data import Clips, tokenize
 from .official import read_checkpoint, write_checkpoint
-from .pocket import CHECKPOINT
+from .pocket import CHECKPOINT, SAMPLING
 from .recordings import read_folder
 from .sounds import make_dataset
 
@@ -78,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8 --sampler euler --steps 16 --cfg 2.5")
+    print(f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8 --sampler {SAMPLING['sampler']} "
+          f"--steps {SAMPLING['steps']} --cfg {SAMPLING['cfg_scale']}")
     return 0
 
 

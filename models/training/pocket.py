@@ -15,6 +15,8 @@ DOWNSAMPLING = math.prod(STRIDES)
 LATENT_LENGTH = CLIP_SAMPLES // DOWNSAMPLING
 MAX_TOKENS = 24
 TEXT_DIM = 128
+SAMPLING = {"sampler": "dpmpp", "steps": 12, "cfg_scale": 2.5}
+"""what the model is made for"""
 
 _OOBLECK = {"channels": 8, "c_mults": [8, 12, 24], "strides": STRIDES, "use_snake": True}
 

@@ -82,10 +82,10 @@ class Best:
 
 
 def draw(folder: Path) -> None:
-    """Draw every loss in the CSV files of `folder` into curves.png: one plot for each part, training and validation."""
+    """Draw the CSV files of `folder` into curves.png: a plot for each part, its losses, and the share of clips that came out as asked."""
     from matplotlib.figure import Figure
 
-    logs = sorted(path for path in folder.glob("*.csv") if not path.stem.endswith("-validation"))
+    logs = sorted(path for path in folder.glob("*.csv") if not path.stem.endswith(("-validation", "-adherence")))
     if not logs:
         return
     figure = Figure(figsize=(5 * len(logs), 3.6), layout="constrained")
@@ -95,5 +95,11 @@ def draw(folder: Path) -> None:
                 rows = list(csv.DictReader(path.open()))
                 axes.plot([int(row["step"]) for row in rows], [float(row["loss"]) for row in rows], label=label)
         axes.set(title=log.stem, xlabel="step", ylabel="loss")
-        axes.legend()
+        if (path := log.with_name(f"{log.stem}-adherence.csv")).exists():
+            rows = list(csv.DictReader(path.open()))
+            right = axes.twinx()
+            right.plot([int(row["step"]) for row in rows], [float(row["all"]) for row in rows], "C2", label="as asked")
+            right.set(ylim=(0, 1))
+            right.legend(loc="lower left")
+        axes.legend(loc="upper right")
     figure.savefig(folder / "curves.png", dpi=90)

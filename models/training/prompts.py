@@ -7,15 +7,23 @@ no training set has (`HELD_OUT_WORDING`); with combinations of values that none 
 
 from __future__ import annotations
 
-from edge_audio.evaluate.prompts import Prompt
-
 import numpy as np
 
+from edge_audio.evaluate.prompts import Prompt
+
 from .sounds import FAMILIES, FULL_SECONDS
+from .sounds.synthesis import Rng
 from .sounds.world import Attributes, captions, named_slots
 
 SEEN_EACH, HELD_OUT_EACH = 3, 2
 """prompts of each family, of each kind"""
+
+
+def ask(rng: Rng, name: str, template: str, chosen: Attributes) -> Prompt:
+    """Ask for a family in a template's words; what the template does not name may come out as it likes."""
+    family = FAMILIES[name]
+    words, named = list(captions(family, template, chosen)), {slot: chosen[slot] for slot in named_slots(template)}
+    return Prompt(words[rng.integers(len(words))], FULL_SECONDS, name, family.complete(named))
 
 
 def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ...]:
@@ -25,11 +33,8 @@ def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ..
         rng = np.random.default_rng([kind, number])
         templates, choices = rng.permutation(getattr(family, wordings)), getattr(family, values)()
         for index in range(each if choices else 0):
-            template, chosen = str(templates[index % len(templates)]), choices[rng.integers(len(choices))]
-            words = list(captions(family, template, chosen))
-            named: Attributes = {slot: chosen[slot] for slot in named_slots(template)}
-            text = words[rng.integers(len(words))]
-            prompts[text] = Prompt(text, FULL_SECONDS, name, family.complete(named))
+            prompt = ask(rng, name, str(templates[index % len(templates)]), choices[rng.integers(len(choices))])
+            prompts[prompt.text] = prompt
     return tuple(prompts.values())
 
 

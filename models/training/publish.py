@@ -9,13 +9,12 @@ from edge_audio.bundle import GENERATING
 from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
 
-from .pocket import CHECKPOINT
+from .pocket import CHECKPOINT, SAMPLING
 from .prompts import BUNDLED
 
 OUT = Path(__file__).parents[1] / "pocket"
 # Float for fidelity, int8 for small and fast devices, mixed for both. The encoder, which only audio-to-audio needs, is left out.
-OPTIONS = Options(precisions=("f32", "int8", "mixed"), components=GENERATING, name="pocket", license="Apache-2.0",
-                  sampler="euler", steps=16, cfg_scale=2.5, checks=BUNDLED)
+OPTIONS = Options(precisions=("f32", "int8", "mixed"), components=GENERATING, name="pocket", license="Apache-2.0", checks=BUNDLED, **SAMPLING)
 
 
 def main() -> int:

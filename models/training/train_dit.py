@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .data import Clips
+from .data import TOKENIZER_FILE, Clips
+from .focus import Focus
 from .modules import Autoencoder, Model
 from .progress import Best, Log, load_state, save_state
 
@@ -29,6 +30,7 @@ LEVEL_SHIFT, LEVEL_SPREAD = 1.2, 1.5
 EMA_DECAY = 0.998
 SAVE_EVERY = 100
 VALIDATE_EVERY = 500
+ASK_EVERY = 2000
 VALIDATION_CLIPS = 192
 
 
@@ -95,7 +97,7 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged weights.
 
     pace: factor of the learning rates, below 1 for a model that has learnt already. held_back: clips at the end of the set that are not
-    trained on; with them, the best by validation is returned instead of the last.
+    trained on; with them, the best by validation is returned instead of the last. Clips of the sound world are drawn by `Focus`.
     """
     torch.manual_seed(0)
     model.to(device).train()
@@ -116,10 +118,13 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
     kept = torch.arange(len(latents) - held_back, len(latents))
+    learnt = len(latents) - held_back
+    focus = Focus(folder / "dit-adherence.csv", clips.families[:learnt], folder / TOKENIZER_FILE, first > 0) if len(clips.families) else None
+    chances = focus.chances if focus else torch.ones(learnt)
     generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.randint(len(latents) - held_back, (BATCH,), generator=generator.manual_seed(step))
+        rows = torch.multinomial(chances, BATCH, generator=generator.manual_seed(step))
         phrases = torch.randint(ids.shape[1], (BATCH,), generator=generator)
         speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
@@ -140,11 +145,15 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
-        if held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
+        validates, asks = held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps), focus and (step + 1) % ASK_EVERY == 0
+        if validates or asks:
             now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
             parts.load_state_dict(average.state_dict())
-            loss = validation_loss(model, latents, ids[:, 0], mask[:, 0], seconds, kept, device)
-            best.offer(step + 1, loss, average=average)
+            if validates:
+                loss = validation_loss(model, latents, ids[:, 0], mask[:, 0], seconds, kept, device)
+                best.offer(step + 1, loss, average=average)
+            if asks:
+                focus.update(model, step + 1, device)
             parts.load_state_dict(now)
     if best.path.exists():
         load_state(best.path, device, average=average)
