@@ -10,7 +10,7 @@ from models.training.evaluate import adherence, evaluate, table
 from models.training.prompts import BUNDLED
 
 POCKET = Path(__file__).parents[2] / "models" / "pocket"
-MINIMUM_ADHERENCE = 0.6
+MINIMUM_ADHERENCE = 0.8
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
@@ -18,8 +18,6 @@ def test_a_prompt_of_every_family_sounds_as_asked(precision):
     results = list(evaluate(Pipeline.load(POCKET, precision, keep_loaded=True)))
     print(table(results))
     assert adherence(results) >= MINIMUM_ADHERENCE
-    recognised = {result.prompt.family for result in results if result.verdict.passed}
-    assert len(recognised) >= 8
 
 
 def test_size():
