@@ -23,7 +23,7 @@ RATES = 24
 
 def features(samples: np.ndarray) -> np.ndarray:
     """What the judge sees of a mono clip: [features]."""
-    mel = log_mel(samples, SAMPLE_RATE)
+    mel = log_mel(samples[:, None], SAMPLE_RATE)
     mel = mel - mel.max()
     groups = np.stack([part.mean(axis=1) for part in np.array_split(mel, 4, axis=1)], axis=1)
     level = 10 ** (groups / 20)
