@@ -17,6 +17,8 @@ from .sounds import FAMILIES, SAMPLE_RATE, make_sound
 
 EACH, SEED = 40, 4242
 """sounds of each family that it learns from, and the set they are of"""
+HEARD = 30.0
+"""dB below the loudest band: synthesised sounds are clean below that, which no decoder's are, and that is not what is to be told apart"""
 RATES = 24
 """modulation rates that it sees, from one in four seconds up"""
 
@@ -24,7 +26,7 @@ RATES = 24
 def features(samples: np.ndarray) -> np.ndarray:
     """What the judge sees of a mono clip: [features]."""
     mel = log_mel(samples[:, None], SAMPLE_RATE)
-    mel = mel - mel.max()
+    mel = np.maximum(mel - mel.max(), -HEARD)
     groups = np.stack([part.mean(axis=1) for part in np.array_split(mel, 4, axis=1)], axis=1)
     level = 10 ** (groups / 20)
     rates = np.abs(np.fft.rfft(level - level.mean(axis=0), 1024, axis=0))[1 : 4 * RATES + 1 : 4] / len(level)
