@@ -146,7 +146,7 @@ def test_sweeps_go_the_way_they_are_named() -> None:
 
 
 def test_bundled_prompts() -> None:
-    assert set(BUNDLED) <= set(SEEN) and [prompt.family for prompt in BUNDLED] == list(FAMILIES)
+    assert all(prompt in SEEN for prompt in BUNDLED) and [prompt.family for prompt in BUNDLED] == list(FAMILIES)
 
 
 def test_evaluation_prompts() -> None:

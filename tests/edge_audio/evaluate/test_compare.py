@@ -47,7 +47,7 @@ def test_numbers_add_up(made):
     for name in ("int8", "mixed"):
         candidate = report["candidates"][name]
         assert [len(row) for row in candidate["v_snr"]] == [4, 4] and min(map(min, candidate["v_snr"])) > 25
-        assert len(candidate["channel_errors"]) == 64 and all(0.9 < layer["gain"] < 1.1 for layer in candidate["layers"])
+        assert len(candidate["channel_errors"]) == 96 and all(0.9 < layer["gain"] < 1.1 for layer in candidate["layers"])
     assert min(report["candidates"]["mixed"]["decoder_snr"]) > 35
     assert "int8: " in made[1] and "mixed: Good enough" in made[1]
 

@@ -44,7 +44,8 @@ def test_the_pocket_model_gives_no_false_alarm():
     with load(POCKET, "int8", None) as pipeline:
         reports = [diagnose(pipeline, first_seed=seed) for seed in range(1, 1 + SEEDS, 2)]
     assert not [fail for report in reports for fail in fails(report)]
-    assert {result.level for result in reports[0].results} == {OK}
+    # what the model does not do well is said: it goes on more softly, not silently, after the seconds that were asked for
+    assert {result.check for result in reports[0].results if result.level != OK} <= {"global condition: silence"}
 
 
 def test_settings_that_overdrive_a_model_are_seen(tiny0):
@@ -64,8 +65,8 @@ def test_every_check_says_what_it_is_and_can_stumble():
 def test_a_graph_that_gives_no_numbers_fails(monkeypatch):
     """A check that cannot be made is a finding, with the error for its meaning."""
     with load(POCKET, "int8", None) as pipeline:
-        broken = dataclasses.replace(SAMPLERS["euler"], sample=lambda v, x, *more: iter([Step(0, 1, 1.0, x * np.nan, x)]))
-        monkeypatch.setitem(SAMPLERS, "euler", broken)
+        broken = dataclasses.replace(SAMPLERS["dpmpp"], sample=lambda v, x, *more: iter([Step(0, 1, 1.0, x * np.nan, x)]))
+        monkeypatch.setitem(SAMPLERS, "dpmpp", broken)
         report = diagnose(pipeline)
     broken = {result.check: result for result in report.results}["latents"]
     assert report.failed and broken.level == FAIL and "the dit graph in int8 gave values that are not numbers" in broken.meaning
