@@ -76,7 +76,7 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
     last = LATENT_LENGTH - LATENTS_EACH + 1
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(chances, BATCH, generator=generator.manual_seed(step)).tolist()
+        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator.manual_seed(step)).tolist()
         # starts of clips, where most attacks are, twice as often as the rest
         starts = (torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0) * (torch.rand(BATCH, generator=generator) < 0.9)).long().tolist()
         for group in optimizer.param_groups:

@@ -124,7 +124,7 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(chances, BATCH, generator=generator.manual_seed(step))
+        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator.manual_seed(step))
         phrases = torch.randint(ids.shape[1], (BATCH,), generator=generator)
         speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
