@@ -15,7 +15,7 @@ from edge_audio.evaluate.metrics import snr
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EDGE_AUDIO_ARM64", ROOT / "build" / "arm64")).resolve()
-F32_TOLERANCE, INT8_SNR = 1e-4, 40.0
+F32_TOLERANCE, INT8_SNR, INT8_MARGIN = 1e-4, 40.0, 3.0
 EXPECTED = {"cortex-a72": ("f32", False), "cortex-a76": ("int8", True), "i8mm": ("int8", True)}
 """CPU -> the transformer's precision that suits it, and whether LiteRT's CompiledModel runs there"""
 
@@ -51,7 +51,9 @@ def test_every_graph_gives_what_it_gives_here(cpu, arm, here, tmp_path):
         elif name.startswith("f32"):
             assert np.abs(there[name] - here[name]).max() <= F32_TOLERANCE, name
         else:
-            assert snr(there[name], here[name]) >= INT8_SNR, name
+            # CPUs round dynamic scales differently: that must stay below what int8 itself costs, by half its power
+            own = snr(here[name], here[name.replace("int8", "f32")])
+            assert snr(there[name], here[name]) >= min(INT8_SNR, own + INT8_MARGIN), name
 
 
 @pytest.mark.parametrize("cpu", sysroot.CPUS)
