@@ -62,7 +62,7 @@ def test_normalised_latents_decode_to_the_same_audio(clips):
 
 def new_model():
     torch.manual_seed(0)
-    return Model(MODEL_CONFIG, t5_config(172))
+    return Model(MODEL_CONFIG, t5_config(data.VOCABULARY))
 
 
 def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
