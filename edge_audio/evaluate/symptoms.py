@@ -389,7 +389,7 @@ def sounds_as_asked(probe: Probe) -> Iterator[Result]:
         clip = probe.trace(prompt.request(probe.bundle, probe.seeds[0] + number, **probe.settings)).clip
         passed += checks.check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes).passed
     share = passed / len(some)
-    yield row(FAIL if share < 0.4 else WARN if share < 0.8 else OK, f"{passed} of {len(some)} clips", "80 % or more",
+    yield row(FAIL if share < 0.8 else OK, f"{passed} of {len(some)} clips", "80 % or more",
               "The model does not do what it was made for. Export it again, and compare with --checkpoint.", share)
 
 
