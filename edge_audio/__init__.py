@@ -11,6 +11,7 @@ from .clip import Clip
 from .errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from .pipeline import Cancelled, Pipeline, Progress
 from .request import Request
+from .vocabulary import SoundFamily, Vocabulary
 
 __all__ = ["Bundle", "Cancelled", "Clip", "EdgeAudioError", "EdgeAudioWarning", "Pipeline", "Progress", "Request",
-           "UsageError", "__version__"]
+           "SoundFamily", "UsageError", "Vocabulary", "__version__"]

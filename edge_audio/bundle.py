@@ -7,6 +7,7 @@ The manifest is the only thing the exporter and the runtime share, so its schema
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from . import cache
 from .errors import EdgeAudioError, UsageError
+from .vocabulary import SoundFamily, Vocabulary, read_vocabulary
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
@@ -129,6 +131,14 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class UsualLevel:
+    """How loud the sounds are that a model was trained on, each at its loudest (`Levels.loudest_dbfs`), in dBFS."""
+
+    median: float
+    lowest: float
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything the runtime must know about a model besides its weights."""
 
@@ -147,6 +157,9 @@ class Manifest:
     schema: int = SCHEMA
     checks: FileEntry | None = None
     """prompts with what they should sound like (`evaluate.prompts`), for models whose sounds can be measured"""
+    vocabulary: FileEntry | None = None
+    """what the model can be asked for (`vocabulary.Vocabulary`), for models that know few words"""
+    usual_level: UsualLevel | None = None
 
     @property
     def max_seconds(self) -> float:
@@ -174,6 +187,8 @@ class Manifest:
         if latent.downsampling % manifest.tiling.per_latent:
             raise ValueError(f"tiling.per_latent {manifest.tiling.per_latent} does not divide "
                              f"latent.downsampling {latent.downsampling}")
+        if (level := manifest.usual_level) and level.lowest > level.median:
+            raise ValueError(f"usual_level.lowest {level.lowest:g} is above usual_level.median {level.median:g}")
         shorter = list(latent.shorter)
         if shorter != sorted(set(shorter)) or any(not 1 <= length < latent.length for length in shorter):
             raise ValueError(f"latent.shorter {shorter} must ascend, from 1 to below latent.length {latent.length}")
@@ -238,6 +253,17 @@ class Bundle:
         """Path of the checked file of prompts to measure the model with, or None."""
         entry = self.manifest.checks
         return None if entry is None else self._checked(entry)
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words that the model knows, or None for a bundle without such a list."""
+        entry = self.manifest.vocabulary
+        return None if entry is None else read_vocabulary(self._checked(entry))
+
+    @property
+    def prompts(self) -> tuple[SoundFamily, ...]:
+        """Families of sounds that the model makes, with prompts that ask for them; none for a bundle without such a list."""
+        return self.vocabulary.families if self.vocabulary else ()
 
     def choose(self, spec: str | None, preferred: Callable[[str], tuple[str, ...]] = lambda component: PRECISIONS) -> dict[str, str]:
         """Which precision each generating component runs in.

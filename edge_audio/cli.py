@@ -77,6 +77,9 @@ def generate(arguments: argparse.Namespace) -> None:
 def info(arguments: argparse.Namespace) -> None:
     """`edge-audio info`"""
     bundle = Bundle.open(default_model() if arguments.model is None else arguments.model)
+    if arguments.prompts:
+        print(json.dumps([dataclasses.asdict(family) for family in bundle.prompts]) if arguments.json else "\n".join(_prompt_lines(bundle)))
+        return
     here = device.describe()
     advice = device.recommended_precision(here)
     found = {"folder": str(bundle.folder), "sha256": bundle.sha256, "manifest": dataclasses.asdict(bundle.manifest),
@@ -295,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
                                description="What is in a model, and how this computer would run it.")
     tell.set_defaults(run=info)
     _add_model(tell)
+    tell.add_argument("--prompts", action="store_true", help="what the model can be asked for, with examples")
     tell.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -353,6 +357,14 @@ def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[s
     yield f"  fp16       {half}"
     yield f"  threads    {chosen['threads']}, of {here.cores} cores of the fast kind"
     yield f"  cache      {_cache_line()}"
+
+
+def _prompt_lines(bundle: Bundle) -> Iterator[str]:
+    if not bundle.prompts:
+        yield f"{bundle.manifest.name} brings no list of what it knows; see the card of the model it was made of"
+    width = max((len(family.name) for family in bundle.prompts), default=0)
+    for family in bundle.prompts:
+        yield f"{family.name:{width}}  {' · '.join(family.prompts)}"
 
 
 def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .bundle import UsualLevel
 from .errors import EdgeAudioError, EdgeAudioWarning
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
@@ -27,16 +28,21 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Levels:
-    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel, the share of clipped samples."""
+    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel, the share of clipped samples.
+
+    `loudest_dbfs` is the RMS level of the loudest quarter of a second.
+    """
 
     peak_dbfs: float
     rms_dbfs: float
+    loudest_dbfs: float
     dc: float
     clipped: float
 
     SILENT: ClassVar[float] = -70.0
+    QUIET: ClassVar[float] = 9.0
     OVERDRIVEN: ClassVar[float] = 0.01
-    """dBFS of RMS that nobody hears; a share of clipped samples that no sound should have"""
+    """dBFS of RMS that nobody hears; dB below a model's softest sound; a share of clipped samples that no sound should have"""
 
     def symptoms(self) -> list[str]:
         """What is wrong with a clip of these levels, whatever was asked for; empty for most."""
@@ -46,6 +52,10 @@ class Levels:
         if self.clipped > self.OVERDRIVEN:
             notes.append(f"{100 * self.clipped:.1f} % of the samples are beyond full scale")
         return notes
+
+    def is_quiet(self, usual: UsualLevel) -> bool:
+        """Whether this is much softer than any sound of a model, and no silence that `symptoms` would name."""
+        return self.rms_dbfs >= self.SILENT and self.loudest_dbfs < usual.lowest - self.QUIET
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Clip:
     def levels(self) -> Levels:
         """Peak, RMS, DC and clipping."""
         samples = self.samples.astype(np.float64) if len(self.samples) else np.zeros((1, 1))
-        return Levels(_dbfs(self.peak), _dbfs(math.sqrt(np.mean(samples**2))), float(np.max(np.abs(samples.mean(0)))),
+        return Levels(_dbfs(self.peak), _dbfs(math.sqrt(np.mean(samples**2))), loudest_dbfs(samples, self.sample_rate), float(np.max(np.abs(samples.mean(0)))),
                       float(np.mean(np.abs(samples) >= CLIPPED)))
 
     def save(self, path: str | Path, subtype: str | None = None) -> float:
@@ -133,6 +143,14 @@ class Clip:
         if not isinstance(recipe, dict):
             raise EdgeAudioError(f"{path} tells no recipe (another comment); name a file that edge-audio wrote")
         return recipe
+
+
+def loudest_dbfs(samples: np.ndarray, sample_rate: int) -> float:
+    """RMS level in dBFS of the loudest quarter of a second of [frames] or [frames, channels]: of sounds that are mostly silence, too."""
+    power = np.mean(samples.reshape(len(samples), -1) ** 2, axis=1)
+    window = max(1, min(len(power), sample_rate // 4))
+    sums = np.concatenate([[0.0], np.cumsum(power)])
+    return _dbfs(math.sqrt(max(0.0, np.max(sums[window:] - sums[:-window])) / window))
 
 
 def check_writable(path: str | Path) -> None:

@@ -124,8 +124,12 @@ class Pipeline:
             if on_block:
                 on_block(block, left)
         clip = Clip(np.concatenate(blocks), self.bundle.manifest.sample_rate, self.recipe(request), timings)
-        for note in clip.levels().symptoms():
+        levels, usual = clip.levels(), self.bundle.manifest.usual_level
+        for note in levels.symptoms():
             _warn(f"{note}; run edge-audio diagnose to see why")
+        if usual and levels.is_quiet(usual):
+            _warn(f"the clip is quiet: {levels.loudest_dbfs:.0f} dBFS where it is loudest, this model's sounds have {usual.median:.0f}; "
+                  "it may not know what was asked for")
         return clip
 
     def stream(self, prompt: str | Request | None = None, *, progress: OnProgress | None = None,
@@ -136,9 +140,14 @@ class Pipeline:
     def _resolved(self, prompt: str | Request | None, settings: dict) -> Request:
         request = prompt if isinstance(prompt, Request) else Request(prompt)
         request = dataclasses.replace(request, **settings).resolved(self.bundle.manifest)
-        for note in request.advice(self.bundle.manifest):
+        for note in request.advice(self.bundle.manifest) + self._unknown_words(request):
             _warn(note)
         return request
+
+    def _unknown_words(self, request: Request) -> list[str]:
+        vocabulary, texts = self.bundle.vocabulary, (request.prompt, request.negative)
+        notes = (vocabulary.note(text, self.bundle.manifest.name) for text in texts if text and vocabulary)
+        return [note for note in notes if note]
 
     def _blocks(self, request: Request, progress: OnProgress | None, timings: dict[str, float]) -> Iterator[np.ndarray]:
         report = _reporter(progress)

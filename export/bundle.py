@@ -25,12 +25,13 @@ import tensorflow as tf
 
 from edge_audio import bundle as schema
 from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Bundle, Defaults, FileEntry, GraphEntry, Manifest,
-                               SecondsRange, Tiling, file_entry)
+                               SecondsRange, Tiling, UsualLevel, file_entry)
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import Prompt, read, to_json
 from edge_audio.graph import Graph
 from edge_audio.schedule import check_steps
+from edge_audio.vocabulary import Vocabulary
 
 from . import mixed
 from .autoencoder import TILE, Decoder, Encoder
@@ -45,6 +46,7 @@ DEFAULTS = {"rf_denoiser": Defaults("pingpong", 8, 1.0), "rectified_flow": Defau
 """What suits an objective when the user names nothing else: post-trained models want few steps and no guidance."""
 TOKENIZER_NAME = "tokenizer.model"
 CHECKS_NAME = "checks.json"
+VOCABULARY_NAME = "vocabulary.json"
 TABLES = ("conditioners",)
 """components with a method `store`: their float32 graph is another one for smaller precisions"""
 NOTE = ".entry.json"
@@ -71,6 +73,9 @@ class Options:
     latent_lengths: tuple[int, ...] = ()
     checks: tuple[Prompt, ...] = ()
     """prompts with what they should sound like, for a model whose sounds `evaluate.checks` can measure"""
+    vocabulary: Vocabulary | None = None
+    """what the model can be asked for, if it knows few words"""
+    usual_level: UsualLevel | None = None
     target_snr: float = mixed.TARGET
     prompts: Path | None = None
     """what `mixed` is measured with, a prompt a line; default: some of `checks`, or a few for any model"""
@@ -122,8 +127,10 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
         if options.checks:
             (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
-        entries = [file_entry(path) if wanted else None for wanted, path in (
-            (tokenizer, staging.folder / TOKENIZER_NAME), (options.checks, staging.folder / CHECKS_NAME))]
+        if options.vocabulary:
+            (staging.folder / VOCABULARY_NAME).write_text(options.vocabulary.to_json())
+        entries = [file_entry(staging.folder / name) if wanted else None for wanted, name in (
+            (tokenizer, TOKENIZER_NAME), (options.checks, CHECKS_NAME), (options.vocabulary, VOCABULARY_NAME))]
 
         def written(precisions: Iterable[str]) -> Manifest:
             chosen = {name: {p: found[p] for p in precisions if p in found} for name, found in graphs.items()}
@@ -298,7 +305,7 @@ def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:
 
 
 def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None, checks: FileEntry | None,
-              graphs: dict[str, dict[str, GraphEntry]], options: Options, folder_name: str) -> Manifest:
+              vocabulary: FileEntry | None, graphs: dict[str, dict[str, GraphEntry]], options: Options, folder_name: str) -> Manifest:
     suggested = DEFAULTS[config.objective]
     return Manifest(
         name=options.name or folder_name, license=options.license, source_sha256=checkpoint.sha256,
@@ -306,6 +313,7 @@ def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, token
         latent=config.latent,
         prompt=schema.Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
         objective=config.objective, tiling=tiling, graphs=graphs, schema=SCHEMA, checks=checks,
+        vocabulary=vocabulary, usual_level=options.usual_level,
         defaults=Defaults(options.sampler or suggested.sampler, suggested.steps if options.steps is None else options.steps,
                           suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale))
 
@@ -314,7 +322,7 @@ def _publish(staging: Path, names: list[str], out: Path, old: Path) -> None:
     """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back if that fails."""
     out.mkdir(exist_ok=True)
     old.mkdir()
-    named = (MANIFEST_NAME, TOKENIZER_NAME, CHECKS_NAME, *map(mixed.file_name, GENERATING))
+    named = (MANIFEST_NAME, TOKENIZER_NAME, CHECKS_NAME, VOCABULARY_NAME, *map(mixed.file_name, GENERATING))
     replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in named]
     placed = []
     try:

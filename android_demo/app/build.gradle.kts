@@ -37,7 +37,7 @@ abstract class PocketAssets : DefaultTask() {
     @TaskAction
     fun copy() {
         val out = assets.get().dir("pocket").asFile.apply { deleteRecursively() }
-        bundle.get().asFile.listFiles()!!.filter { it.name.endsWith(".tflite") || it.name in setOf("manifest.json", "tokenizer.model") }
+        bundle.get().asFile.listFiles()!!.filter { it.name.endsWith(".tflite") || it.name in setOf("manifest.json", "tokenizer.model", "vocabulary.json") }
             .forEach { it.copyTo(out.resolve(it.name)) }
     }
 }

@@ -40,10 +40,18 @@ def toy(x: np.ndarray, t: float) -> np.ndarray:
     return np.float32(0.5) * x * np.float32(t) + np.float32(0.25) * np.abs(x) - np.float32(t * t)
 
 
+PROMPTS = ("a dog barking", "flut", "hi-hat", "orgna at C#5", "bell at C#7, 117 bpm", "metronom", "violin & piano", "日本語", "a bell",
+           "drum-beat", "someone whistling", "x" * 40, "the kitchen's clock", "")
+
+
 def main(bundle: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(Bundle.open(bundle).tokenizer_path(), 100_000)
     cases = strings()
+    # The last part of a note names a command that an app does not have.
+    vocabulary = Bundle.open(bundle).vocabulary
+    notes = [(vocabulary.note(prompt, "pocket") or "").removesuffix(", see edge-audio info --prompts") for prompt in PROMPTS]
+    (out / "notes.txt").write_text("\n".join(f"{prompt}\t{note}" for prompt, note in zip(PROMPTS, notes)))
     (out / "strings.txt").write_bytes("\n".join(cases).encode())
     (out / "tokens.txt").write_text("\n".join(" ".join(map(str, tokenizer.encode(case).ids[0, :tokenizer.encode(case).count]))
                                               for case in cases))

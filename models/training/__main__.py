@@ -1,22 +1,31 @@
-"""Train the pocket model: `python -m models.training OUT_DIR`. Run the same command again to go on after a kill."""
+"""Train the pocket model: `python -m models.training OUT_DIR`. Run the same command again to go on after a kill.
+
+With `--from CHECKPOINT` the autoencoder and the tokenizer stay as they are, and the text encoder and the transformer go on learning from
+where they stand: for new wordings of sounds that are known.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 
 import torch
 
 from . import data, train_autoencoder, train_decoder, train_dit
 from .modules import Model
-from .official import write_checkpoint
+from .official import TOKENIZER, read_checkpoint, write_checkpoint
 from .pocket import MODEL_CONFIG, t5_config
+
+PACE = 0.4
+"""share of the learning rates with `--from`"""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path, help="folder for the training set, the states, the logs and the checkpoint")
+    parser.add_argument("--from", type=Path, dest="start", metavar="CHECKPOINT", help="go on from this checkpoint, its autoencoder left as it is")
     parser.add_argument("--clips", type=int, default=24_000)
     parser.add_argument("--autoencoder-steps", type=int, default=4000)
     parser.add_argument("--decoder-steps", type=int, default=3500)
@@ -33,21 +42,35 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(arguments.threads)
     folder = arguments.out
-    clips = data.prepare(folder, arguments.clips, seed=1)
     tokenizer = folder / data.TOKENIZER_FILE
+    if arguments.start and not tokenizer.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(arguments.start / TOKENIZER, tokenizer)
+    clips = data.prepare(folder, arguments.clips, seed=1)
+    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
+    if arguments.start:
+        model = read_checkpoint(arguments.start)
+        latents = train_dit.encode_clips(model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device)
+        train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, PACE, held_back)
+    else:
+        model = train_from_scratch(arguments, clips, tokenizer, device, held_back)
+    write_checkpoint(model, tokenizer, folder / "checkpoint")
+    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
+
+
+def train_from_scratch(arguments: argparse.Namespace, clips: data.Clips, tokenizer: Path, device: str, held_back: int) -> Model:
+    """The autoencoder, then its decoder alone, then the transformer; returns the whole model."""
+    folder = arguments.out
     autoencoder = train_autoencoder.train(clips, folder, arguments.autoencoder_steps, device)
     encoded = folder / f"latents-{arguments.autoencoder_steps}.npy"  # those of another autoencoder would be no use
     latents = train_dit.normalise_latents(autoencoder, train_dit.encode_clips(autoencoder, clips, encoded, device))
 
-    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
     autoencoder = train_decoder.train(autoencoder, clips, latents, folder, arguments.decoder_steps, device, held_back)
 
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back)
-    write_checkpoint(model, tokenizer, folder / "checkpoint")
-    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
+    return train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does a bundle sound as asked? `python -m models.training.evaluate BUNDLE` asks for more than two hundred sounds and measures them.
+"""Does a bundle sound as asked? `python -m models.training.evaluate BUNDLE` asks for several hundred sounds and measures them.
 
 Every clip is judged by the check of its family (`edge_audio.evaluate.checks`) and looked at for what no sound should have: a click at either
 end, an offset, clipped samples. With `--out`, a classifier that learnt from synthesised sounds says what it hears, too, and the results
@@ -26,10 +26,15 @@ from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.request import Request
 
-from .prompts import BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
+from .prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE, make_sound
 
-KINDS = {"seen": SEEN, "held-out wording": HELD_OUT_WORDING, "held-out values": HELD_OUT_VALUES}
+NAMES = "bare names"
+KINDS = {NAMES: BARE_NAMES, "seen": SEEN, "held-out wording": HELD_OUT_WORDING, "held-out values": HELD_OUT_VALUES}
+SEEDS = {NAMES: 3}
+"""clips of each prompt, where it is more than `--seeds` says: what a name alone means is drawn anew"""
+AUDIBLE = -30.0
+"""dBFS that the loudest quarter of a second of a clip should reach, whatever the name"""
 CLICK = 0.02
 """of full scale: what the first or last sample may be, and an offset"""
 SHORT_SECONDS = 2.0
@@ -70,6 +75,11 @@ def faults(clip: Clip) -> list[str]:
     found += [f"ends with a click ({np.abs(samples[-1]).max():.3f})"] if np.abs(samples[-1]).max() > CLICK else []
     found += [f"offset {levels.dc:.3f}"] if abs(levels.dc) > CLICK else []
     return found + ([f"{100 * levels.clipped:.2f} % clipped"] if levels.clipped else [])
+
+
+def audible(results: Sequence[Result]) -> float:
+    """Share of clips whose loudest quarter of a second is above AUDIBLE, 0..1."""
+    return sum(result.clip.levels().loudest_dbfs > AUDIBLE for result in results) / len(results)
 
 
 def overrun(pipeline: Pipeline, prompt: Prompt, seconds: float = SHORT_SECONDS, seed: int = 1) -> float:
@@ -127,7 +137,8 @@ def by_family(results: Sequence[Result]) -> dict[str, tuple[int, int]]:
 
 def report(found: dict[str, dict[str, list[Result]]]) -> dict:
     """precision -> kind -> results, as numbers to be written down."""
-    return {precision: {kind: {"adherence": round(adherence(results), 4), "clips": len(results), "families": by_family(results)}
+    return {precision: {kind: {"adherence": round(adherence(results), 4), "clips": len(results), "audible": round(audible(results), 4),
+                               "families": by_family(results)}
                         for kind, results in kinds.items()}
             | {"faults": [f"{r.prompt.text}: {fault}" for results in kinds.values() for r in results for fault in faults(r.clip)]}
             for precision, kinds in found.items()}
@@ -139,6 +150,8 @@ def markdown(numbers: dict, command: str) -> str:
     lines = ["| prompts | " + " | ".join(precisions) + " |", "| --- |" + " --- |" * len(precisions)]
     for kind in KINDS:
         lines.append(f"| {kind} | " + " | ".join(f"{100 * numbers[p][kind]['adherence']:.1f} % of {numbers[p][kind]['clips']}" for p in precisions) + " |")
+    lines.append(f"| bare names with a quarter of a second above {AUDIBLE:g} dBFS | "
+                 + " | ".join(f"{100 * numbers[p][NAMES]['audible']:.1f} %" for p in precisions) + " |")
     lines.append("| clips with a click, an offset or clipping | " + " | ".join(str(len(numbers[p]["faults"])) for p in precisions) + " |")
     lines += ["", "| family | " + " | ".join(f"{kind}, {p}" for p in precisions for kind in KINDS) + " |",
               "| --- |" + " --- |" * (len(precisions) * len(KINDS))]
@@ -201,7 +214,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for precision in options.precision.split(","):
             with Pipeline.load(options.bundle, precision, keep_loaded=True) as pipeline:
-                found[precision] = {kind: list(evaluate(pipeline, prompts, range(1, options.seeds + 1), **settings)) for kind, prompts in kinds.items()}
+                found[precision] = {kind: list(evaluate(pipeline, prompts, range(1, max(options.seeds, SEEDS.get(kind, 1)) + 1), **settings))
+                                    for kind, prompts in kinds.items()}
                 for kind, results in found[precision].items():
                     print(f"{kind}, {precision}\n{table(results)}\nadherence {100 * adherence(results):.1f} % of {len(results)} clips\n")
                 for index, result in enumerate(sum(found[precision].values(), []) if options.clips else []):

@@ -19,12 +19,11 @@ from edge_audio.errors import EdgeAudioError
 
 from . import train_dit
 from .data import Clips, tokenize
-from .official import read_checkpoint, write_checkpoint
+from .official import TOKENIZER, read_checkpoint, write_checkpoint
 from .pocket import CHECKPOINT, SAMPLING
 from .recordings import read_folder
 from .sounds import make_dataset
 
-TOKENIZER = "spiece.model"
 PACE = 0.2
 """share of the learning rates that a model is trained from scratch with"""
 KNOWN, KNOWN_SEED = 1000, 7

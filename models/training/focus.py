@@ -19,10 +19,11 @@ from edge_audio.samplers import SAMPLERS
 from .data import tokenize
 from .modules import Model
 from .pocket import LATENT_LENGTH, LATENTS, SAMPLING
-from .prompts import ask
+from .prompts import ask, ask_by_name
 from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE
 
-ASKED_EACH = 3
+ASKED_EACH = 4
+"""clips of every family, half of them asked for by a bare name"""
 SEED = 31
 STEPS = 8
 MEMORY = 0.5
@@ -49,7 +50,7 @@ class Focus:
 
     def update(self, model: Model, step: int, device: str) -> float:
         """Ask the model for ASKED_EACH clips of every family; returns the share that came out as asked."""
-        heard = np.mean([self._heard(model, np.random.default_rng([SEED, step, index]), device) for index in range(ASKED_EACH)], axis=0)
+        heard = np.mean([self._heard(model, np.random.default_rng([SEED, step, index]), index % 2 == 1, device) for index in range(ASKED_EACH)], axis=0)
         before = heard if not self.table.exists() else np.array(list(self.shares.values()))
         self._take(list(MEMORY * before + (1 - MEMORY) * heard))
         with self.table.open("a") as stream:
@@ -61,10 +62,13 @@ class Focus:
         return float(heard.mean())
 
     @torch.no_grad()
-    def _heard(self, model: Model, rng: np.random.Generator, device: str) -> np.ndarray:
+    def _heard(self, model: Model, rng: np.random.Generator, by_name: bool, device: str) -> np.ndarray:
         """A clip of every family: 1 where it passes its check, else 0."""
         prompts = []
         for name, family in FAMILIES.items():
+            if by_name:
+                prompts.append(ask_by_name(name, family.names[rng.integers(len(family.names))]))
+                continue
             choices = family.trained_combinations()
             prompts.append(ask(rng, name, family.phrasings[rng.integers(len(family.phrasings))], choices[rng.integers(len(choices))]))
         ids, mask = (torch.from_numpy(array[:, 0]).to(device) for array in tokenize(self.tokenizer, [(prompt.text,) for prompt in prompts]))

@@ -12,6 +12,8 @@ from edge_audio.errors import EdgeAudioError
 
 from .modules import Model
 
+TOKENIZER = "spiece.model"
+
 
 def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     """Write `model`, its weights as float16, and its tokenizer into `folder`."""
@@ -22,7 +24,7 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
     (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
     (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
-    shutil.copyfile(tokenizer, folder / "spiece.model")
+    shutil.copyfile(tokenizer, folder / TOKENIZER)
 
 
 def read_checkpoint(folder: Path) -> Model:

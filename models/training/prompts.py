@@ -1,7 +1,8 @@
 """Prompts to measure the pocket model with: what to ask for, and what `edge_audio.evaluate.checks.check` should then hear.
 
-Three kinds, drawn once and for all from the sound world: in the wording and with the values that were trained on (`SEEN`); in wordings that
-no training set has (`HELD_OUT_WORDING`); with combinations of values that none has, "a high fast siren", say (`HELD_OUT_VALUES`).
+Four kinds: the names of every family alone, as a stranger asks first (`BARE_NAMES`); and drawn once and for all from the sound world, in the
+wording and with the values that were trained on (`SEEN`); in wordings that no training set has (`HELD_OUT_WORDING`); with combinations of
+values that none has, "a high fast siren", say (`HELD_OUT_VALUES`).
 `BUNDLED`, one of the seen ones for each family, are what the bundle carries along for `compare` and `diagnose`, and what the gallery shows.
 """
 
@@ -17,6 +18,8 @@ from .sounds.world import Attributes, captions, named_slots
 
 SEEN_EACH, HELD_OUT_EACH = 3, 2
 """prompts of each family, of each kind"""
+NAMES_EACH = 3
+"""the family's own name and two synonyms"""
 
 
 def ask(rng: Rng, name: str, template: str, chosen: Attributes) -> Prompt:
@@ -38,6 +41,12 @@ def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ..
     return tuple(prompts.values())
 
 
+def ask_by_name(family: str, name: str) -> Prompt:
+    """Ask for a sound and nothing more: every value may come out as it likes."""
+    return Prompt(name, FULL_SECONDS, family)
+
+
+BARE_NAMES = tuple(ask_by_name(family, name) for family, kind in FAMILIES.items() for name in kind.names[:NAMES_EACH])
 SEEN = _drawn(1, "phrasings", "trained_combinations", SEEN_EACH)
 HELD_OUT_WORDING = _drawn(2, "held_out", "trained_combinations", HELD_OUT_EACH)
 HELD_OUT_VALUES = _drawn(3, "phrasings", "held_out_combinations", HELD_OUT_EACH)

@@ -83,6 +83,7 @@ def test_levels():
 
 def test_what_no_clip_should_be_is_said():
     assert Clip(tone(0.5), RATE).levels().symptoms() == []
+    assert Clip(tone(0.5), RATE).levels().loudest_dbfs == pytest.approx(Clip(tone(0.5), RATE).levels().rms_dbfs, abs=0.1)
     assert "silent (-" in Clip(tone(1e-5), RATE).levels().symptoms()[0]
     loud = Clip(tone(1.1), RATE).levels()
     assert loud.clipped == pytest.approx(2 / np.pi * np.arccos(0.999 / 1.1), abs=0.01)

@@ -9,7 +9,8 @@ import pytest
 
 from edge_audio import Clip, EdgeAudioError
 from edge_audio.evaluate.checks import Verdict
-from models.training.evaluate import (KINDS, MARKS, Result, adherence, by_family, faults, markdown, put_into_card, report)
+from models.training.evaluate import KINDS, MARKS, Result, adherence, audible, by_family, faults, markdown, put_into_card, report
+from models.training.prompts import BARE_NAMES
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,12 @@ def test_faults_are_found() -> None:
         assert any(fault in found for found in faults(clip(samples))), fault
 
 
+def test_what_nobody_hears_is_counted() -> None:
+    passed = Verdict(True, "", "")
+    results = [Result(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in (1, 0.01)]  # -13 and -53 dBFS
+    assert audible(results) == 0.5
+
+
 @pytest.fixture
 def found() -> dict:
     passed, failed = Verdict(True, "", ""), Verdict(False, "", "")
@@ -42,6 +49,7 @@ def test_results_become_a_card(found, tmp_path) -> None:
     seen = found["f32"]["seen"]
     assert numbers["f32"]["seen"]["adherence"] == adherence(seen) == 0.75
     assert sum(asked for _, asked in by_family(seen).values()) == len(seen)
+    assert numbers["f32"]["bare names"]["audible"] == 1
     text = markdown(numbers, "python -m something")
     assert "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text and "python -m something" in text and text.count("| siren |") == 1
     card = tmp_path / "MODEL_CARD.md"

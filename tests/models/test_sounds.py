@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from models.training.prompts import BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
+from edge_audio.clip import loudest_dbfs
+from models.training.prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from models.training.sounds import (
+    PRAISE,
     WRAPPINGS,
     CLIP_SAMPLES,
     FAMILIES,
@@ -12,13 +14,16 @@ from models.training.sounds import (
     Sound,
     captions_corpus,
     captions_of,
+    casual_captions_of,
     make_dataset,
     make_sound,
+    praise,
     sound_at,
 )
 from models.training.sounds.music import note_hz
 from models.training.sounds.synthesis import FIRST_ONSET
-from models.training.sounds.world import captions, named_slots
+from models.training.sounds.world import captions, forms_of, named_slots
+from models.training.vocabulary import usual_level, vocabulary
 
 
 def make(family: str, seed: int = 0, seconds: float = 4.0, **key) -> Sound:
@@ -36,6 +41,10 @@ def bare(caption: str) -> str:
     return caption.removeprefix("a ").removeprefix("an ")
 
 
+def everything_said(family: str, attributes: dict) -> list[str]:
+    return captions_of(family, attributes) + casual_captions_of(family, attributes)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_clips_are_well_formed(family: str) -> None:
     kind = FAMILIES[family]
@@ -50,8 +59,9 @@ def test_clips_are_well_formed(family: str) -> None:
         assert abs(sound.audio[end - 1]) < 1e-3 and abs(sound.audio[0]) < 1e-3  # no click at either end
         assert abs(sound.audio.mean()) < 3e-3
         assert sound.family == family and len(sound.captions) == 3
-        learnt = captions_of(family, sound.attributes)
-        assert set(sound.captions) <= {words.format(said) for words, _ in WRAPPINGS for caption in learnt for said in (caption, bare(caption))}
+        plain = {said for caption in everything_said(family, sound.attributes) for said in (caption, bare(caption))}
+        praised = {praise(caption, word) for caption in plain for word in PRAISE}
+        assert set(sound.captions) <= {words.format(said) for words, _ in WRAPPINGS for said in plain | praised}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -60,8 +70,8 @@ def test_phrasings(family: str) -> None:
     kind = FAMILIES[family]
     assert len(set(kind.phrasings)) >= 5 and len(set(kind.held_out)) >= 2
     for attributes in kind.combinations():
-        learnt = captions_of(family, attributes)
-        assert len(set(learnt)) >= 5 and not any("{" in caption for caption in learnt)
+        learnt = everything_said(family, attributes)
+        assert len(set(captions_of(family, attributes))) >= 5 and not any("{" in caption for caption in learnt)
         held_out = {caption for template in kind.held_out for caption in captions(kind, template, attributes)}
         assert not {bare(caption) for caption in held_out} & {bare(caption) for caption in learnt}
     assert all(len(set(named_slots(template))) == len(named_slots(template)) for template in kind.phrasings + kind.held_out)
@@ -87,12 +97,53 @@ def test_every_caption_means_one_thing() -> None:
     meanings: dict[str, set] = {}
     for name, family in FAMILIES.items():
         for attributes in family.combinations():
-            for template in family.phrasings + family.held_out:
+            for template in family.phrasings + family.casual + family.held_out:
                 named = tuple((slot, attributes[slot]) for slot in sorted(named_slots(template)))
                 for caption in captions(family, template, attributes):
                     meanings.setdefault(caption, set()).add((name, named))
+        for form in (form for spoken in family.names for form in forms_of(spoken)):
+            meanings.setdefault(form, set()).add((name, ()))
     assert len(meanings) > 1000
     assert not {caption: meaning for caption, meaning in meanings.items() if len(meaning) > 1}
+
+
+def test_a_bare_name_means_something_usual() -> None:
+    """Names are said of usual values alone, the values that are drawn most; every family has enough names, and loud enough sounds."""
+    for name, family in FAMILIES.items():
+        assert len(family.names) >= 3 and family.usual_combinations()
+        for attributes in family.trained_combinations():
+            usual = all(attributes[slot] in values for slot, values in family.usual.items())
+            assert (family.names[0] in casual_captions_of(name, attributes)) == usual
+    fast = FAMILIES["beat"].complete({"bpm": 160})
+    assert "fast drums" in casual_captions_of("beat", fast) and "drums" not in casual_captions_of("beat", fast)
+    drawn = [sound for sound in make_dataset(400, seed=2) if sound.family in ("beat", "house", "metronome")]
+    usual = [sound.attributes["bpm"] in FAMILIES["beat"].usual["bpm"] for sound in drawn]
+    assert 0.5 < np.mean(usual) < 0.9  # 40 % and a share of the rest
+    named = [caption for sound in make_dataset(300, seed=4) for caption in sound.captions if caption in
+             {form for spoken in FAMILIES[sound.family].names for form in forms_of(spoken)}]
+    assert len(named) > 30
+
+
+def test_forms_of_names() -> None:
+    assert forms_of("a bell") == ("a bell", "bell", "bells") and forms_of("rain") == ("rain",)
+    assert forms_of("a music box")[-1] == "music boxes" and forms_of("a buzz")[-1] == "buzzes" and forms_of("a ding")[-1] == "dings"
+    assert forms_of("a clock ticking") == ("a clock ticking", "clock ticking")
+    assert forms_of("a knock on a door") == ("a knock on a door", "knock on a door")
+    assert praise("an organ", "nice") == "a nice organ" and praise("rain", "nice") == "nice rain"
+
+
+def test_the_vocabulary_knows_what_is_asked_for() -> None:
+    known = vocabulary()
+    for prompt in BARE_NAMES + SEEN:
+        assert known.note(prompt.text, "pocket") is None, prompt.text
+    assert known.unknown("a dog and a violin") == ["dog", "violin"]
+    assert len(known.families) == len(FAMILIES) and all(len(family.prompts) >= 3 for family in known.families)
+
+
+def test_usual_level() -> None:
+    level = usual_level()
+    assert -20 < level.median < -12 and level.lowest < level.median
+    assert loudest_dbfs(make("click", seed=11).audio, SAMPLE_RATE) > level.lowest - 3
 
 
 def test_caption_names_the_attribute() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import electronic, music, nature, rhythm
 from .synthesis import CLIP_SAMPLES, SAMPLE_RATE, Rng, release
-from .world import Attributes, Family, captions
+from .world import Attributes, Family, captions, forms_of, without_article
 
 FULL_SECONDS = 4.0  # the length asked for most often
 FADE_OUT = 0.02  # s; ends every sound, so that it does not click
@@ -30,9 +30,13 @@ LOUDEST_RMS = 0.18  # of the loudest tenth of a second: a steady sine is held do
 FAMILIES: dict[str, Family] = music.FAMILIES | electronic.FAMILIES | rhythm.FAMILIES | nature.FAMILIES
 
 # What people put around the name of a sound, and how often in a hundred captions.
-WRAPPINGS = (("{}", 70), ("the sound of {}", 8), ("{} sound", 6), ("{} sound effect", 6), ("sound of {}", 4), ("a recording of {}", 3),
-             ("{} please", 3))
+WRAPPINGS = (("{}", 70), ("the sound of {}", 6), ("{} sound", 5), ("{} sound effect", 5), ("sound of {}", 4), ("a recording of {}", 2),
+             ("{} please", 2), ("short clip of {}", 2), ("play {}", 1), ("please make {}", 1), ("i want to hear {}", 1), ("{} sounds", 1))
+PRAISE = ("nice", "good", "realistic", "clean", "cool")
+PRAISED = 0.03  # how often a word of praise stands before the sound
 LONE_WORDS = 0.15  # how often the article at the start is left out
+USUAL = 0.4  # how often all values are usual ones, so that a bare name fits
+NAMED, CASUAL = 0.4, 0.15  # how often a caption is a bare name or a casual wording, where one fits
 
 
 @dataclass(frozen=True)
@@ -58,31 +62,60 @@ def complete_attributes(family: str, attributes: Attributes) -> Attributes:
 
 def captions_of(family: str, attributes: Attributes) -> list[str]:
     """Every trained phrasing of one family with these attributes, e.g. "a sine tone at A4", "steady A4 tone", ..."""
+    return _captions(FAMILIES[family], FAMILIES[family].phrasings, attributes)
+
+
+def casual_captions_of(family: str, attributes: Attributes) -> list[str]:
+    """Every casual wording of one family with these attributes: its names, if they fit, and what is said roughly or in part."""
     kind = FAMILIES[family]
-    return list(dict.fromkeys(caption for template in kind.phrasings for caption in captions(kind, template, attributes)))
+    return _captions(kind, tuple(form for name in kind.names for form in forms_of(name)) + kind.casual, attributes)
+
+
+def _captions(kind: Family, templates: tuple[str, ...], attributes: Attributes) -> list[str]:
+    fitting = (template for template in templates if kind.fits(template, attributes))
+    return list(dict.fromkeys(caption for template in fitting for caption in captions(kind, template, attributes)))
 
 
 def say(rng: Rng, family: str, attributes: Attributes) -> str:
-    """One way to ask for it, drawn at random: a phrasing, now and then with the words around it that people use."""
-    kind = FAMILIES[family]
-    every = list(captions(kind, kind.phrasings[rng.integers(len(kind.phrasings))], attributes))
-    caption = every[rng.integers(len(every))]
+    """One way to ask for it, drawn at random: a name or a phrasing, now and then with the words around it that people use."""
+    caption = _say_plainly(rng, FAMILIES[family], attributes)
     if rng.random() < LONE_WORDS:
-        caption = caption.removeprefix("a ").removeprefix("an ")
+        caption = without_article(caption)
+    if rng.random() < PRAISED:
+        caption = praise(caption, PRAISE[rng.integers(len(PRAISE))])
     shares = np.array([share for _, share in WRAPPINGS])
     return WRAPPINGS[rng.choice(len(shares), p=shares / shares.sum())][0].format(caption)
 
 
+def praise(caption: str, word: str) -> str:
+    """ "an organ", "nice" -> "a nice organ"; "rain" -> "nice rain"."""
+    noun = without_article(caption)
+    return f"{word} {noun}" if noun == caption else f"a {word} {noun}"
+
+
+def _say_plainly(rng: Rng, kind: Family, attributes: Attributes) -> str:
+    kinds = rng.random()
+    if kinds < NAMED and kind.fits("", attributes):
+        forms = forms_of(kind.names[rng.integers(len(kind.names))])
+        return forms[rng.integers(len(forms))]
+    if NAMED <= kinds < NAMED + CASUAL:
+        for template in rng.permutation(kind.casual):
+            if kind.fits(template, attributes) and (every := list(captions(kind, template, attributes))):
+                return every[rng.integers(len(every))]
+    every = list(captions(kind, kind.phrasings[rng.integers(len(kind.phrasings))], attributes))
+    return every[rng.integers(len(every))]
+
+
 def make_sound(rng: Rng, family: str | None = None, attributes: Attributes | None = None, seconds: float | None = None,
                phrases: int = 1) -> Sound:
-    """Make one sound; whatever is not given is drawn at random, the attributes from those that are trained on.
+    """Make one sound; whatever is not given is drawn at random, the attributes from those that are trained on, the usual ones more often.
 
     `attributes` need only name the slots, e.g. {"note": "A4"}: the numbers follow. `seconds` is at most
     CLIP_SAMPLES / SAMPLE_RATE = 4.096. `phrases`: how many captions it gets.
     """
     name = family or _draw_family(rng)
     kind = FAMILIES[name]
-    free = kind.trained_combinations()
+    free = kind.usual_combinations() if rng.random() < USUAL else kind.trained_combinations()
     drawn = free[rng.integers(len(free))]
     chosen = kind.complete({slot: (attributes or {}).get(slot, drawn[slot]) for slot in kind.slots})
     length = _draw_seconds(kind, rng) if seconds is None else seconds
@@ -106,7 +139,7 @@ def captions_corpus() -> Iterator[str]:
     rng = np.random.default_rng(0)
     for name, family in FAMILIES.items():
         for attributes in family.trained_combinations():
-            for caption in captions_of(name, attributes):
+            for caption in captions_of(name, attributes) + casual_captions_of(name, attributes):
                 yield caption
                 if rng.random() < 0.1:
                     yield WRAPPINGS[rng.integers(1, len(WRAPPINGS))][0].format(caption)

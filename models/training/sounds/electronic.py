@@ -20,8 +20,8 @@ def rate(slow: dict, fast: dict) -> Slot:
 
 REGISTER: Slot = {"high": value("high", "high-pitched"), "low": value("low", "low-pitched")}
 COUNT: Slot = {"one": value("one", kind=("single",), number=("one", "once"), numbers={"hits": 1}),
-               "two": value("two", kind=("double",), number=("two", "twice"), numbers={"hits": 2}),
-               "three": value("three", kind=("triple",), number=("three", "three times"), numbers={"hits": 3})}
+               "two": value("two", kind=("double",), number=("two", "twice"), many=("two",), numbers={"hits": 2}),
+               "three": value("three", kind=("triple",), number=("three", "three times"), many=("three",), numbers={"hits": 3})}
 LENGTH: Slot = {"short": value("short", numbers={"lasts": 0.3}), "long": value("long", numbers={"lasts": 1.5})}
 
 
@@ -149,30 +149,36 @@ FAMILIES: dict[str, Family] = {
         ("{a_direction} sine sweep", "{direction} sweep", "a sweep going {direction:adverb}", "sine sweep {direction:span}",
          "a tone gliding {direction:adverb}", "{direction} pitch sweep", "pitch sweep {direction:adverb}", "a tone sweeping {direction:span}"),
         ("{a_direction} tone sweep", "sine sweep going {direction:adverb}", "a pitch gliding {direction:adverb}"),
-        {"direction": DIRECTION}, 3.0),
+        {"direction": DIRECTION}, ("a sweep", "a sine sweep", "a pitch sweep", "a frequency sweep"),
+        ("a sweep that {direction:verb}", "a sine sweep that {direction:verb}", "a tone that {direction:verb}", "a pitch that {direction:verb}",
+         "{a_direction} tone", "{direction} pitch"), weight=3.0),
     "siren": Family(
         _siren,
         ("{a_rate} siren", "{rate} siren wailing", "siren, {rate}", "a siren going up and down {rate:adverb}", "{a_rate} {register} siren",
          "{register} siren, {rate}", "{a_rate} police siren", "police siren, {rate}", "{rate} wailing siren, {register}",
          "an ambulance siren, {rate}"),
         ("{a_register} {rate} siren", "a police siren wailing {rate:adverb}", "siren wailing, {rate}"),
-        {"rate": rate({"per_second": 0.5}, {"per_second": 3.0}), "register": REGISTER}, 2.0, shortest=2.5),
+        {"rate": rate({"per_second": 0.5}, {"per_second": 3.0}), "register": REGISTER},
+        ("a siren", "a police siren", "an ambulance", "an ambulance siren"), ("{a_register} siren", "{register} siren", "{a_register} police siren"),
+        weight=2.0, shortest=2.5),
     "alarm": Family(
         _alarm,
         ("{a_rate} two-tone alarm", "{rate} alarm", "alarm, {rate}", "an alarm sounding {rate:adverb}", "a fire alarm, {rate}",
          "two-tone horn, {rate}", "{a_rate} warning alarm"),
         ("{a_rate} fire alarm", "a two-tone alarm, {rate}", "warning alarm, {rate}"),
-        {"rate": rate({"per_second": 0.8}, {"per_second": 3.0})}, shortest=2.5),
+        {"rate": rate({"per_second": 0.8}, {"per_second": 3.0})}, ("an alarm", "a fire alarm", "a warning alarm", "a two-tone alarm"), shortest=2.5),
     "beeps": Family(
         _beeps,
         ("{rate} beeps", "{a_rate} beeping", "{rate} electronic beeps", "beeps, {rate}", "{a_rate} beep beep beep",
          "{rate} {register} beeps", "{register} beeps, {rate}", "{a_register} beep repeating {rate:adverb}", "electronic beeping, {rate}"),
         ("{register} electronic beeps, {rate}", "beeping {rate:adverb}", "{a_rate} electronic beep"),
-        {"rate": rate({"per_second": 1.5}, {"per_second": 5.0}), "register": REGISTER}, 1.4, shortest=2.0, bursts=True),
+        {"rate": rate({"per_second": 1.5}, {"per_second": 5.0}), "register": REGISTER},
+        ("beeps", "a beep", "beeping", "electronic beeps"), ("{a_register} beep", "{register} beeps", "{register} electronic beeps"),
+        weight=1.4, shortest=2.0, bursts=True),
     "phone": Family(
         _phone,
         ("a phone ringing", "telephone ring", "a ringing telephone", "phone ring", "an old telephone ringing", "incoming phone call"),
-        ("a telephone ringing", "ringing phone"), shortest=2.5, bursts=True),
+        ("a telephone ringing", "ringing phone"), names=("a phone", "a telephone", "a phone call", "a ringtone"), shortest=2.5, bursts=True),
     "laser": Family(
         _laser,
         ("{a_shots} laser shot", "{shots} laser zap", "{shots} laser blast", "laser gun, {shots} shot", "laser, {shots}",
@@ -180,39 +186,43 @@ FAMILIES: dict[str, Family] = {
         ("laser zap, {shots}", "{a_shots} laser gun blast"),
         {"shots": {"one": value("single", numbers={"interval": LASER_INTERVAL}),
                    "repeated": value("repeated", "repeating", "rapid", numbers={"interval": LASER_INTERVAL})}},
-        1.6, shortest=1.5, bursts=True),
+        ("a laser", "a laser gun", "a laser shot", "a laser blast", "a space laser", "a zap"), weight=1.6, shortest=1.5, bursts=True),
     "coin": Family(
         _coin,
         ("a coin", "coin pickup", "collecting a coin in a video game", "retro game coin sound", "arcade coin", "picking up a coin"),
-        ("a video game coin pickup", "arcade game coin"), bursts=True),
+        ("a video game coin pickup", "arcade game coin"), names=("a coin", "a coin pickup", "an arcade coin"), bursts=True),
     "power": Family(
         _power,
         ("power {direction:adverb}", "a game power {direction:adverb}", "{direction} power jingle in a video game",
          "retro game jingle going {direction:adverb}", "{direction} arcade jingle", "level {direction:adverb} jingle"),
         ("{direction} video game jingle", "an arcade power {direction:adverb}"),
         {"direction": {"rising": value("rising", "ascending", adverb=("up",)), "falling": value("falling", "descending", adverb=("down",))}},
-        1.6, bursts=True),
+        ("a jingle", "a game jingle", "an arcade jingle", "a video game jingle"), ("a power-{direction:adverb}", "level {direction:adverb}"),
+        weight=1.6, bursts=True),
     "notification": Family(
         _notification,
         ("{a_count:kind} notification ding", "notification dinging {count:number}", "{a_count:kind} message chime", "message notification, {count:kind}",
          "{count:kind} ding notification", "an app notification, {count:kind} ding"),
-        ("{a_count:kind} notification chime", "app message ding, {count:kind}"), {"count": COUNT}, 1.2, shortest=1.8, bursts=True),
+        ("{a_count:kind} notification chime", "app message ding, {count:kind}"), {"count": COUNT},
+        ("a notification", "a ding", "a message", "a message notification", "an app notification"), ("{count:many} dings",),
+        weight=1.2, shortest=1.8, bursts=True),
     "buzz": Family(
         _buzz,
         ("{a_length} buzzer", "{length} buzz", "wrong answer buzzer, {length}", "{a_length} error buzz", "error sound, {length}",
          "{length} low buzzing error sound"),
-        ("error buzzer, {length}", "{a_length} wrong answer buzz"), {"length": LENGTH}, shortest=1.8),
+        ("error buzzer, {length}", "{a_length} wrong answer buzz"), {"length": LENGTH}, ("a buzzer", "a buzz", "an error", "a wrong answer"), shortest=1.8),
     "click": Family(
         _click,
         ("a click", "button click", "a mouse click", "user interface click", "a short click", "a switch clicking"),
-        ("a user interface button click", "short button click"), bursts=True),
+        ("a user interface button click", "short button click"), names=("a click", "a button", "a mouse click", "a switch"), bursts=True),
     "explosion": Family(
         _explosion,
         ("an explosion", "a big explosion", "explosion in the distance", "a bomb exploding", "video game explosion", "a blast"),
-        ("a big bomb blast", "a video game bomb exploding"), shortest=2.0),
+        ("a big bomb blast", "a video game bomb exploding"), names=("an explosion", "a bomb", "a blast", "a boom"), shortest=2.0),
     "whoosh": Family(
         _whoosh,
         ("{a_direction} whoosh", "{direction} whoosh", "whoosh, {direction}", "a whoosh going {direction:adverb}", "swoosh {direction:adverb}",
          "{a_direction} swoosh transition"),
-        ("{direction} swoosh", "a transition whoosh, {direction}"), {"direction": DIRECTION}, 1.4, bursts=True, shortest=1.2),
+        ("{direction} swoosh", "a transition whoosh, {direction}"), {"direction": DIRECTION},
+        ("a whoosh", "a swoosh", "a transition"), weight=1.4, bursts=True, shortest=1.2),
 }

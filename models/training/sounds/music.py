@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .synthesis import Rng, attack, band, glide, partials, place, room, samples, shaped_noise, sine, slow_wander, times
-from .world import Attributes, Family, Slot, Synthesiser, value
+from .world import Attributes, Family, Slot, Synthesiser, value, without_article
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 CHORD_INTERVALS = {"major": (0, 4, 7), "minor": (0, 3, 7)}  # semitones above the root
@@ -32,17 +32,28 @@ def chord_hz(chord: str) -> tuple[float, ...]:
 
 
 def note_slot(lowest: str, highest: str) -> Slot:
-    """All semitones between two notes."""
-    return {note: value(note, numbers={"hz": note_hz(note)}) for note in notes_between(lowest, highest)}
+    """All semitones between two notes; roughly, those of the lowest and the highest quarter are low and high."""
+    notes = notes_between(lowest, highest)
+    quarter = len(notes) // 4
+    return {note: value(note, about=("low",) * (index < quarter) + ("high",) * (index >= len(notes) - quarter), numbers={"hz": note_hz(note)})
+            for index, note in enumerate(notes)}
+
+
+def usual_notes(lowest: str, highest: str) -> tuple[str, ...]:
+    """The naturals of the middle half."""
+    notes = notes_between(lowest, highest)
+    quarter = len(notes) // 4
+    return tuple(note for note in notes[quarter : len(notes) - quarter] if "#" not in note)
 
 
 CHORDS: Slot = {
-    chord: value(chord, numbers={"hz": chord_hz(chord)})
+    chord: value(chord, about=tuple(chord.split()[1:]), numbers={"hz": chord_hz(chord)})
     for chord in (f"{root} {quality}" for quality in CHORD_INTERVALS for root in ("C", "D", "E", "F", "G", "A"))
 }
+USUAL_CHORDS = ("C major", "F major", "G major", "A minor", "D minor")
 DIRECTION: Slot = {
-    "rising": value("rising", "upward", "ascending", adverb=("up", "upwards"), span=("from low to high",)),
-    "falling": value("falling", "downward", "descending", adverb=("down", "downwards"), span=("from high to low",)),
+    "rising": value("rising", "upward", "ascending", adverb=("up", "upwards"), span=("from low to high",), verb=("rises", "goes up")),
+    "falling": value("falling", "downward", "descending", adverb=("down", "downwards"), span=("from high to low",), verb=("falls", "goes down")),
 }
 TIMBRE: Slot = {"bright": value("bright", numbers={"cutoff": 7.0}), "dark": value("dark", numbers={"cutoff": 1.5})}
 
@@ -139,8 +150,10 @@ def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _note(synthesise: Synthesiser, lowest: str, highest: str, weight: float, phrasings: tuple[str, ...],
-          held_out: tuple[str, ...], **slots: Slot) -> Family:
-    return Family(synthesise, phrasings, held_out, {"note": note_slot(lowest, highest)} | slots, weight)
+          held_out: tuple[str, ...], names: tuple[str, ...], casual: tuple[str, ...] = (), **slots: Slot) -> Family:
+    roughly = tuple("{a_note:about} " + without_article(name) for name in names)
+    return Family(synthesise, phrasings, held_out, {"note": note_slot(lowest, highest)} | slots, names, casual + roughly,
+                  {"note": usual_notes(lowest, highest)}, weight)
 
 
 FAMILIES: dict[str, Family] = {
@@ -148,57 +161,73 @@ FAMILIES: dict[str, Family] = {
         _tone, "C3", "C6", 2.0,
         ("a sine tone at {note}", "steady {note} tone", "pure tone, note {note}", "{a_note} sine wave", "sine wave at {note}",
          "a steady tone on the note {note}", "{note} pure sine tone", "test tone {note}", "sine {note}"),
-        ("a pure {note} sine wave", "steady sine tone, {note}", "tone at {note}")),
+        ("a pure {note} sine wave", "steady sine tone, {note}", "tone at {note}"),
+        ("a tone", "a sine wave", "a sine tone", "a test tone", "a pure tone")),
     "pluck": _note(
         _pluck, "C3", "G5", 1.6,
         ("a plucked string at {note}", "plucked {note} string", "guitar pluck, note {note}", "{a_note} string pluck",
          "a guitar string plucked at {note}", "{note} plucked guitar note", "one plucked string note, {note}", "guitar {note}",
          "acoustic guitar playing {note}"),
-        ("plucked guitar string, note {note}", "{a_note} guitar pluck", "a string plucked at {note}")),
+        ("plucked guitar string, note {note}", "{a_note} guitar pluck", "a string plucked at {note}"),
+        ("a guitar", "a plucked string", "an acoustic guitar", "a guitar string", "a pluck")),
     "bell": _note(
         _bell, "C4", "F#5", 1.4,
         ("a bell ringing at {note}", "bell, note {note}", "{a_note} bell", "a bell struck at {note}", "{note} bell chime",
          "a ringing chime on the note {note}", "metal bell {note}", "church bell, {note}"),
-        ("a ringing {note} bell", "bell struck, note {note}", "a {note} chime")),
+        ("a ringing {note} bell", "bell struck, note {note}", "a {note} chime"),
+        ("a bell", "a chime", "a church bell", "a bell ringing")),
     "mallet": _note(
         _mallet, "C3", "C6", 1.4,
         ("a marimba note at {note}", "marimba {note}", "{a_note} marimba hit", "xylophone, note {note}", "a xylophone bar struck at {note}",
          "a wooden mallet note, {note}", "{note} xylophone"),
-        ("a xylophone note at {note}", "marimba bar, note {note}", "marimba struck at {note}")),
+        ("a xylophone note at {note}", "marimba bar, note {note}", "marimba struck at {note}"),
+        ("a marimba", "a xylophone", "a mallet", "a marimba note")),
     "organ": _note(
         _organ, "C3", "C5", 1.2,
         ("an organ note at {note}", "organ {note}", "{a_note} organ", "a held organ note, {note}", "church organ playing {note}",
          "organ, note {note}", "a pipe organ at {note}"),
-        ("a pipe organ note, {note}", "organ playing {note}", "a held {note} organ")),
+        ("a pipe organ note, {note}", "organ playing {note}", "a held {note} organ"),
+        ("an organ", "a church organ", "a pipe organ", "an organ note")),
     "flute": _note(
         _flute, "C4", "C6", 1.2,
         ("a flute playing {note}", "flute {note}", "{a_note} flute note", "flute, note {note}", "a soft flute at {note}",
          "a flute note at {note}", "a whistled {note}"),
-        ("a {note} flute", "soft flute playing {note}", "flute note, {note}")),
+        ("a {note} flute", "soft flute playing {note}", "flute note, {note}"),
+        ("a flute", "a flute note", "a whistle", "a soft flute")),
     "synth": _note(
         _synth, "C3", "F4", 1.6,
         ("{a_timbre} synth at {note}", "{timbre} synth lead, note {note}", "synth lead {note}, {timbre}", "{a_timbre} sawtooth at {note}",
          "{a_note} synth note, {timbre}", "{timbre} {note} synthesizer", "a synthesizer playing {note}"),
-        ("{a_timbre} synth playing {note}", "{timbre} sawtooth, note {note}", "sawtooth {note}, {timbre}"), timbre=TIMBRE),
+        ("{a_timbre} synth playing {note}", "{timbre} sawtooth, note {note}", "sawtooth {note}, {timbre}"),
+        ("a synth", "a synthesizer", "a sawtooth", "a synth lead"),
+        ("{a_timbre} synth", "{timbre} synthesizer", "{a_timbre} sawtooth", "{timbre} synth lead", "synth {note}", "a synth note at {note}"),
+        timbre=TIMBRE),
     "bass": _note(
         _bass, "C2", "B2", 1.5,
         ("a low bass note at {note}", "bass note {note}", "{a_note} bass note", "deep bass, note {note}", "a deep {note} bass",
          "synth bass at {note}", "bass guitar {note}"),
-        ("low bass at {note}", "a deep bass note, {note}", "{note} bass guitar")),
+        ("low bass at {note}", "a deep bass note, {note}", "{note} bass guitar"),
+        ("a bass", "a bass guitar", "a bass note", "a synth bass", "a deep bass")),
     "chord": Family(
         _chord,
         ("a chord of {chord}", "{chord} chord", "{a_chord} chord", "a held {chord} chord", "an organ chord in {chord}",
          "sustained chord, {chord}"),
-        ("held chord, {chord}", "a sustained {chord} chord"), {"chord": CHORDS}, 1.4),
+        ("held chord, {chord}", "a sustained {chord} chord"), {"chord": CHORDS},
+        ("a chord", "an organ chord", "a held chord", "a sustained chord"), ("{a_chord:about} chord",), {"chord": USUAL_CHORDS}, 1.4),
     "pad": Family(
         _pad,
         ("a soft {chord} pad", "{chord} pad", "ambient pad in {chord}", "synth pad, {chord}", "a warm pad, {chord} chord",
          "a slow swelling {chord} pad"),
-        ("a warm {chord} pad", "ambient synth pad in {chord}"), {"chord": CHORDS}, 1.4, shortest=2.0),
+        ("a warm {chord} pad", "ambient synth pad in {chord}"), {"chord": CHORDS},
+        ("a pad", "a synth pad", "an ambient pad", "a warm pad", "ambient music"), ("{a_chord:about} pad",), {"chord": USUAL_CHORDS}, 1.4,
+        shortest=2.0),
     "arpeggio": Family(
         _arpeggio,
         ("{a_direction} {chord} arpeggio", "{direction} arpeggio in {chord}", "{chord} arpeggio going {direction:adverb}",
          "arpeggio, {chord}, {direction}", "a music box playing {chord} {direction:adverb}", "broken {chord} chord going {direction:adverb}"),
         ("{direction} arpeggio, {chord}", "a music box arpeggio in {chord}, {direction}"),
-        {"chord": CHORDS, "direction": DIRECTION}, 2.4, shortest=1.5),
+        {"chord": CHORDS, "direction": DIRECTION},
+        ("an arpeggio", "a music box", "a broken chord"),
+        ("{a_direction} arpeggio", "{chord} arpeggio", "arpeggio in {chord}", "an arpeggio going {direction:adverb}", "{a_chord:about} arpeggio",
+         "a music box going {direction:adverb}"), {"chord": USUAL_CHORDS}, 2.4, shortest=1.5),
 }

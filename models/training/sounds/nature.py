@@ -113,37 +113,41 @@ FAMILIES: dict[str, Family] = {
         _rain,
         ("{amount} rain", "{amount} rain falling", "rain, {amount}", "{amount} rain on the ground", "{a_amount} rain shower",
          "{amount} rainfall"),
-        ("rain on the ground, {amount}", "rainfall, {amount}", "rain falling, {amount}"), {"amount": AMOUNT}, 1.2),
+        ("rain on the ground, {amount}", "rainfall, {amount}", "rain falling, {amount}"), {"amount": AMOUNT},
+        ("rain", "rainfall", "a rain shower", "raining"), weight=1.2),
     "waves": Family(
         _waves, ("ocean waves", "waves on a beach", "sea waves", "a wave rolling onto the shore", "sea surf", "ocean surf"),
-        ("waves on the shore", "a sea wave"), shortest=3.8),
+        ("waves on the shore", "a sea wave"), names=("waves", "the ocean", "the sea", "surf", "a beach"), shortest=3.8),
     "wind": Family(
         _wind, ("wind", "wind blowing", "howling wind", "a gust of wind", "a cold wind blowing", "windy weather"),
-        ("a howling wind blowing", "cold wind")),
+        ("a howling wind blowing", "cold wind"), names=("wind", "a breeze", "a gust")),
     "fire": Family(
         _fire, ("a crackling fire", "fire crackling", "a campfire", "burning wood", "fireplace", "a fire burning"),
-        ("a crackling campfire", "wood burning in a fireplace"), shortest=2.0),
+        ("a crackling campfire", "wood burning in a fireplace"), names=("fire", "a campfire", "a fireplace", "a bonfire"), shortest=2.0),
     "thunder": Family(
         _thunder, ("thunder", "thunder rolling", "rolling thunder", "a thunderstorm rumble", "distant thunder", "thunder rumbling"),
-        ("a distant thunder rumble", "rumbling thunder"), shortest=3.5),
+        ("a distant thunder rumble", "rumbling thunder"), names=("thunder", "a thunderstorm", "a rumble"), shortest=3.5),
     "frog": Family(
         _frog, ("a frog croaking", "frogs in a pond", "a croaking frog", "frog croaks", "a toad croaking", "frog ribbit"),
-        ("a croaking toad", "a frog in a pond"), shortest=2.0, bursts=True),
+        ("a croaking toad", "a frog in a pond"), names=("a frog", "a toad", "croaking"), shortest=2.0, bursts=True),
     "cuckoo": Family(
         _cuckoo,
         ("{a_rate} cuckoo", "cuckoo calling, {rate}", "a cuckoo calling {rate:adverb}", "{rate} cuckoo bird", "cuckoo clock, {rate}",
          "{rate} bird call cuckoo"),
-        ("{rate} calling cuckoo", "a cuckoo bird, {rate}"), {"rate": rate({"per_second": 0.55}, {"per_second": 1.25})}, shortest=3.5, bursts=True),
+        ("{rate} calling cuckoo", "a cuckoo bird, {rate}"), {"rate": rate({"per_second": 0.55}, {"per_second": 1.25})},
+        ("a cuckoo", "a cuckoo clock", "a bird", "a bird call"), shortest=3.5, bursts=True),
     "drops": Family(
         _drops,
         ("{rate} water drops", "water dripping {rate:adverb}", "dripping water, {rate}", "{a_rate} dripping tap", "drops of water, {rate}",
          "{rate} drips"),
-        ("{rate} dripping water", "water drops, {rate}"), {"rate": rate({"per_second": 1.2}, {"per_second": 4.0})}, shortest=2.5, bursts=True),
+        ("{rate} dripping water", "water drops, {rate}"), {"rate": rate({"per_second": 1.2}, {"per_second": 4.0})},
+        ("water drops", "dripping water", "a dripping tap", "a water drop", "a drip"), shortest=2.5, bursts=True),
     "stream": Family(
         _stream, ("a stream", "a bubbling brook", "water flowing", "a babbling stream", "a small river flowing", "bubbling water"),
-        ("a flowing stream", "a bubbling stream")),
+        ("a flowing stream", "a bubbling stream"), names=("a stream", "a brook", "a river", "flowing water", "water")),
     "noise": Family(
         _noise,
         ("{colour} noise", "{a_colour} noise hiss", "steady {colour} noise", "{colour} noise for sleeping", "noise, {colour}", "{colour} static noise"),
-        ("static noise, {colour}", "steady noise, {colour}"), {"colour": COLOUR}, 1.2),
+        ("static noise, {colour}", "steady noise, {colour}"), {"colour": COLOUR},
+        ("noise", "static", "static noise", "hiss"), weight=1.2),
 }

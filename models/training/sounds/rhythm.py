@@ -11,7 +11,8 @@ from .world import Attributes, Family, Slot, Synthesiser, value
 
 TEMPOS = tuple(range(60, 181, 10))  # beats per minute
 KNOCK_INTERVAL = 0.3  # s
-BPM: Slot = {bpm: value(str(bpm), numbers={}) for bpm in TEMPOS}
+USUAL_TEMPOS = (90, 100, 110, 120, 130)
+BPM: Slot = {bpm: value(str(bpm), about=("slow",) * (bpm <= 80) + ("fast",) * (bpm >= 150)) for bpm in TEMPOS}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -27,10 +28,10 @@ def _kick_hit(rng: Rng) -> np.ndarray:
 
 
 def _snare_hit(rng: Rng) -> np.ndarray:
-    """A crack of mid-band noise over a short drum tone."""
+    """A crack of noise over a short drum tone: brighter than it should sound, since codec and guidance take from the noise."""
     count = samples(0.5)
-    rattle = 0.45 * shaped_noise(count, band(500, 4500), rng) * decay(count, rng.uniform(0.07, 0.09))
-    skin = 0.4 * np.sin(2 * np.pi * rng.uniform(180, 210) * times(count)) * decay(count, 0.05)
+    rattle = 0.6 * shaped_noise(count, band(500, 5000), rng) * decay(count, rng.uniform(0.07, 0.09))
+    skin = 0.32 * np.sin(2 * np.pi * rng.uniform(180, 210) * times(count)) * decay(count, 0.05)
     return attack(rattle + skin, 0.001)
 
 
@@ -148,73 +149,83 @@ def _clock(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     return place(count, tick, onsets(count, 2 * interval)) + place(count, tock, onsets(count, 2 * interval, FIRST_ONSET + interval))
 
 
-def _loop(synthesise: Synthesiser, weight: float, phrasings: tuple[str, ...], held_out: tuple[str, ...]) -> Family:
+def _loop(synthesise: Synthesiser, weight: float, phrasings: tuple[str, ...], held_out: tuple[str, ...], names: tuple[str, ...],
+          casual: tuple[str, ...]) -> Family:
     # The shortest clip holds at least two beats at 60 bpm: with fewer there is no tempo to hear.
-    return Family(synthesise, phrasings, held_out, {"bpm": BPM}, weight, shortest=2.5, bursts=True)
+    return Family(synthesise, phrasings, held_out, {"bpm": BPM}, names, casual, {"bpm": USUAL_TEMPOS}, weight, shortest=2.5, bursts=True)
 
 
-def _single(hit: Hit, phrasings: tuple[str, ...], held_out: tuple[str, ...]) -> Family:
-    return Family(_one_shot(hit), phrasings, held_out, weight=0.8, bursts=True)
+def _single(hit: Hit, phrasings: tuple[str, ...], held_out: tuple[str, ...], names: tuple[str, ...]) -> Family:
+    return Family(_one_shot(hit), phrasings, held_out, names=names, weight=0.8, bursts=True)
 
 
 FAMILIES: dict[str, Family] = {
     "kick": _single(
         _kick_hit, ("a kick drum", "kick drum hit", "one bass drum hit", "single kick", "a bass drum thump", "a kick drum one-shot"),
-        ("one kick drum hit", "single bass drum")),
+        ("one kick drum hit", "single bass drum"), ("a kick drum", "a kick", "a bass drum")),
     "snare": _single(
         _snare_hit, ("a snare drum", "snare drum hit", "one snare hit", "single snare", "a snare drum crack", "a snare one-shot"),
-        ("one snare drum hit", "snare crack")),
+        ("one snare drum hit", "snare crack"), ("a snare drum", "a snare", "a snare hit")),
     "hat": _single(
         _hat_hit, ("a hi-hat", "closed hi-hat hit", "one hi-hat tick", "single hi-hat", "a closed hi-hat", "a hi-hat one-shot"),
-        ("one closed hi-hat", "hi-hat hit")),
+        ("one closed hi-hat", "hi-hat hit"), ("a hi-hat", "a hihat", "a closed hi-hat", "a high hat")),
     "clap": _single(
         _clap_hit, ("a hand clap", "one clap", "a clap one-shot", "single hand clap", "clapping once", "drum machine clap"),
-        ("one hand clap", "a single clap")),
+        ("one hand clap", "a single clap"), ("a clap", "a hand clap", "a handclap", "clapping")),
     "tom": Family(
         _tom, ("{a_register} tom drum", "{register} tom", "tom drum, {register}", "one {register} tom hit", "{a_register} tom-tom",
                "a tom one-shot, {register}"),
-        ("single {register} tom drum", "tom hit, {register}"), {"register": REGISTER}, 0.8, bursts=True),
+        ("single {register} tom drum", "tom hit, {register}"), {"register": REGISTER}, ("a tom drum", "a tom", "a tom-tom"),
+        weight=0.8, bursts=True),
     "crash": _single(
         _crash_hit, ("a crash cymbal", "cymbal crash", "one cymbal hit", "a cymbal", "crash cymbal hit", "a drum cymbal crashing"),
-        ("one crash cymbal", "a cymbal crash hit")),
+        ("one crash cymbal", "a cymbal crash hit"), ("a cymbal", "a crash cymbal", "a crash", "a cymbal crash")),
     "beat": _loop(
         _beat, 3.6,
         ("drum beat at {bpm} bpm", "{bpm} bpm beat", "{a_bpm} bpm drum loop", "a drum loop at {bpm} bpm", "drums playing at {bpm} bpm",
          "drum groove, {bpm} bpm", "{a_bpm} bpm rock beat", "rock drums, {bpm} bpm"),
-        ("rock beat at {bpm} bpm", "{a_bpm} bpm drum groove", "drum loop, {bpm} bpm")),
+        ("rock beat at {bpm} bpm", "{a_bpm} bpm drum groove", "drum loop, {bpm} bpm"),
+        ("drums", "a drum beat", "a beat", "a drum loop", "a rock beat", "a drum groove", "rock drums"),
+        ("{a_bpm:about} drum beat", "{a_bpm:about} beat", "{bpm:about} drums", "{a_bpm:about} rock beat")),
     "house": _loop(
         _house, 3.0,
         ("house beat at {bpm} bpm", "{bpm} bpm house loop", "four on the floor at {bpm} bpm", "{a_bpm} bpm techno beat",
          "techno loop, {bpm} bpm", "dance beat, {bpm} bpm", "{a_bpm} bpm four on the floor"),
-        ("techno beat at {bpm} bpm", "{a_bpm} bpm house beat", "house loop, {bpm} bpm")),
+        ("techno beat at {bpm} bpm", "{a_bpm} bpm house beat", "house loop, {bpm} bpm"),
+        ("house music", "techno", "a house beat", "techno music", "dance music", "four on the floor", "a techno beat"),
+        ("{bpm:about} house music", "{bpm:about} techno", "house music at {bpm} bpm", "techno at {bpm} bpm")),
     "metronome": _loop(
         _metronome, 3.0,
         ("metronome at {bpm} bpm", "{bpm} bpm metronome", "a metronome ticking at {bpm} bpm", "{a_bpm} bpm click track",
          "click track, {bpm} bpm", "metronome clicks at {bpm} bpm"),
-        ("click track at {bpm} bpm", "metronome, {bpm} bpm", "{a_bpm} bpm metronome click")),
+        ("click track at {bpm} bpm", "metronome, {bpm} bpm", "{a_bpm} bpm metronome click"),
+        ("a metronome", "a click track", "a metronome ticking"), ("{a_bpm:about} metronome",)),
     "heartbeat": Family(
         _heartbeat,
         ("{a_rate} heartbeat", "{rate} heart beating", "heartbeat, {rate}", "a heart beating {rate:adverb}", "{rate} heartbeats", "heart, {rate}"),
-        ("a {rate} beating heart", "heart beating, {rate}"), {"rate": rate({"bpm": 60}, {"bpm": 120})}, shortest=2.5, bursts=True),
+        ("a {rate} beating heart", "heart beating, {rate}"), {"rate": rate({"bpm": 60}, {"bpm": 120})},
+        ("a heartbeat", "a heart", "a heart beating"), shortest=2.5, bursts=True),
     "footsteps": Family(
         _footsteps,
         ("{rate} footsteps", "footsteps, {rate}", "someone walking {rate:adverb}", "{a_rate} walk", "steps on a floor, {rate}",
          "{rate} steps"),
         ("{rate} footsteps on a floor", "a person walking {rate:adverb}"),
-        {"rate": rate({"per_second": 1.4}, {"per_second": 3.2})}, shortest=2.5, bursts=True),
+        {"rate": rate({"per_second": 1.4}, {"per_second": 3.2})}, ("footsteps", "steps", "walking", "someone walking"), shortest=2.5, bursts=True),
     "knock": Family(
         _knock,
         ("{a_count:kind} knock on a door", "knocking on a door {count:number}", "{count:kind} door knock", "a door knock, {count:number}",
          "{a_count:kind} knock on wood", "knock {count:number}"),
-        ("door knocking, {count:number}", "{a_count:kind} wooden door knock"), {"count": COUNT}, shortest=1.2, bursts=True),
+        ("door knocking, {count:number}", "{a_count:kind} wooden door knock"), {"count": COUNT},
+        ("a knock", "a door knock", "knocking", "knocking on a door", "a knock on a door"), ("{count:many} knocks",), shortest=1.2, bursts=True),
     "engine": Family(
         _engine,
         ("{a_rate} engine", "{rate} engine running", "a motor running {rate:adverb}", "car engine, {rate}", "{a_rate} motor", "engine hum, {rate}"),
-        ("{a_rate} car engine", "motor running, {rate}"), {"rate": rate({"firing": 32.0}, {"firing": 85.0})}),
+        ("{a_rate} car engine", "motor running, {rate}"), {"rate": rate({"firing": 32.0}, {"firing": 85.0})},
+        ("an engine", "a motor", "a car engine", "a car", "an engine running")),
     "clock": Family(
         _clock,
         ("{a_rate} ticking clock", "clock ticking, {rate}", "a clock ticking {rate:adverb}", "{rate} tick tock", "tick tock, {rate}",
          "an old clock, {rate}"),
         ("{rate} clock ticking", "an old ticking clock, {rate}"), {"rate": rate({"per_second": 1.0}, {"per_second": 4.0})},
-        shortest=3.0, bursts=True),
+        ("a clock", "a ticking clock", "tick tock", "a clock ticking", "ticking"), shortest=3.0, bursts=True),
 }

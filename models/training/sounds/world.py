@@ -4,6 +4,9 @@ A family has *slots*, the attributes that captions name (a note, a tempo, a dire
 phrasing is a template with slots in braces: `{note}`; `{a_note}` with its article, "an A4"; `{rate:adverb}` in another form,
 "slowly". Not every phrasing names every slot; what is not named is free.
 
+People ask for less than that: for a bare name, "bell", or roughly, "a fast beat". So a family has its *names*, and *casual* wordings, in
+which the form `about` says a value roughly. What a casual wording leaves open is one of the slot's *usual* values, drawn anew.
+
 Some phrasings and some combinations of values are *held out*: never in a training set, so that they tell what was understood
 from what was learnt by heart.
 """
@@ -53,6 +56,9 @@ class Family:
     phrasings: tuple[str, ...]
     held_out: tuple[str, ...]
     slots: Mapping[str, Slot] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # of the sound alone, the commonest first: "a bell", "rain"
+    casual: tuple[str, ...] = ()  # templates beside the phrasings, which the evaluation does not draw from
+    usual: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # slot -> what it is when unnamed; missing: any value
     weight: float = 1.0  # how often the family is drawn, relative to the others
     shortest: float = 1.0  # s; the shortest length that still shows what the caption says
     bursts: bool = False  # single hits and rhythms: what lies between them is silence
@@ -74,6 +80,18 @@ class Family:
         held_out = self.held_out_combinations()
         return [choice for choice in self.combinations() if choice not in held_out]
 
+    def usual_combinations(self) -> list[Attributes]:
+        """What a bare name may mean."""
+        return [choice for choice in self.trained_combinations() if all(self._is_usual(slot, choice) for slot in self.slots)]
+
+    def fits(self, template: str, attributes: Attributes) -> bool:
+        """Whether a template may describe these attributes: what it does not mention is usual."""
+        mentioned = {match[2] for match in _SLOT.finditer(template)}
+        return all(slot in mentioned or self._is_usual(slot, attributes) for slot in self.slots)
+
+    def _is_usual(self, slot: str, attributes: Attributes) -> bool:
+        return attributes[slot] in self.usual.get(slot, self.slots[slot])
+
     def complete(self, attributes: Attributes) -> Attributes:
         """The attributes and the numbers that follow: {"note": "A4"} -> {"note": "A4", "hz": 440.0}."""
         numbers: Attributes = {}
@@ -83,8 +101,25 @@ class Family:
 
 
 def named_slots(template: str) -> tuple[str, ...]:
-    """The slots that a template names."""
-    return tuple(match[2] for match in _SLOT.finditer(template))
+    """The slots whose values a template names; not those that it names roughly."""
+    return tuple(match[2] for match in _SLOT.finditer(template) if match[3] != "about")
+
+
+def forms_of(name: str) -> tuple[str, ...]:
+    """The name with and without its article, and its plural: "a bell" -> "a bell", "bell", "bells"; "rain" -> "rain"."""
+    noun = without_article(name)
+    if noun == name:
+        return (name,)
+    last = noun.rsplit(" ", 1)[-1]
+    if (last.endswith("ing") and len(last) > 6) or re.search(r" (on|of|in) ", noun):  # "a clock ticking", "a knock on a door"
+        return name, noun
+    plural = noun[:-1] + "ies" if re.search("[^aeiou]y$", noun) else noun + ("es" if re.search("(s|x|z|ch|sh)$", noun) else "s")
+    return name, noun, plural
+
+
+def without_article(caption: str) -> str:
+    """ "a bell" -> "bell"; "rain" -> "rain"."""
+    return caption.removeprefix("a ").removeprefix("an ")
 
 
 def with_article(word: str) -> str:
@@ -93,8 +128,8 @@ def with_article(word: str) -> str:
 
 
 def captions(family: Family, template: str, attributes: Attributes) -> Iterator[str]:
-    """Every caption of a template with these attributes: all the words that there are for them."""
-    choices = [family.slots[m[2]][attributes[m[2]]].forms[m[3] or ""] for m in _SLOT.finditer(template)]
+    """Every caption of a template with these attributes: all the words that there are for them, none if a form has none."""
+    choices = [family.slots[m[2]][attributes[m[2]]].forms.get(m[3] or "", ()) for m in _SLOT.finditer(template)]
     for words in itertools.product(*choices):
         yield _fill(template, words)
 

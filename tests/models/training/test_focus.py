@@ -17,7 +17,7 @@ def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     asked = focus.Focus(tmp_path / "table.csv", families, TOKENIZER, resumed=False)
     assert asked.chances.tolist() == [1, 1, 1, 1]
     passed = np.array([float(name == "tone") for name in FAMILIES])
-    monkeypatch.setattr(focus.Focus, "_heard", lambda self, model, rng, device: passed)
+    monkeypatch.setattr(focus.Focus, "_heard", lambda self, model, rng, by_name, device: passed)
     assert asked.update(None, 10, "cpu") == pytest.approx(1 / len(FAMILIES))
     assert asked.chances.tolist() == [focus.LEAST, 1, focus.LEAST, 1]
     passed[list(FAMILIES).index("beat")] = 1

@@ -40,6 +40,9 @@ data class Tiling(val tile: Int, val overlap: Int, val perLatent: Int)
 /** The settings this model was made for. */
 data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double)
 
+/** How loud the sounds are that a model was trained on, each in its loudest quarter of a second, in dBFS. */
+data class UsualLevel(val median: Double, val lowest: Double)
+
 /** Everything the runtime must know about a model besides its weights. */
 data class Manifest(
     val name: String,
@@ -54,6 +57,8 @@ data class Manifest(
     val defaults: Defaults,
     val tiling: Tiling,
     val graphs: Map<String, Map<String, FileEntry>>,
+    val vocabulary: FileEntry?,
+    val usualLevel: UsualLevel?,
 ) {
     /** Length of what the model generates, in seconds. */
     val maxSeconds: Double get() = latent.length.toDouble() * latent.downsampling / sampleRate
@@ -75,6 +80,8 @@ data class Manifest(
                 Defaults(defaults.text("sampler"), defaults.positive("steps"), defaults.number("cfg_scale")),
                 Tiling(tiling.positive("tile"), tiling.whole("overlap"), tiling.positive("per_latent")),
                 entries.child("graphs").children().mapValues { (_, component) -> component.children().mapValues { it.value.file() } },
+                entries.optional("vocabulary")?.file(),
+                entries.optional("usual_level")?.let { UsualLevel(it.number("median"), it.number("lowest")) },
             ).also(::check)
         }
 
@@ -147,9 +154,25 @@ class Bundle private constructor(val files: BundleFiles, val manifest: Manifest,
     }
 
     /** The SentencePiece model, or null for a bundle that serves ids only. */
-    fun tokenizer(): ByteArray? = manifest.tokenizer?.let { entry ->
+    fun tokenizer(): ByteArray? = manifest.tokenizer?.let(::read)
+
+    /** The words that the model knows, or null for a bundle without such a list. */
+    val vocabulary: Vocabulary? by lazy {
+        manifest.vocabulary?.let { entry ->
+            try {
+                Vocabulary.parse(read(entry).toString(Charsets.UTF_8))
+            } catch (error: IllegalArgumentException) {
+                throw EdgeAudioError("${files.name}/${entry.file} is no list of what a model knows (${error.message}); copy the bundle again")
+            }
+        }
+    }
+
+    /** Families of sounds that the model makes, with prompts that ask for them. */
+    val prompts: List<SoundFamily> get() = vocabulary?.families.orEmpty()
+
+    private fun read(entry: FileEntry): ByteArray {
         check(entry)
-        files.open(entry.file)!!.use { it.readBytes() }
+        return files.open(entry.file)!!.use { it.readBytes() }
     }
 
     /** Which precision each component runs in: [spec] is null, "int8", or "dit=int8,decoder=f32"; [preferred] decides the rest. */

@@ -3,17 +3,27 @@ package edgeaudio
 import java.io.DataOutputStream
 import java.io.OutputStream
 import kotlin.math.abs
+import kotlin.math.log10
+import kotlin.math.pow
 import kotlin.math.roundToInt
+import kotlin.math.sqrt
 
 private const val SAFE_PEAK = 0.999f
 
-/** Audio, interleaved [frames · channels], full scale ±1, with the recipe it was made by (JSON) and the seconds of its stages. */
+/** A model's softest sound is this many dB above what counts as quiet. */
+private const val QUIET = 9.0
+
+/**
+ * Audio, interleaved [frames · channels], full scale ±1, with the recipe it was made by (JSON), the seconds of its stages, and notes:
+ * what the model could not do well.
+ */
 class Clip(
     val samples: FloatArray,
     val sampleRate: Int,
     val channels: Int,
     val recipe: String,
     val timings: Map<String, Double>,
+    val notes: List<String> = emptyList(),
 ) {
     val frames: Int get() = samples.size / channels
     val seconds: Double get() = frames.toDouble() / sampleRate
@@ -23,6 +33,23 @@ class Clip(
 
     /** What [save] multiplies the samples by: 1, or less if the peak passes 1. */
     val gain: Float get() = peak.let { if (it <= 1f) 1f else SAFE_PEAK / it }
+
+    /** RMS level of the loudest quarter of a second in dBFS; -200 for silence. */
+    fun loudestDbfs(): Double {
+        val window = (sampleRate / 4).coerceIn(1, maxOf(1, frames))
+        val sums = DoubleArray(frames + 1)
+        for (frame in 0 until frames) {
+            sums[frame + 1] = sums[frame] + (0 until channels).sumOf { samples[frame * channels + it].toDouble().pow(2) } / channels
+        }
+        val loudest = (window..frames).maxOfOrNull { sums[it] - sums[it - window] } ?: 0.0
+        return 20 * log10(maxOf(sqrt(loudest / window), 1e-10))
+    }
+
+    /** The same clip with one more note. */
+    fun noting(note: String) = Clip(samples, sampleRate, channels, recipe, timings, notes + note)
+
+    /** Whether this is much softer than any sound of a model. */
+    fun isQuiet(usual: UsualLevel): Boolean = loudestDbfs() < usual.lowest - QUIET
 
     /** Write a 16-bit WAV with the recipe in its comment. The stream is closed. */
     fun save(out: OutputStream) {

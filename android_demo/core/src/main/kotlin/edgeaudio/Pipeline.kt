@@ -1,5 +1,10 @@
 package edgeaudio
 
+import java.util.Locale
+
+private const val QUIET_NOTE =
+    "the clip is quiet: %.0f dBFS where it is loudest, this model's sounds have %.0f; it may not know what was asked for"
+
 /** `step` of `steps` of a stage ("condition", "sample", "decode") is done; step 0 says that the stage begins. */
 data class Progress(val stage: String, val step: Int, val steps: Int)
 
@@ -44,8 +49,14 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
                 onBlock(block, (samples.size - filled) / manifest.channels)
             }
         }
-        return Clip(samples, manifest.sampleRate, manifest.channels, recipe(settings), timings)
+        val clip = Clip(samples, manifest.sampleRate, manifest.channels, recipe(settings), timings, notes(settings))
+        val usual = manifest.usualLevel ?: return clip
+        return if (clip.isQuiet(usual)) clip.noting(QUIET_NOTE.format(Locale.ROOT, clip.loudestDbfs(), usual.median)) else clip
     }
+
+    private fun notes(settings: Settings): List<String> =
+        settings.advice(manifest) +
+            listOfNotNull(settings.prompt, settings.negative).mapNotNull { bundle.vocabulary?.note(it, manifest.name) }
 
     /** What the transformer is told. */
     fun condition(settings: Settings, report: (String, Int, Int) -> Unit = { _, _, _ -> }): Conditioning {

@@ -15,7 +15,7 @@ fun main(arguments: Array<String>) {
     val results = listOf(
         "tokens" to tests::tokens, "noise" to tests::noise, "schedules" to tests::schedules, "samplers" to tests::samplers,
         "clips" to tests::clips, "cancel and progress" to tests::cancelling, "wav" to tests::wav, "bad bundles" to tests::badBundles,
-        "bad requests" to tests::badRequests, "json" to tests::json,
+        "bad requests" to tests::badRequests, "json" to tests::json, "vocabulary" to tests::vocabulary,
     ).map { (name, test) ->
         try {
             println("ok    $name: ${test()}")
@@ -168,6 +168,22 @@ private class Golden(private val folder: File, private val golden: File) {
             expect(said in error.message!!) { "$said: ${error.message}" }
         }
         return "${cases.size} refused"
+    }
+
+    fun vocabulary(): String {
+        val bundle = Bundle.open(Folder(folder))
+        val lines = File(golden, "notes.txt").readText().split("\n").map { it.split("\t") }
+        for ((prompt, note) in lines) {
+            val found = bundle.vocabulary!!.note(prompt, "pocket").orEmpty()
+            expect(found == note) { "'$prompt': $found, expected $note" }
+        }
+        val clip = pipeline("int8").generate(Request("a dog", seed = 1, steps = 1))
+        expect(clip.notes.any { "knows no 'dog'" in it }) { "${clip.notes}" }
+        val still = Clip(FloatArray(16000) { 1e-3f }, 16000, 1, "{}", emptyMap())
+        expect(still.isQuiet(bundle.manifest.usualLevel!!) && abs(still.loudestDbfs() + 60) < 1e-3) { "${still.loudestDbfs()}" }
+        expect(bundle.prompts.size > 40 && bundle.prompts.all { it.prompts.isNotEmpty() }) { "${bundle.prompts.size} families" }
+        for (text in listOf("[]", "{}", "{\"words\": [1], \"families\": []}")) fails<IllegalArgumentException> { Vocabulary.parse(text) }
+        return "${lines.size} notes, ${bundle.prompts.size} families"
     }
 
     fun json(): String {

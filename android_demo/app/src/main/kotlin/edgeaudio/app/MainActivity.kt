@@ -5,6 +5,7 @@ import android.content.Intent
 import android.content.pm.PackageManager
 import android.os.Bundle
 import android.view.View
+import android.widget.AdapterView
 import android.widget.ArrayAdapter
 import android.widget.Button
 import android.widget.EditText
@@ -35,22 +36,32 @@ class MainActivity : Activity() {
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
         setContentView(R.layout.main)
-        val examples = find<LinearLayout>(R.id.examples)
-        for (text in resources.getStringArray(R.array.example_prompts)) {
-            examples.addView(Button(this, null, android.R.attr.buttonStyleSmall).apply {
-                this.text = text
-                setAllCaps(false)
-                minHeight = (48 * resources.displayMetrics.density).toInt()
-                setOnClickListener { prompt.setText(text) }
-            })
+        val choices = Choice.all(this)
+        model.adapter = ArrayAdapter(this, android.R.layout.simple_spinner_dropdown_item, choices)
+        model.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
+            override fun onItemSelected(parent: AdapterView<*>?, view: View?, position: Int, id: Long) = showExamples(choices[position])
+            override fun onNothingSelected(parent: AdapterView<*>?) = Unit
         }
-        model.adapter = ArrayAdapter(this, android.R.layout.simple_spinner_dropdown_item, Choice.all(this))
         generate.setOnClickListener { if (Generation.state is State.Running) Generation.cancel() else start() }
         play.setOnClickListener { if (player == null) startPlaying() else player?.stop() }
         find<Button>(R.id.share).setOnClickListener { share() }
         find<Button>(R.id.save).setOnClickListener { chooseFile() }
         if (Newer.asksForNotifications && checkSelfPermission(Newer.POST_NOTIFICATIONS) != PackageManager.PERMISSION_GRANTED) {
             requestPermissions(arrayOf(Newer.POST_NOTIFICATIONS), 0)
+        }
+    }
+
+    /** Buttons with what the model can be asked for. */
+    private fun showExamples(choice: Choice) {
+        val examples = find<LinearLayout>(R.id.examples)
+        examples.removeAllViews()
+        for (text in choice.examples().ifEmpty { resources.getStringArray(R.array.example_prompts).toList() }) {
+            examples.addView(Button(this, null, android.R.attr.buttonStyleSmall).apply {
+                this.text = text
+                setAllCaps(false)
+                minHeight = (48 * resources.displayMetrics.density).toInt()
+                setOnClickListener { prompt.setText(text) }
+            })
         }
     }
 
@@ -101,9 +112,10 @@ class MainActivity : Activity() {
             is State.Done -> {
                 waveform.clip = state.clip
                 val times = state.clip.timings
-                status.text = getString(
+                val done = getString(
                     R.string.done, state.clip.seconds, times.values.sum(), times["condition"], times["sample"], times["decode"], state.seed,
                 )
+                status.text = (listOf(done) + state.clip.notes).joinToString("\n")
             }
         }
     }

@@ -6,6 +6,7 @@ import com.google.ai.edge.litert.Model
 import edgeaudio.Bundle
 import edgeaudio.BundleFiles
 import edgeaudio.Device
+import edgeaudio.EdgeAudioError
 import edgeaudio.Folder
 import edgeaudio.GraphOpener
 import edgeaudio.LiteRtRunner
@@ -35,6 +36,13 @@ class Choice(val label: String, private val files: BundleFiles) {
         val bundle = Bundle.open(files)
         val device = Device(File("/proc/cpuinfo").takeIf { it.canRead() }?.readText().orEmpty(), Runtime.getRuntime().availableProcessors())
         return Pipeline(bundle, bundle.choose(null, device::preferred), device.threads, opener(context))
+    }
+
+    /** A prompt for each family of sounds that the model lists; none if it lists none, or is damaged: then [open] says so. */
+    fun examples(): List<String> = try {
+        Bundle.open(files).prompts.mapNotNull { it.prompts.firstOrNull() }
+    } catch (_: EdgeAudioError) {
+        emptyList()
     }
 
     private fun opener(context: Context) = GraphOpener { _, entry, threads ->
