@@ -1,13 +1,18 @@
-"""What a second of audio costs on ARM, in instructions: full size, by stage and precision, without a board.
+"""What a second of audio costs on ARM, in instructions: full size, by stage and precision, without
+a board.
 
-    PYTHONPATH=. python benchmarks/arm_instructions.py build/arm64-cost     # twenty minutes; needs qemu-user and gcc
+    PYTHONPATH=. python benchmarks/arm_instructions.py build/arm64-cost     # twenty minutes; needs
+    qemu-user and gcc
 
-One block of the transformer, one block of the text encoder, and the decoder with all its channels are exported from a synthetic
-checkpoint and run on emulated CPUs (`tests/arm64/sysroot.py`), one thread, and every executed instruction is counted. What repeats is
-counted once and multiplied: the transformer's block 16 times and 8 steps, the text encoder's 12 times, the decoder's head by latents and
-its tail by frames. Results go to results.json in the folder, so that an interrupted run goes on; then the table is printed.
+One block of the transformer, one block of the text encoder, and the decoder with all its channels
+are exported from a synthetic checkpoint and run on emulated CPUs (`tests/arm64/sysroot.py`), one
+thread, and every executed instruction is counted. What repeats is counted once and multiplied: the
+transformer's block 16 times and 8 steps, the text encoder's 12 times, the decoder's head by latents
+and its tail by frames. Results go to results.json in the folder, so that an interrupted run goes
+on; then the table is printed.
 
-Instructions are no seconds: they know nothing of caches, memory bandwidth and heat. The projected times assume what ASSUMED says.
+Instructions are no seconds: they know nothing of caches, memory bandwidth and heat. The projected
+times assume what ASSUMED says.
 """
 
 from __future__ import annotations
@@ -26,24 +31,26 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arm64"))
-import sysroot  # noqa: E402
+import sysroot
 
-from edge_audio.bundle import Bundle, Manifest  # noqa: E402
-from edge_audio.decoder import tiles_for  # noqa: E402
-from edge_audio.evaluate.metrics import snr  # noqa: E402
-from edge_audio.graph import Graph  # noqa: E402
+from edge_audio.bundle import Bundle, Manifest
+from edge_audio.decoder import tiles_for
+from edge_audio.evaluate.metrics import snr
+from edge_audio.graph import Graph
 
 MARK = 0x45410000
 LATENTS, STEPS, BLOCKS, TEXT_BLOCKS = 256, 8, 16, 12
+#: latents that the head is measured on
 SHORT = 4
-"""latents that the head is measured on"""
+#: latents of a tile in the bundle that ships, which decides how many frames the tail computes twice
 TILE = 8
-"""latents of a tile in the bundle that ships, which decides how many frames the tail computes twice"""
 
 
 @dataclass(frozen=True)
 class Board:
-    """Assumptions of a projection: clock in GHz, instructions a cycle that such code sustains, and what four threads gain."""
+    """Assumptions of a projection: clock in GHz, instructions a cycle that such code sustains, and
+    what four threads gain.
+    """
 
     cpu: str
     name: str
@@ -52,12 +59,19 @@ class Board:
     threads: float
 
 
-ASSUMED = (Board("cortex-a72", "Raspberry Pi 4", 1.8, 1.3, 3.0), Board("cortex-a76", "Raspberry Pi 5", 2.4, 2.0, 3.2),
-           Board("i8mm", "2024 phone, its big cores", 2.8, 2.5, 3.2))
+ASSUMED = (
+    Board("cortex-a72", "Raspberry Pi 4", 1.8, 1.3, 3.0),
+    Board("cortex-a76", "Raspberry Pi 5", 2.4, 2.0, 3.2),
+    Board("i8mm", "2024 phone, its big cores", 2.8, 2.5, 3.2),
+)
+#: form -> (precision of the graph, whether it computes in float16)
 FORMS = {"f32": ("f32", False), "fp16": ("f32", True), "int8": ("int8", False)}
-"""form -> (precision of the graph, whether it computes in float16)"""
-PARTS = {"text block": ("conditioners", "condition"), "transformer block": ("dit", "denoise"), "decoder head": ("decoder", "head"),
-         "decoder tail": ("decoder", "tail")}
+PARTS = {
+    "text block": ("conditioners", "condition"),
+    "transformer block": ("dit", "denoise"),
+    "decoder head": ("decoder", "head"),
+    "decoder tail": ("decoder", "tail"),
+}
 RUN = """
 import os, sys
 import numpy as np
@@ -78,9 +92,11 @@ np.savez(out, **outputs)
 
 
 def one_block(folder: Path, name: str = "bundle", **changes) -> Bundle:
-    """A bundle of full width with one block of everything that has several, at SHORT latents besides the full length.
+    """A bundle of full width with one block of everything that has several, at SHORT latents
+    besides the full length.
 
-    changes: other values for attributes of the exporter's convolution, to try another form of the graphs.
+    changes: other values for attributes of the exporter's convolution, to try another form of the
+    graphs.
     """
     from unittest import mock
 
@@ -96,8 +112,17 @@ def one_block(folder: Path, name: str = "bundle", **changes) -> Bundle:
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
         synth.write("one-block", folder / "checkpoint", "f16", say=lambda line: None)
         with mock.patch.multiple(Conv, **changes) if changes else contextlib.nullcontext():
-            export(folder / "checkpoint", folder / name, Options(("f32", "int8"), ("conditioners", "dit", "decoder"), tile=1,
-                                                                 latent_lengths=(SHORT,)), say=lambda line: None)
+            export(
+                folder / "checkpoint",
+                folder / name,
+                Options(
+                    ("f32", "int8"),
+                    ("conditioners", "dit", "decoder"),
+                    tile=1,
+                    latent_lengths=(SHORT,),
+                ),
+                say=lambda line: None,
+            )
         shutil.rmtree(folder / "checkpoint")
     return Bundle.open(folder / name)
 
@@ -108,14 +133,34 @@ def inputs_of(bundle: Bundle, component: str, signature: str) -> dict[str, np.nd
         rng = np.random.default_rng(0)
         made = {}
         for name, (shape, dtype) in graph._inputs[signature].items():
-            made[name] = (rng.integers(2, 400, shape) if name == "input_ids" else np.ones(shape) if dtype == np.int32 else
-                          rng.uniform(0.1, 0.9, shape) if name in ("t", "seconds_total") else rng.standard_normal(shape)).astype(dtype)
+            made[name] = (
+                rng.integers(2, 400, shape)
+                if name == "input_ids"
+                else (
+                    np.ones(shape)
+                    if dtype == np.int32
+                    else (
+                        rng.uniform(0.1, 0.9, shape)
+                        if name in ("t", "seconds_total")
+                        else rng.standard_normal(shape)
+                    )
+                )
+            ).astype(dtype)
         return made
 
 
-def measure(folder: Path, arm: Path, bundle: Bundle, kept: str, parts: Sequence[str] = tuple(PARTS), cpus: Sequence[str] = tuple(sysroot.CPUS),
-            forms: Sequence[str] = tuple(FORMS)) -> dict:
-    """CPU -> form -> part -> {"instructions", "snr" against float32 here}; kept in the file `kept` as it grows."""
+def measure(
+    folder: Path,
+    arm: Path,
+    bundle: Bundle,
+    kept: str,
+    parts: Sequence[str] = tuple(PARTS),
+    cpus: Sequence[str] = tuple(sysroot.CPUS),
+    forms: Sequence[str] = tuple(FORMS),
+) -> dict:
+    """CPU -> form -> part -> {"instructions", "snr" against float32 here}; kept in the file `kept`
+    as it grows.
+    """
     path = folder / kept
     results = json.loads(path.read_text()) if path.exists() else {}
     (folder / "run.py").write_text(RUN)
@@ -133,14 +178,32 @@ def measure(folder: Path, arm: Path, bundle: Bundle, kept: str, parts: Sequence[
                 if part in found or (half and (component != "decoder" or cpu == "cortex-a72")):
                     continue
                 print(f"{cpu}, {form}, {part}", file=sys.stderr, flush=True)
-                done = sysroot.run(arm, cpu, folder / "run.py", bundle.graph_path(component, precision), signature, int(half),
-                                   folder / "given.npz", folder / "out.npz", count=folder / "count.txt", timeout=3600)
+                done = sysroot.run(
+                    arm,
+                    cpu,
+                    folder / "run.py",
+                    bundle.graph_path(component, precision),
+                    signature,
+                    int(half),
+                    folder / "given.npz",
+                    folder / "out.npz",
+                    count=folder / "count.txt",
+                    timeout=3600,
+                )
                 if done.returncode:
-                    raise SystemExit(f"error: {cpu}, {form}, {part}: {done.stderr.strip().splitlines()[-1]}")
-                counts = dict(line.split() for line in (folder / "count.txt").read_text().splitlines())
+                    raise SystemExit(
+                        f"error: {cpu}, {form}, {part}: {done.stderr.strip().splitlines()[-1]}"
+                    )
+                counts = dict(
+                    line.split() for line in (folder / "count.txt").read_text().splitlines()
+                )
                 outputs = np.load(folder / "out.npz")
-                found[part] = {"instructions": int(counts["1"]),
-                               "snr": round(min(snr(outputs[key], value) for key, value in expected.items()), 1)}
+                found[part] = {
+                    "instructions": int(counts["1"]),
+                    "snr": round(
+                        min(snr(outputs[key], value) for key, value in expected.items()), 1
+                    ),
+                }
                 path.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
@@ -153,52 +216,93 @@ def with_tiles(manifest: Manifest, latents: int) -> Manifest:
 
 def tail_frames(manifest: Manifest) -> int:
     """Frames that the tail computes for a full clip, those at the edges of tiles twice."""
-    return len(tiles_for(manifest, LATENTS, LATENTS * manifest.latent.downsampling)) * manifest.tiling.tile
+    return (
+        len(tiles_for(manifest, LATENTS, LATENTS * manifest.latent.downsampling))
+        * manifest.tiling.tile
+    )
 
 
 def repeats(bundle: Bundle) -> dict[str, float]:
     """How often each part runs for a full clip."""
-    return {"text block": TEXT_BLOCKS, "transformer block": BLOCKS * STEPS, "decoder head": LATENTS / SHORT,
-            "decoder tail": tail_frames(with_tiles(bundle.manifest, TILE)) / bundle.manifest.tiling.tile}
+    return {
+        "text block": TEXT_BLOCKS,
+        "transformer block": BLOCKS * STEPS,
+        "decoder head": LATENTS / SHORT,
+        "decoder tail": (
+            tail_frames(with_tiles(bundle.manifest, TILE)) / bundle.manifest.tiling.tile
+        ),
+    }
 
 
 def tried(results: dict, others: dict, bundle: Bundle) -> str:
     """Other forms of the graphs: wide convolutions in one piece, and other tiles."""
     lines = ["| other forms, Cortex-A76 | against ours |", "| --- | --- |"]
     for form, found in others["cortex-a76"].items():
-        ratio = found["decoder head"]["instructions"] / results["cortex-a76"][form]["decoder head"]["instructions"]
-        lines.append(f"| decoder head in {form}, wide convolutions not split | {ratio:.3f}× instructions |")
+        ratio = (
+            found["decoder head"]["instructions"]
+            / results["cortex-a76"][form]["decoder head"]["instructions"]
+        )
+        lines.append(
+            f"| decoder head in {form}, wide convolutions not split | {ratio:.3f}× instructions |"
+        )
     ours = tail_frames(with_tiles(bundle.manifest, TILE))
     for latents in (2, 4, 16, 32):
         share = tail_frames(with_tiles(bundle.manifest, latents)) / ours
-        lines.append(f"| decoder tail in tiles of {latents} latents, not {TILE} | {share:.2f}× instructions, {latents / TILE:g}× memory |")
+        lines.append(
+            f"| decoder tail in tiles of {latents} latents, not {TILE} | {share:.2f}× instructions,"
+            f" {latents / TILE:g}× memory |"
+        )
     return "\n".join(lines)
 
 
 def table(results: dict, bundle: Bundle) -> str:
     """Markdown."""
     times, seconds = repeats(bundle), bundle.manifest.max_seconds
-    lines = ["| stage, 10⁹ instructions a second of audio | " + " | ".join(f"{cpu} {form}" for cpu in results for form in FORMS
-                                                                         if results[cpu].get(form)) + " |"]
+    lines = [
+        "| stage, 10⁹ instructions a second of audio | "
+        + " | ".join(f"{cpu} {form}" for cpu in results for form in FORMS if results[cpu].get(form))
+        + " |"
+    ]
     columns = [(cpu, form) for cpu in results for form in FORMS if results[cpu].get(form)]
     lines.append("| --- |" + " --- |" * len(columns))
     for part in PARTS:
         cells = []
         for cpu, form in columns:
             found, base = results[cpu][form].get(part), results[cpu]["f32"][part]["instructions"]
-            cells.append("–" if found is None else f"{found['instructions'] * times[part] / seconds / 1e9:.2f}"
-                         + ("" if form == "f32" else f" ({found['instructions'] / base:.2f}×, {found['snr']:.0f} dB)"))
+            cells.append(
+                "–"
+                if found is None
+                else f"{found['instructions'] * times[part] / seconds / 1e9:.2f}"
+                + (
+                    ""
+                    if form == "f32"
+                    else f" ({found['instructions'] / base:.2f}×, {found['snr']:.0f} dB)"
+                )
+            )
         lines.append(f"| {part}, {times[part]:.0f} times | " + " | ".join(cells) + " |")
-    lines += ["", "| projected for a clip of 11.9 s | float | int8, decoder in float | int8 |", "| --- | --- | --- | --- |"]
+    lines += [
+        "",
+        "| projected for a clip of 11.9 s | float | int8, decoder in float | int8 |",
+        "| --- | --- | --- | --- |",
+    ]
     for board in ASSUMED:
         found = results[board.cpu]
         decoder = "fp16" if "decoder tail" in found.get("fp16", {}) else "f32"
 
         def clip(early: str, late: str) -> str:
-            total = sum(found[late if part.startswith("decoder") else early][part]["instructions"] * times[part] for part in PARTS)
+            total = sum(
+                found[late if part.startswith("decoder") else early][part]["instructions"]
+                * times[part]
+                for part in PARTS
+            )
             return f"{total / (board.clock * 1e9 * board.per_cycle * board.threads):.0f} s"
-        lines.append(f"| {board.name}: {board.clock} GHz, {board.per_cycle} instructions a cycle, four threads {board.threads}× | "
-                     f"{clip('f32', decoder)}{' (decoder fp16)' if decoder == 'fp16' else ''} | {clip('int8', decoder)} | {clip('int8', 'int8')} |")
+
+        lines.append(
+            f"| {board.name}: {board.clock} GHz, {board.per_cycle} instructions a cycle, four"
+            f" threads {board.threads}× |"
+            f" {clip('f32', decoder)}{' (decoder fp16)' if decoder == 'fp16' else ''} |"
+            f" {clip('int8', decoder)} | {clip('int8', 'int8')} |"
+        )
     return "\n".join(lines)
 
 
@@ -206,11 +310,29 @@ def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     arm = sysroot.make(folder / "arm64", sysroot.build_wheel(folder / "wheel"))
-    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", arm / "libcount.so", Path(__file__).with_name("count.c")], check=True)
+    subprocess.run(
+        [
+            "gcc",
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-o",
+            arm / "libcount.so",
+            Path(__file__).with_name("count.c"),
+        ],
+        check=True,
+    )
     bundle = one_block(folder)
     results = measure(folder, arm, bundle, "results.json")
-    whole = measure(folder, arm, one_block(folder, "bundle-whole", MAX_DEPTH=1 << 30), "whole.json", ["decoder head"], ["cortex-a76"],
-                    ["f32", "int8"])
+    whole = measure(
+        folder,
+        arm,
+        one_block(folder, "bundle-whole", MAX_DEPTH=1 << 30),
+        "whole.json",
+        ["decoder head"],
+        ["cortex-a76"],
+        ["f32", "int8"],
+    )
     print(f"{table(results, bundle)}\n\n{tried(results, whole, bundle)}")
 
 

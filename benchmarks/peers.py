@@ -1,10 +1,12 @@
-"""The peers of `full_size.py`: PyTorch eager on the reference modules, and their straight conversion by litert-torch.
+"""The peers of `full_size.py`: PyTorch eager on the reference modules, and their straight
+conversion by litert-torch.
 
     python benchmarks/peers.py CHECKPOINT_DIR OUT_DIR
 
-writes what the public example would run: conditioners in float32, the transformer in dynamic int8, the decoder in float32, each
-converted whole from the PyTorch module. Needs torch and litert-torch 0.10, in an environment of their own (see the README).
-Weight norm is folded first, for both peers alike: nobody would deploy it unfolded.
+writes what the public example would run: conditioners in float32, the transformer in dynamic int8,
+the decoder in float32, each converted whole from the PyTorch module. Needs torch and litert-torch
+0.10, in an environment of their own (see the README). Weight norm is folded first, for both peers
+alike: nobody would deploy it unfolded.
 """
 
 from __future__ import annotations
@@ -43,10 +45,16 @@ class Decoder(nn.Module):
 
 def load(checkpoint: Path) -> Model:
     """The reference modules with the checkpoint's weights in float32, weight norm folded."""
-    configs = [json.loads((checkpoint / name).read_text()) for name in ("model_config.json", "t5/config.json")]
+    configs = [
+        json.loads((checkpoint / name).read_text())
+        for name in ("model_config.json", "t5/config.json")
+    ]
     model = Model(*configs)
     tensors = load_file(checkpoint / "model.safetensors")
-    tensors |= {f"t5.{name}": tensor for name, tensor in load_file(checkpoint / "t5" / "model.safetensors").items()}
+    tensors |= {
+        f"t5.{name}": tensor
+        for name, tensor in load_file(checkpoint / "t5" / "model.safetensors").items()
+    }
     model.load_state_dict(tensors)
     del tensors
     fold_weight_norm(model)
@@ -67,7 +75,15 @@ def folded(conv: WeightNormConv1d) -> nn.Module:
     kind = nn.ConvTranspose1d if conv.transposed else nn.Conv1d
     inputs, outputs = weight.shape[:2] if conv.transposed else weight.shape[1::-1]
     options = {} if conv.transposed else {"dilation": conv.dilation}
-    plain = kind(inputs, outputs, weight.shape[2], conv.stride, conv.padding, bias=conv.bias is not None, **options)
+    plain = kind(
+        inputs,
+        outputs,
+        weight.shape[2],
+        conv.stride,
+        conv.padding,
+        bias=conv.bias is not None,
+        **options,
+    )
     plain.weight.data = weight.detach()
     if conv.bias is not None:
         plain.bias.data = conv.bias.detach()
@@ -83,9 +99,16 @@ def example(model: Model) -> dict[str, tuple[torch.Tensor, ...]]:
     torch.manual_seed(0)
     mask = (torch.arange(tokens) < 12).to(torch.int32)[None]
     ids = torch.randint(2, model.t5_config["vocab_size"], (1, tokens), dtype=torch.int32) * mask
-    return {"conditioners": (ids, mask, torch.tensor([11.0])),
-            "dit": (torch.randn(1, channels, length), torch.tensor([0.7]), torch.randn(1, tokens + 1, width), torch.randn(1, width)),
-            "decoder": (torch.randn(1, channels, length),)}
+    return {
+        "conditioners": (ids, mask, torch.tensor([11.0])),
+        "dit": (
+            torch.randn(1, channels, length),
+            torch.tensor([0.7]),
+            torch.randn(1, tokens + 1, width),
+            torch.randn(1, width),
+        ),
+        "decoder": (torch.randn(1, channels, length),),
+    }
 
 
 def parts(model: Model) -> dict[str, nn.Module]:
@@ -109,10 +132,15 @@ def convert(checkpoint: Path, out: Path) -> None:
         if name == "dit":
             float_file, converted = converted, out / f"{name}.quantizing"
             converted.unlink(missing_ok=True)
-            quantizer.Quantizer(str(float_file), recipe.dynamic_wi8_afp32()).quantize().export_model(str(converted))
+            quantizer.Quantizer(
+                str(float_file), recipe.dynamic_wi8_afp32()
+            ).quantize().export_model(str(converted))
             float_file.unlink()
         converted.rename(path)
-        print(f"{path}: {path.stat().st_size / 1e6:.0f} MB in {time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            f"{path}: {path.stat().st_size / 1e6:.0f} MB in {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""What each way of storing weights costs and keeps: `python benchmarks/quantization.py BUNDLE --out FILE.json`.
+"""What each way of storing weights costs and keeps: `python benchmarks/quantization.py BUNDLE --out
+FILE.json`.
 
-Whole graphs first, every method of `export.quantize.METHODS`; then one kind of layer at a time. All is judged by what the float32
-graphs gave on a recording of real prompts: the worst and the mean SNR of v, of cross_attn_cond, of audio. Several results make
-the plot: `python benchmarks/quantization.py --plot docs/quantization.png A.json B.json`.
+Whole graphs first, every method of `export.quantize.METHODS`; then one kind of layer at a time. All
+is judged by what the float32 graphs gave on a recording of real prompts: the worst and the mean SNR
+of v, of cross_attn_cond, of audio. Several results make the plot: `python
+benchmarks/quantization.py --plot docs/quantization.png A.json B.json`.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from edge_audio.bundle import GENERATING, Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS
-from edge_audio.graph import Graph
 from export import mixed
 from export.quantize import METHODS, methods_for
 
+
 def study(folder: Path, clips: int, steps: int, without: tuple[str, ...], kinds: bool) -> dict:
-    """Measure a float32 bundle; methods in `without` are left out (GPTQ takes hours on a full-size model)."""
+    """Measure a float32 bundle; methods in `without` are left out (GPTQ takes hours on a full-size
+    model).
+    """
     bundle = Bundle.open(folder)
     mixed.STEPS = steps
     prompts = (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)[:clips]
@@ -38,18 +42,43 @@ def study(folder: Path, clips: int, steps: int, without: tuple[str, ...], kinds:
         for component in GENERATING:
             base = Path(scratch) / f"{component}.f32.tflite"
             shutil.copyfile(bundle.graph_path(component, "f32"), base)
-            search = mixed.Search(component, base, Path(scratch), bundle.manifest, recording, 30, print)
+            search = mixed.Search(
+                component, base, Path(scratch), bundle.manifest, recording, 30, print
+            )
             found = operations(base)
             layers = list(dict.fromkeys(operation.layer for operation in found))
-            rows = [row(search, base, method, dict.fromkeys(layers, method)) for method in METHODS if method not in without]
+            rows = [
+                row(search, base, method, dict.fromkeys(layers, method))
+                for method in METHODS
+                if method not in without
+            ]
             if component != "decoder":
-                rows.append(row(search, base, "int8, and int4 in feed-forward and text", methods_for("int4", layers)))
-            report["components"][component] = {"bytes_f32": base.stat().st_size, "methods": [r for r in rows if r]}
+                rows.append(
+                    row(
+                        search,
+                        base,
+                        "int8, and int4 in feed-forward and text",
+                        methods_for("int4", layers),
+                    )
+                )
+            report["components"][component] = {
+                "bytes_f32": base.stat().st_size,
+                "methods": [r for r in rows if r],
+            }
             if kinds:
                 report["components"][component]["kinds"] = [
-                    {"kind": kind, "layers": len(members), **{method: row(search, base, f"{kind} {method}", dict.fromkeys(members, method))
-                                                             for method in ("int8", "int8-hadamard", "int4")}}
-                    for kind, members in by_kind(layers).items()]
+                    {
+                        "kind": kind,
+                        "layers": len(members),
+                        **{
+                            method: row(
+                                search, base, f"{kind} {method}", dict.fromkeys(members, method)
+                            )
+                            for method in ("int8", "int8-hadamard", "int4")
+                        },
+                    }
+                    for kind, members in by_kind(layers).items()
+                ]
             base.unlink()
     return report
 
@@ -63,7 +92,9 @@ def by_kind(layers: list[str]) -> dict[str, list[str]]:
 
 
 def row(search: mixed.Search, base: Path, name: str, methods: dict[str, str]) -> dict | None:
-    """SNR of every recorded output with the layers stored so, the bytes, and the time of one transformer step."""
+    """SNR of every recorded output with the layers stored so, the bytes, and the time of one
+    transformer step.
+    """
     start = time.perf_counter()
     try:
         errors = search.errors(methods)
@@ -72,30 +103,57 @@ def row(search: mixed.Search, base: Path, name: str, methods: dict[str, str]) ->
         return None
     size = len(search.quantized(methods))
     decibels = -10 * np.log10(np.maximum(errors, 1e-20))
-    found = {"method": name, "bytes": size, "worst": round(float(decibels.min()), 1), "mean": round(float(decibels.mean()), 1)}
-    print(f"{search.component} {name}: {size / 1e6:.1f} MB, {found['worst']} dB worst, {found['mean']} mean "
-          f"({time.perf_counter() - start:.0f} s)", flush=True)
+    found = {
+        "method": name,
+        "bytes": size,
+        "worst": round(float(decibels.min()), 1),
+        "mean": round(float(decibels.mean()), 1),
+    }
+    print(
+        f"{search.component} {name}: {size / 1e6:.1f} MB, {found['worst']} dB worst,"
+        f" {found['mean']} mean ({time.perf_counter() - start:.0f} s)",
+        flush=True,
+    )
     return found
 
 
 def plot(results: list[Path], out: Path) -> None:
-    """Bytes against SNR of the transformer, a panel a model; a mixed graph's recipe beside the bundle is drawn too."""
+    """Bytes against SNR of the transformer, a panel a model; a mixed graph's recipe beside the
+    bundle is drawn too.
+    """
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(results), figsize=(6 * len(results), 4.2), squeeze=False)
+    figure, panels = pyplot.subplots(
+        1, len(results), figsize=(6 * len(results), 4.2), squeeze=False
+    )
     for panel, path in zip(panels[0], results):
         report = json.loads(path.read_text())
         part = report["components"]["dit"]
-        points = [(r["method"], 100 * r["bytes"] / part["bytes_f32"], r["worst"]) for r in part["methods"]]
+        points = [
+            (r["method"], 100 * r["bytes"] / part["bytes_f32"], r["worst"]) for r in part["methods"]
+        ]
         if "mixed" in report:
-            points.append(("mixed", 100 * report["mixed"]["bytes"] / report["mixed"]["bytes_f32"], report["mixed"]["measured_snr"]))
+            points.append(
+                (
+                    "mixed",
+                    100 * report["mixed"]["bytes"] / report["mixed"]["bytes_f32"],
+                    report["mixed"]["measured_snr"],
+                )
+            )
         for name, share, worst in points:
             best = name == "mixed"
             panel.plot(share, worst, "D" if best else "o", color="#d1495b" if best else "#30638e")
-            panel.annotate(name, (share, worst), textcoords="offset points", xytext=(6, 3), fontsize=8)
-        panel.set(title=f"{report['model']}, transformer", xlabel="bytes, % of float32", ylabel="SNR of v, worst recorded step (dB)")
+            panel.annotate(
+                name, (share, worst), textcoords="offset points", xytext=(6, 3), fontsize=8
+            )
+        panel.set(
+            title=f"{report['model']}, transformer",
+            xlabel="bytes, % of float32",
+            ylabel="SNR of v, worst recorded step (dB)",
+        )
         panel.set_xlim(10, 60)
         panel.grid(alpha=0.3)
     figure.tight_layout()
@@ -108,17 +166,29 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--clips", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=6, help="recorded calls of the transformer a clip")
+    parser.add_argument(
+        "--steps", type=int, default=6, help="recorded calls of the transformer a clip"
+    )
     parser.add_argument("--without", default="", help="methods to leave out")
     parser.add_argument("--kinds", action="store_true", help="one kind of layer at a time, too")
     arguments = parser.parse_args()
     if arguments.plot:
         plot(arguments.folders, arguments.plot)
         return 0
-    report = study(arguments.folders[0], arguments.clips, arguments.steps, tuple(arguments.without.split(",")), arguments.kinds)
+    report = study(
+        arguments.folders[0],
+        arguments.clips,
+        arguments.steps,
+        tuple(arguments.without.split(",")),
+        arguments.kinds,
+    )
     recipe = arguments.folders[0] / mixed.file_name("dit")
     if recipe.exists():
-        report["mixed"] = {key: value for key, value in json.loads(recipe.read_text()).items() if key not in ("table", "layers")}
+        report["mixed"] = {
+            key: value
+            for key, value in json.loads(recipe.read_text()).items()
+            if key not in ("table", "layers")
+        }
     arguments.out.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 

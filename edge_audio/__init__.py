@@ -13,5 +13,17 @@ from .pipeline import Cancelled, Pipeline, Progress
 from .request import Request
 from .vocabulary import SoundFamily, Vocabulary
 
-__all__ = ["Bundle", "Cancelled", "Clip", "EdgeAudioError", "EdgeAudioWarning", "Pipeline", "Progress", "Request",
-           "SoundFamily", "UsageError", "Vocabulary", "__version__"]
+__all__ = [
+    "Bundle",
+    "Cancelled",
+    "Clip",
+    "EdgeAudioError",
+    "EdgeAudioWarning",
+    "Pipeline",
+    "Progress",
+    "Request",
+    "SoundFamily",
+    "UsageError",
+    "Vocabulary",
+    "__version__",
+]

@@ -1,7 +1,8 @@
 """A bundle: the folder that holds one exported model, and the manifest that describes it.
 
-The manifest is the only thing the exporter and the runtime share, so its schema lives here, once, as dataclasses;
-`python -m export` writes it through :meth:`Manifest.to_json` and the runtime reads it through :meth:`Bundle.open`.
+The manifest is the only thing the exporter and the runtime share, so its schema lives here, once,
+as dataclasses; `python -m export` writes it through :meth:`Manifest.to_json` and the runtime reads
+it through :meth:`Bundle.open`.
 """
 
 from __future__ import annotations
@@ -24,27 +25,33 @@ from .vocabulary import SoundFamily, Vocabulary, read_vocabulary
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 PRECISIONS = ("f32", "f16", "int8", "int4", "mixed")
+#: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
-"""The components every bundle must have; `encoder` is optional (it serves audio-to-audio)."""
 COMPONENTS = (*GENERATING, "encoder")
 
+#: component -> signature -> (inputs, outputs) that a graph must at least have. The names are the
+#: contract.
 SIGNATURES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "conditioners": {
-        "condition": (("input_ids", "attention_mask", "seconds_total"), ("cross_attn_cond", "global_cond")),
+        "condition": (
+            ("input_ids", "attention_mask", "seconds_total"),
+            ("cross_attn_cond", "global_cond"),
+        ),
     },
     "dit": {
-        # `project` also returns the cross-attention keys and values of every block (cross_k_00, cross_v_00, ...);
-        # the runtime hands all it returns to `denoise` by name and needs to know none of them.
+        # `project` also returns the cross-attention keys and values of every block (cross_k_00,
+        # cross_v_00, ...); the runtime hands all it returns to `denoise` by name and needs to know
+        # none of them.
         "project": (("cross_attn_cond", "global_cond"), ("global_embed",)),
         "denoise": (("x", "t", "global_embed"), ("v",)),
     },
     "decoder": {"head": (("latents",), ("features",)), "tail": (("features",), ("audio",))},
     "encoder": {"encode": (("audio",), ("mean", "stdev"))},
 }
-"""component -> signature -> (inputs, outputs) that a graph must at least have. The names are the contract."""
 
+#: Signatures that a bundle may have again for shorter latents, as NAME_LENGTH (`denoise_64`), on
+#: the same weights.
 BY_LENGTH = ("denoise", "head")
-"""Signatures that a bundle may have again for shorter latents, as NAME_LENGTH (`denoise_64`), on the same weights."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,10 @@ class FileEntry:
 class GraphEntry(FileEntry):
     """One graph in one precision.
 
-    fidelity: what the export measured against the float function, output -> dB. flops: floating-point operations of matrix
-    products and convolutions, signature -> number. made_from: a hash of all that went into the file; an export that would
-    make the same leaves it as it is. recipe: of `mixed`, how each layer is stored and why.
+    fidelity: what the export measured against the float function, output -> dB. flops:
+    floating-point operations of matrix products and convolutions, signature -> number. made_from: a
+    hash of all that went into the file; an export that would make the same leaves it as it is.
+    recipe: of `mixed`, how each layer is stored and why.
     """
 
     fidelity: dict[str, float] = field(default_factory=dict)
@@ -73,7 +81,8 @@ class GraphEntry(FileEntry):
 
 @dataclass(frozen=True)
 class Latent:
-    """Shape of the latents, [length, channels]; one latent stands for `downsampling` samples of audio.
+    """Shape of the latents, [length, channels]; one latent stands for `downsampling` samples of
+    audio.
 
     `shorter` are further lengths, ascending, that the graphs can run at.
     """
@@ -111,7 +120,8 @@ class SecondsRange:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The decoder's tail runs on `tile` frames of features at a time; `overlap` frames at an inner edge are thrown away.
+    """The decoder's tail runs on `tile` frames of features at a time; `overlap` frames at an inner
+    edge are thrown away.
 
     The head gives `per_latent` frames for every latent.
     """
@@ -132,7 +142,9 @@ class Defaults:
 
 @dataclass(frozen=True)
 class UsualLevel:
-    """How loud the sounds are that a model was trained on, each at its loudest (`Levels.loudest_dbfs`), in dBFS."""
+    """How loud the sounds are that a model was trained on, each at its loudest
+    (`Levels.loudest_dbfs`), in dBFS.
+    """
 
     median: float
     lowest: float
@@ -155,10 +167,11 @@ class Manifest:
     tiling: Tiling
     graphs: dict[str, dict[str, GraphEntry]]
     schema: int = SCHEMA
+    #: prompts with what they should sound like (`evaluate.prompts`), for models whose sounds can be
+    #: measured
     checks: FileEntry | None = None
-    """prompts with what they should sound like (`evaluate.prompts`), for models whose sounds can be measured"""
+    #: what the model can be asked for (`vocabulary.Vocabulary`), for models that know few words
     vocabulary: FileEntry | None = None
-    """what the model can be asked for (`vocabulary.Vocabulary`), for models that know few words"""
     usual_level: UsualLevel | None = None
 
     @property
@@ -171,65 +184,103 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Manifest":
-        """Inverse of `to_json`; ValueError names the first entry that is missing, unknown or of the wrong type."""
+    def from_json(cls, text: str) -> Manifest:
+        """Inverse of `to_json`; ValueError names the first entry that is missing, unknown or of the
+        wrong type.
+        """
         manifest = _build(cls, json.loads(text), "manifest")
         latent = manifest.latent
-        for name, value in (("sample_rate", manifest.sample_rate), ("channels", manifest.channels),
-                            ("latent.length", latent.length), ("latent.channels", latent.channels),
-                            ("latent.downsampling", latent.downsampling), ("tiling.tile", manifest.tiling.tile),
-                            ("tiling.per_latent", manifest.tiling.per_latent),
-                            ("prompt.max_length", manifest.prompt.max_length), ("defaults.steps", manifest.defaults.steps)):
+        for name, value in (
+            ("sample_rate", manifest.sample_rate),
+            ("channels", manifest.channels),
+            ("latent.length", latent.length),
+            ("latent.channels", latent.channels),
+            ("latent.downsampling", latent.downsampling),
+            ("tiling.tile", manifest.tiling.tile),
+            ("tiling.per_latent", manifest.tiling.per_latent),
+            ("prompt.max_length", manifest.prompt.max_length),
+            ("defaults.steps", manifest.defaults.steps),
+        ):
             if value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 1")
         if not 0 <= 2 * manifest.tiling.overlap < manifest.tiling.tile:
-            raise ValueError(f"tiling.overlap {manifest.tiling.overlap} leaves nothing of tile {manifest.tiling.tile}")
+            raise ValueError(
+                f"tiling.overlap {manifest.tiling.overlap} leaves nothing of tile"
+                f" {manifest.tiling.tile}"
+            )
         if latent.downsampling % manifest.tiling.per_latent:
-            raise ValueError(f"tiling.per_latent {manifest.tiling.per_latent} does not divide "
-                             f"latent.downsampling {latent.downsampling}")
+            raise ValueError(
+                f"tiling.per_latent {manifest.tiling.per_latent} does not divide "
+                f"latent.downsampling {latent.downsampling}"
+            )
         if (level := manifest.usual_level) and level.lowest > level.median:
-            raise ValueError(f"usual_level.lowest {level.lowest:g} is above usual_level.median {level.median:g}")
+            raise ValueError(
+                f"usual_level.lowest {level.lowest:g} is above usual_level.median {level.median:g}"
+            )
         shorter = list(latent.shorter)
-        if shorter != sorted(set(shorter)) or any(not 1 <= length < latent.length for length in shorter):
-            raise ValueError(f"latent.shorter {shorter} must ascend, from 1 to below latent.length {latent.length}")
+        if shorter != sorted(set(shorter)) or any(
+            not 1 <= length < latent.length for length in shorter
+        ):
+            raise ValueError(
+                f"latent.shorter {shorter} must ascend, from 1 to below latent.length"
+                f" {latent.length}"
+            )
         if min(latent.lengths) * manifest.tiling.per_latent < manifest.tiling.tile:
-            raise ValueError(f"tiling.tile {manifest.tiling.tile} is longer than the shortest latents")
+            raise ValueError(
+                f"tiling.tile {manifest.tiling.tile} is longer than the shortest latents"
+            )
         return manifest
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. Opening reads only the manifest; each file is checked when its path is asked for."""
+    """An opened bundle. Opening reads only the manifest; each file is checked when its path is
+    asked for.
+    """
 
     folder: Path
     manifest: Manifest
+    #: Hash of manifest.json, which holds the hash of every other file: it identifies the model.
     sha256: str
-    """Hash of manifest.json, which holds the hash of every other file: it identifies the model."""
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Bundle":
-        """Read and check `folder`/manifest.json. EdgeAudioError says what is wrong and what to do."""
+    def open(cls, folder: str | Path) -> Bundle:
+        """Read and check `folder`/manifest.json.
+
+        EdgeAudioError says what is wrong and what to do.
+        """
         folder = Path(folder)
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            raise EdgeAudioError(f"no bundle at {folder}: {MANIFEST_NAME} is missing; "
-                                 "in a clone of edge-audio, make one with `python -m export CHECKPOINT_DIR OUT_DIR`")
+            raise EdgeAudioError(
+                f"no bundle at {folder}: {MANIFEST_NAME} is missing; "
+                "in a clone of edge-audio, make one with `python -m export CHECKPOINT_DIR OUT_DIR`"
+            )
         try:
             raw = path.read_bytes()
             schema = json.loads(raw).get("schema")
         except (OSError, ValueError, AttributeError) as error:
-            raise EdgeAudioError(f"{path} cannot be read ({error}); export the model again") from None
+            raise EdgeAudioError(
+                f"{path} cannot be read ({error}); export the model again"
+            ) from None
         if schema != SCHEMA:
             newer = isinstance(schema, int) and schema > SCHEMA
             mend = "upgrade edge-audio" if newer else "export the model again"
-            raise EdgeAudioError(f"{path} has schema {schema}, this edge-audio reads schema {SCHEMA}; {mend}")
+            raise EdgeAudioError(
+                f"{path} has schema {schema}, this edge-audio reads schema {SCHEMA}; {mend}"
+            )
         try:
             manifest = Manifest.from_json(raw.decode())
         except ValueError as error:
-            raise EdgeAudioError(f"{path} is not a valid manifest ({error}); export the model again") from None
+            raise EdgeAudioError(
+                f"{path} is not a valid manifest ({error}); export the model again"
+            ) from None
         for component in GENERATING:
             if not set(PRECISIONS) & set(manifest.graphs.get(component, {})):
-                raise EdgeAudioError(f"{path} lists no {component} graph in a known precision; export the model again")
+                raise EdgeAudioError(
+                    f"{path} lists no {component} graph in a known precision; export the model"
+                    " again"
+                )
         return cls(folder, manifest, hashlib.sha256(raw).hexdigest())
 
     def precisions(self, component: str) -> tuple[str, ...]:
@@ -237,11 +288,15 @@ class Bundle:
         return tuple(p for p in PRECISIONS if p in self.manifest.graphs.get(component, {}))
 
     def graph_path(self, component: str, precision: str) -> Path:
-        """Path of a graph file whose size and hash have been checked: just now, or before it was last touched."""
+        """Path of a graph file whose size and hash have been checked: just now, or before it was
+        last touched.
+        """
         entries = self.manifest.graphs.get(component, {})
         if precision not in entries:
-            raise EdgeAudioError(f"{self.folder} has no {component} in {precision}; "
-                                 f"it has {', '.join(self.precisions(component)) or 'none at all'}")
+            raise EdgeAudioError(
+                f"{self.folder} has no {component} in {precision}; "
+                f"it has {', '.join(self.precisions(component)) or 'none at all'}"
+            )
         return self._checked(entries[precision])
 
     def tokenizer_path(self) -> Path | None:
@@ -262,14 +317,21 @@ class Bundle:
 
     @property
     def prompts(self) -> tuple[SoundFamily, ...]:
-        """Families of sounds that the model makes, with prompts that ask for them; none for a bundle without such a list."""
+        """Families of sounds that the model makes, with prompts that ask for them; none for a
+        bundle without such a list.
+        """
         return self.vocabulary.families if self.vocabulary else ()
 
-    def choose(self, spec: str | None, preferred: Callable[[str], tuple[str, ...]] = lambda component: PRECISIONS) -> dict[str, str]:
+    def choose(
+        self,
+        spec: str | None,
+        preferred: Callable[[str], tuple[str, ...]] = lambda component: PRECISIONS,
+    ) -> dict[str, str]:
         """Which precision each generating component runs in.
 
-        spec: None (the first of `preferred(component)` that is here), "int8" (for all), or "dit=int8,decoder=f16" (the
-        others as with None). UsageError for a malformed spec, EdgeAudioError for a precision that this bundle does not have.
+        spec: None (the first of `preferred(component)` that is here), "int8" (for all), or
+        "dit=int8,decoder=f16" (the others as with None). UsageError for a malformed spec,
+        EdgeAudioError for a precision that this bundle does not have.
         """
         chosen = {}
         for component in GENERATING:
@@ -278,12 +340,17 @@ class Bundle:
         for part in [] if spec is None else spec.split(","):
             component, _, precision = part.strip().rpartition("=")
             if precision not in PRECISIONS or (component and component not in GENERATING):
-                raise UsageError(f"precision {part.strip()!r} is not understood; write one of {', '.join(PRECISIONS)}, "
-                                 f"or COMPONENT=PRECISION with a component of {', '.join(GENERATING)}")
+                raise UsageError(
+                    f"precision {part.strip()!r} is not understood; write one of"
+                    f" {', '.join(PRECISIONS)}, or COMPONENT=PRECISION with a component of"
+                    f" {', '.join(GENERATING)}"
+                )
             for name in (component,) if component else GENERATING:
                 if precision not in self.precisions(name):
-                    raise EdgeAudioError(f"{self.folder} has no {name} in {precision}; "
-                                         f"it has {', '.join(self.precisions(name))}")
+                    raise EdgeAudioError(
+                        f"{self.folder} has no {name} in {precision}; "
+                        f"it has {', '.join(self.precisions(name))}"
+                    )
                 chosen[name] = precision
         return chosen
 
@@ -293,7 +360,9 @@ class Bundle:
         if not path.is_file():
             raise EdgeAudioError(f"{path} is missing; {mend}")
         if path.stat().st_size != entry.bytes:
-            raise EdgeAudioError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry.bytes}; {mend}")
+            raise EdgeAudioError(
+                f"{path} has {path.stat().st_size} bytes, the manifest says {entry.bytes}; {mend}"
+            )
         if not cache.is_verified(path, entry.sha256):
             if file_sha256(path) != entry.sha256:
                 raise EdgeAudioError(f"{path} has another sha256 than the manifest says; {mend}")
@@ -316,30 +385,49 @@ def file_entry(path: Path) -> FileEntry:
 
 
 def _build(kind, value, where: str):
-    """Turn parsed JSON into `kind` (a dataclass, dict, optional or scalar type); ValueError names the place."""
+    """Turn parsed JSON into `kind` (a dataclass, dict, optional or scalar type); ValueError names
+    the place.
+    """
     origin = typing.get_origin(kind)
     if origin in (types.UnionType, typing.Union):
         inner = next(arg for arg in typing.get_args(kind) if arg is not type(None))
         return None if value is None else _build(inner, value, where)
     if origin is tuple:
         _expect(isinstance(value, list), where, "a list", value)
-        return tuple(_build(typing.get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(
+            _build(typing.get_args(kind)[0], item, f"{where}[{index}]")
+            for index, item in enumerate(value)
+        )
     if origin is dict:
         _expect(isinstance(value, dict), where, "an object", value)
-        return {key: _build(typing.get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            key: _build(typing.get_args(kind)[1], item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if dataclasses.is_dataclass(kind):
         _expect(isinstance(value, dict), where, "an object", value)
         hints = typing.get_type_hints(kind)
         for key in value:
             _expect(key in hints, f"{where}.{key}", "no such entry", value[key])
-        required = {f.name for f in dataclasses.fields(kind)
-                    if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}
+        required = {
+            f.name
+            for f in dataclasses.fields(kind)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
         for key in sorted(required - value.keys()):
             raise ValueError(f"{where}.{key} is missing")
-        return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+        return kind(
+            **{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+        )
     if kind is float:
-        _expect(isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value),
-                where, "a finite number", value)
+        _expect(
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and math.isfinite(value),
+            where,
+            "a finite number",
+            value,
+        )
         return float(value)
     _expect(type(value) is kind, where, kind.__name__, value)
     return value

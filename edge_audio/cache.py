@@ -1,9 +1,11 @@
-"""What is kept between runs: weights as XNNPACK packs them, and which files were already found intact.
+"""What is kept between runs: weights as XNNPACK packs them, and which files were already found
+intact.
 
-LiteRT packs a graph's weights into the order that its kernels read. Kept in a file and mapped into memory, they load in
-milliseconds, serve all signatures of a graph, and can be dropped by the system when memory is short. An entry is made in
-a file of its own and moved into place when it is whole, so that a crash, or two processes at once, leave nothing broken;
-it is trusted only while its size, times and inode are those it was made with.
+LiteRT packs a graph's weights into the order that its kernels read. Kept in a file and mapped into
+memory, they load in milliseconds, serve all signatures of a graph, and can be dropped by the system
+when memory is short. An entry is made in a file of its own and moved into place when it is whole,
+so that a crash, or two processes at once, leave nothing broken; it is trusted only while its size,
+times and inode are those it was made with.
 
 The folder is $EDGE_AUDIO_CACHE ("off" for none), else `edge-audio` in the user's cache directory.
 """
@@ -28,11 +30,13 @@ from . import device
 from .errors import EdgeAudioWarning
 
 VARIABLE = "EDGE_AUDIO_CACHE"
+#: Graphs below these bytes are packed in a few hundredths of a second: they are not kept.
 MINIMUM = 16 << 20
-"""Graphs below these bytes are packed in a few hundredths of a second: they are not kept."""
 _WEIGHTS, _RECORD, _BUILDING, _VERIFIED = ".weights", ".json", ".building", "verified-graphs.json"
-_OURS = re.compile(r"[0-9a-f]{32}\.(weights|json)|verified-graphs\.json"
-                   r"|([0-9a-f]{32}|verified-graphs)\.\d+-[0-9a-f]{8}\.building")
+_OURS = re.compile(
+    r"[0-9a-f]{32}\.(weights|json)|verified-graphs\.json"
+    r"|([0-9a-f]{32}|verified-graphs)\.\d+-[0-9a-f]{8}\.building"
+)
 _ABANDONED = 3600  # seconds after which a file that is still being built is nobody's
 
 
@@ -62,7 +66,10 @@ def size() -> int:
 
 
 def purge() -> int:
-    """Delete everything that was cached and return how many bytes that freed. Running programs keep what they mapped."""
+    """Delete everything that was cached and return how many bytes that freed.
+
+    Running programs keep what they mapped.
+    """
     freed = 0
     for path in _files(folder()):
         bytes_ = path.stat().st_size
@@ -73,9 +80,11 @@ def purge() -> int:
 
 @contextlib.contextmanager
 def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
-    """The file of a graph's packed weights, to be opened inside the `with`; None where they are not kept.
+    """The file of a graph's packed weights, to be opened inside the `with`; None where they are not
+    kept.
 
-    The file is empty or absent the first time: LiteRT fills it while it loads the graph, and it is kept if that succeeds.
+    The file is empty or absent the first time: LiteRT fills it while it loads the graph, and it is
+    kept if that succeeds.
     """
     if graph.stat().st_size < MINIMUM or why_not():
         yield None
@@ -88,9 +97,13 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
         entry.parent.mkdir(parents=True, exist_ok=True)
     building = _building(entry)
     if not _has_room(building, graph.stat().st_size):
-        warnings.warn(f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be written; every start "
-                      f"will pack them again, which takes time and memory: free some space, or name another folder in ${VARIABLE}",
-                      EdgeAudioWarning, stacklevel=4)
+        warnings.warn(
+            f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be"
+            " written; every start will pack them again, which takes time and memory: free some"
+            f" space, or name another folder in ${VARIABLE}",
+            EdgeAudioWarning,
+            stacklevel=4,
+        )
         yield None
         return
     try:
@@ -103,11 +116,17 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
 
 def is_verified(path: Path, sha256: str) -> bool:
     """Whether `path` was found to have this hash, and has not been touched since."""
-    return _read(_verified_file()).get(str(path.resolve())) == {"sha256": sha256, "stamp": _stamp(path)}
+    return _read(_verified_file()).get(str(path.resolve())) == {
+        "sha256": sha256,
+        "stamp": _stamp(path),
+    }
 
 
 def remember_verified(path: Path, sha256: str) -> None:
-    """Note that `path` has this hash, so that the next start need not read it all. Only worth it for big files."""
+    """Note that `path` has this hash, so that the next start need not read it all.
+
+    Only worth it for big files.
+    """
     file = _verified_file()
     if path.stat().st_size < MINIMUM or file is None:
         return
@@ -119,9 +138,17 @@ def remember_verified(path: Path, sha256: str) -> None:
 
 
 def _key(sha256: str) -> str:
-    """Of a graph, the CPU whose kernels fix the order of the weights, and the LiteRT that packs them."""
+    """Of a graph, the CPU whose kernels fix the order of the weights, and the LiteRT that packs
+    them.
+    """
     here = device.describe()
-    parts = (sha256, here.architecture, here.model, *here.features, importlib.metadata.version("ai-edge-litert"))
+    parts = (
+        sha256,
+        here.architecture,
+        here.model,
+        *here.features,
+        importlib.metadata.version("ai-edge-litert"),
+    )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -138,7 +165,9 @@ def _building(path: Path) -> Path:
 
 
 def _has_room(building: Path, needed: int) -> bool:
-    """LiteRT ends the process when the disk fills up while it writes, so the room is asked for beforehand."""
+    """LiteRT ends the process when the disk fills up while it writes, so the room is asked for
+    beforehand.
+    """
     needed += needed // 4 + (1 << 20)
     try:
         if shutil.disk_usage(building.parent).free < needed:
@@ -155,23 +184,35 @@ def _has_room(building: Path, needed: int) -> bool:
 
 
 def _publish(building: Path, entry: Path, graph: Path) -> None:
-    """Move new weights into place, and drop those that they replace: of the same file with other contents, or abandoned."""
+    """Move new weights into place, and drop those that they replace: of the same file with other
+    contents, or abandoned.
+    """
     if not building.is_file():
         return  # LiteRT had nothing to keep
     os.replace(building, entry)
     _write(entry.with_suffix(_RECORD), {"graph": str(graph.resolve()), "stamp": _stamp(entry)})
     for path in _files(entry.parent):
-        outdated = (path.suffix == _RECORD and path.stem != entry.stem and path.name != _VERIFIED
-                    and _read(path).get("graph") == str(graph.resolve()))
+        outdated = (
+            path.suffix == _RECORD
+            and path.stem != entry.stem
+            and path.name != _VERIFIED
+            and _read(path).get("graph") == str(graph.resolve())
+        )
         if outdated:
             path.with_suffix(_WEIGHTS).unlink(missing_ok=True)
-        if outdated or path.suffix == _BUILDING and time.time() - path.stat().st_mtime > _ABANDONED:
+        if outdated or (
+            path.suffix == _BUILDING and time.time() - path.stat().st_mtime > _ABANDONED
+        ):
             path.unlink(missing_ok=True)
 
 
 def _files(place: Path | None) -> list[Path]:
     """What is ours in the folder; a folder that was named by mistake keeps its other files."""
-    return [path for path in place.iterdir() if _OURS.fullmatch(path.name)] if place and place.is_dir() else []
+    return (
+        [path for path in place.iterdir() if _OURS.fullmatch(path.name)]
+        if place and place.is_dir()
+        else []
+    )
 
 
 def _verified_file() -> Path | None:

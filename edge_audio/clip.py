@@ -1,4 +1,6 @@
-"""A finished piece of audio: its levels, and how it is written to a file that says how it was made."""
+"""A finished piece of audio: its levels, and how it is written to a file that says how it
+was made.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,20 @@ import numpy as np
 from .bundle import UsualLevel
 from .errors import EdgeAudioError, EdgeAudioWarning
 
+#: extension -> libsndfile's format and the subtype that is written unless another one is asked for
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
-"""extension -> libsndfile's format and the subtype that is written unless another one is asked for"""
+#: What a clip that would clip is scaled to.
 SAFE_PEAK = 0.999
-"""What a clip that would clip is scaled to."""
+#: A sample that large counts as clipped.
 CLIPPED = 0.999
-"""A sample that large counts as clipped."""
+#: Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones.
 _BLOCK = 1 << 16
-"""Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel, the share of clipped samples.
+    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel,
+    the share of clipped samples.
 
     `loudest_dbfs` is the RMS level of the loudest quarter of a second.
     """
@@ -41,8 +44,9 @@ class Levels:
 
     SILENT: ClassVar[float] = -70.0
     QUIET: ClassVar[float] = 9.0
+    #: dBFS of RMS that nobody hears; dB below a model's softest sound; a share of clipped samples
+    #: that no sound should have
     OVERDRIVEN: ClassVar[float] = 0.01
-    """dBFS of RMS that nobody hears; dB below a model's softest sound; a share of clipped samples that no sound should have"""
 
     def symptoms(self) -> list[str]:
         """What is wrong with a clip of these levels, whatever was asked for; empty for most."""
@@ -54,7 +58,9 @@ class Levels:
         return notes
 
     def is_quiet(self, usual: UsualLevel) -> bool:
-        """Whether this is much softer than any sound of a model, and no silence that `symptoms` would name."""
+        """Whether this is much softer than any sound of a model, and no silence that `symptoms`
+        would name.
+        """
         return self.rms_dbfs >= self.SILENT and self.loudest_dbfs < usual.lowest - self.QUIET
 
 
@@ -62,7 +68,8 @@ class Levels:
 class Clip:
     """Audio, float32 [frames, channels], full scale ±1, with the recipe it was made by.
 
-    `timings` holds seconds: `condition_load`, `condition_run`, `sample_load`, ... of the stages that made it.
+    `timings` holds seconds: `condition_load`, `condition_run`, `sample_load`, ... of the stages
+    that made it.
     """
 
     samples: np.ndarray
@@ -88,47 +95,69 @@ class Clip:
     def levels(self) -> Levels:
         """Peak, RMS, DC and clipping."""
         samples = self.samples.astype(np.float64) if len(self.samples) else np.zeros((1, 1))
-        return Levels(_dbfs(self.peak), _dbfs(math.sqrt(np.mean(samples**2))), loudest_dbfs(samples, self.sample_rate), float(np.max(np.abs(samples.mean(0)))),
-                      float(np.mean(np.abs(samples) >= CLIPPED)))
+        return Levels(
+            _dbfs(self.peak),
+            _dbfs(math.sqrt(np.mean(samples**2))),
+            loudest_dbfs(samples, self.sample_rate),
+            float(np.max(np.abs(samples.mean(0)))),
+            float(np.mean(np.abs(samples) >= CLIPPED)),
+        )
 
     def save(self, path: str | Path, subtype: str | None = None) -> float:
-        """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was applied.
+        """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was
+        applied.
 
-        subtype: libsndfile's name of the sample format (default 16-bit; "PCM_24", "FLOAT" for .wav).
-        Samples never clip silently: a peak above 1.0 is scaled down to 0.999, which is warned about and recorded.
-        The file appears whole or not at all. EdgeAudioError if it cannot be written.
+        subtype: libsndfile's name of the sample format (default 16-bit; "PCM_24", "FLOAT" for
+        .wav). Samples never clip silently: a peak above 1.0 is scaled down to 0.999, which is
+        warned about and recorded. The file appears whole or not at all. EdgeAudioError if it cannot
+        be written.
         """
         path = Path(path)
         check_writable(path)
         gain = self.gain
         if not math.isfinite(self.peak):
-            raise EdgeAudioError(f"the clip for {path} has samples that are not numbers; generate it again")
+            raise EdgeAudioError(
+                f"the clip for {path} has samples that are not numbers; generate it again"
+            )
         if gain < 1.0:
-            warnings.warn(f"peak {self.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that {path} "
-                          "does not clip", EdgeAudioWarning, stacklevel=2)
+            warnings.warn(
+                f"peak {self.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that"
+                f" {path} does not clip",
+                EdgeAudioWarning,
+                stacklevel=2,
+            )
         comment = json.dumps({**self.recipe, "gain": gain})
         temporary = _temporary(path)
         try:
             self._write(temporary, path.suffix.lower(), subtype, gain, comment)
-            # libsndfile does not report every failure (a header that no longer fits, a comment that is too long).
+            # libsndfile does not report every failure (a header that no longer fits, a comment that
+            # is too long).
             if _comment_of(temporary) != comment:
-                raise EdgeAudioError(f"{path} cannot hold a recipe this long; shorten the prompt or write .flac")
+                raise EdgeAudioError(
+                    f"{path} cannot hold a recipe this long; shorten the prompt or write .flac"
+                )
             os.replace(temporary, path)
         except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error) or "short write"
-            raise EdgeAudioError(f"{path} cannot be written ({reason}); free some space or name another file") from None
+            raise EdgeAudioError(
+                f"{path} cannot be written ({reason}); free some space or name another file"
+            ) from None
         finally:
             temporary.unlink(missing_ok=True)
         return gain
 
-    def _write(self, path: Path, suffix: str, subtype: str | None, gain: float, comment: str) -> None:
+    def _write(
+        self, path: Path, suffix: str, subtype: str | None, gain: float, comment: str
+    ) -> None:
         import soundfile
+
         kind, default = FORMATS[suffix]
-        with soundfile.SoundFile(path, "w", self.sample_rate, self.samples.shape[1], subtype or default,
-                                 format=kind) as file:
+        with soundfile.SoundFile(
+            path, "w", self.sample_rate, self.samples.shape[1], subtype or default, format=kind
+        ) as file:
             file.comment, file.software = comment, "edge-audio"
             for start in range(0, len(self.samples), _BLOCK):
-                file.write(self.samples[start:start + _BLOCK] * np.float32(gain))
+                file.write(self.samples[start : start + _BLOCK] * np.float32(gain))
         if soundfile.info(path).frames != len(self.samples):
             raise OSError("the disk did not take all of it")
 
@@ -139,14 +168,20 @@ class Clip:
             recipe = json.loads(_comment_of(Path(path)))
         except (OSError, RuntimeError, ValueError) as error:
             reason = "no recipe in it" if isinstance(error, ValueError) else error
-            raise EdgeAudioError(f"{path} tells no recipe ({reason}); name a file that edge-audio wrote") from None
+            raise EdgeAudioError(
+                f"{path} tells no recipe ({reason}); name a file that edge-audio wrote"
+            ) from None
         if not isinstance(recipe, dict):
-            raise EdgeAudioError(f"{path} tells no recipe (another comment); name a file that edge-audio wrote")
+            raise EdgeAudioError(
+                f"{path} tells no recipe (another comment); name a file that edge-audio wrote"
+            )
         return recipe
 
 
 def loudest_dbfs(samples: np.ndarray, sample_rate: int) -> float:
-    """RMS level in dBFS of the loudest quarter of a second of [frames] or [frames, channels]: of sounds that are mostly silence, too."""
+    """RMS level in dBFS of the loudest quarter of a second of [frames] or [frames, channels]: of
+    sounds that are mostly silence, too.
+    """
     power = np.mean(samples.reshape(len(samples), -1) ** 2, axis=1)
     window = max(1, min(len(power), sample_rate // 4))
     sums = np.concatenate([[0.0], np.cumsum(power)])
@@ -157,7 +192,9 @@ def check_writable(path: str | Path) -> None:
     """EdgeAudioError unless a sound file can be written at `path`; nothing is left behind."""
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise EdgeAudioError(f"{path} has no known sound file extension; use one of {', '.join(FORMATS)}")
+        raise EdgeAudioError(
+            f"{path} has no known sound file extension; use one of {', '.join(FORMATS)}"
+        )
     temporary = _temporary(path)
     try:
         if path.is_dir():
@@ -165,7 +202,9 @@ def check_writable(path: str | Path) -> None:
         temporary.touch(exist_ok=False)
         temporary.unlink()
     except OSError as error:
-        raise EdgeAudioError(f"{path} cannot be written ({error.strerror}); choose another folder") from None
+        raise EdgeAudioError(
+            f"{path} cannot be written ({error.strerror}); choose another folder"
+        ) from None
 
 
 def _temporary(path: Path) -> Path:
@@ -174,6 +213,7 @@ def _temporary(path: Path) -> Path:
 
 def _comment_of(path: Path) -> str:
     import soundfile
+
     with soundfile.SoundFile(path) as file:
         # libsndfile writes a long comment into a .wav, but skips those above 2 kB when it reads.
         return file.comment or _riff_comment(path.read_bytes())
@@ -184,8 +224,8 @@ def _riff_comment(data: bytes) -> str:
     place = data.find(b"INFOICMT")
     if data[:4] != b"RIFF" or place < 0:
         return ""
-    size = int.from_bytes(data[place + 8:place + 12], "little")
-    return data[place + 12:place + 12 + size].rstrip(b"\0").decode(errors="replace")
+    size = int.from_bytes(data[place + 8 : place + 12], "little")
+    return data[place + 12 : place + 12 + size].rstrip(b"\0").decode(errors="replace")
 
 
 def _dbfs(amplitude: float) -> float:

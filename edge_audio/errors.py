@@ -6,13 +6,19 @@ class EdgeAudioError(Exception):
 
 
 class UsageError(EdgeAudioError):
-    """A request that no model could serve (unknown sampler, steps 0, cfg nan): the command line exits with 2."""
+    """A request that no model could serve (unknown sampler, steps 0, cfg nan): the command line
+    exits with 2.
+    """
 
 
 class EdgeAudioWarning(UserWarning):
-    """Settings that run but that this model cannot use well; the message says what the manifest recommends."""
+    """Settings that run but that this model cannot use well; the message says what the manifest
+    recommends.
+    """
 
 
 def first_line(error: BaseException) -> str:
     """What a library's exception says, on one line; its type where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )

@@ -8,12 +8,16 @@ import numpy as np
 
 from .samplers import Denoise
 
+#: What the `project` signature returned for one branch.
 Projected = Mapping[str, np.ndarray]
-"""What the `project` signature returned for one branch."""
 
 
-def guided(denoise: Callable[[np.ndarray, float, Projected], np.ndarray], conditional: Projected,
-           unconditional: Projected | None, cfg_scale: float) -> Denoise:
+def guided(
+    denoise: Callable[[np.ndarray, float, Projected], np.ndarray],
+    conditional: Projected,
+    unconditional: Projected | None,
+    cfg_scale: float,
+) -> Denoise:
     """A function (x, t) -> v that a sampler can use: v = u + cfg_scale (c - u), Ho & Salimans 2022.
 
     At scale 1 that is c: `unconditional` is then not evaluated and may be None.
@@ -24,4 +28,5 @@ def guided(denoise: Callable[[np.ndarray, float, Projected], np.ndarray], condit
     def v(x: np.ndarray, t: float) -> np.ndarray:
         c, u = denoise(x, t, conditional), denoise(x, t, unconditional)
         return u + cfg_scale * (c - u)
+
     return v

@@ -14,11 +14,12 @@ import numpy as np
 
 from .errors import EdgeAudioError
 
+#: programs that play raw float32 from standard input, with their arguments; the Python package
+#: sounddevice comes first
 PIPES = {
     "paplay": ("--raw", "--format=float32le", "--rate={rate}", "--channels={channels}"),
     "aplay": ("-q", "-t", "raw", "-f", "FLOAT_LE", "-r", "{rate}", "-c", "{channels}"),
 }
-"""programs that play raw float32 from standard input, with their arguments; the Python package sounddevice comes first"""
 
 
 def find_player() -> str:
@@ -28,15 +29,18 @@ def find_player() -> str:
     for name in PIPES:
         if shutil.which(name):
             return name
-    raise EdgeAudioError("nothing here can play sound; install paplay, aplay or the Python package sounddevice, "
-                         "or leave out --play")
+    raise EdgeAudioError(
+        "nothing here can play sound; install paplay, aplay or the Python package sounddevice, "
+        "or leave out --play"
+    )
 
 
 class Playback:
     """Takes blocks float32 [n, channels] as they come and plays them in a thread of its own.
 
-    It begins as soon as what is still to come will be there in time, judged by how fast blocks come: at once where decoding
-    is faster than playing, later on slower computers, so that the sound never breaks off.
+    It begins as soon as what is still to come will be there in time, judged by how fast blocks
+    come: at once where decoding is faster than playing, later on slower computers, so that the
+    sound never breaks off.
     """
 
     def __init__(self, sample_rate: int, channels: int, player: str | None = None):
@@ -57,8 +61,12 @@ class Playback:
             self._since, self._first = time.monotonic(), len(block)
         self._held.append(np.clip(block, -1.0, 1.0))
         self._received += len(block)
-        if may_begin(self._received / self._rate, (self._received + left) / self._rate,
-                     (self._received - self._first) / self._rate, time.monotonic() - self._since):
+        if may_begin(
+            self._received / self._rate,
+            (self._received + left) / self._rate,
+            (self._received - self._first) / self._rate,
+            time.monotonic() - self._since,
+        ):
             self._release()
 
     def finish(self) -> None:
@@ -67,8 +75,10 @@ class Playback:
         self._queue.put(None)
         self._thread.join()
         if self._error:
-            raise EdgeAudioError(f"the clip is made, but {self._player} could not play it ({self._error}); "
-                                 "check the sound output")
+            raise EdgeAudioError(
+                f"the clip is made, but {self._player} could not play it ({self._error}); "
+                "check the sound output"
+            )
 
     def stop(self) -> None:
         """Fall silent at once."""
@@ -82,7 +92,9 @@ class Playback:
         self._held.clear()
 
     def _play(self) -> None:
-        """An error is kept for `finish`: whatever the sound system throws, the clip itself must not be lost."""
+        """An error is kept for `finish`: whatever the sound system throws, the clip itself must not
+        be lost.
+        """
         while (block := self._queue.get()) is not None:
             if self._error is None:
                 self._try(lambda: self._opened().write(block))
@@ -92,8 +104,11 @@ class Playback:
     def _opened(self) -> _Pipe | _Speaker:
         if self._sink is None:
             speaker = self._player == "sounddevice"
-            self._sink = (_Speaker(self._rate, self._channels) if speaker
-                          else _Pipe(self._player, self._rate, self._channels))
+            self._sink = (
+                _Speaker(self._rate, self._channels)
+                if speaker
+                else _Pipe(self._player, self._rate, self._channels)
+            )
         return self._sink
 
     def _try(self, action: Callable[[], None]) -> None:
@@ -104,11 +119,12 @@ class Playback:
 
 
 def may_begin(ready: float, total: float, made: float, elapsed: float) -> bool:
-    """Whether playing can begin now without running dry, all in seconds: of audio that is ready, of the clip in all, of audio
-    that was `made` after the first block, in `elapsed` seconds.
+    """Whether playing can begin now without running dry, all in seconds: of audio that is ready, of
+    the clip in all, of audio that was `made` after the first block, in `elapsed` seconds.
 
-    At r = made / elapsed below 1, the last block comes (total − ready) / r from now and must be there when all before it has
-    been played, total − block from now: ready ≥ total − r · (total − block).
+    At r = made / elapsed below 1, the last block comes (total − ready) / r from now and must be
+    there when all before it has been played, total − block from now: ready ≥ total − r · (total −
+    block).
     """
     if ready >= total:
         return True
@@ -122,8 +138,13 @@ class _Pipe:
     def __init__(self, name: str, sample_rate: int, channels: int):
         arguments = [part.format(rate=sample_rate, channels=channels) for part in PIPES[name]]
         # a session of its own: Ctrl-C reaches only us, who then stop it
-        self._process = subprocess.Popen([name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            [name, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def write(self, block: np.ndarray) -> None:
         self._process.stdin.write(block.astype("<f4").tobytes())
@@ -142,7 +163,10 @@ class _Speaker:
 
     def __init__(self, sample_rate: int, channels: int):
         import sounddevice
-        self._stream = sounddevice.OutputStream(samplerate=sample_rate, channels=channels, dtype="float32")
+
+        self._stream = sounddevice.OutputStream(
+            samplerate=sample_rate, channels=channels, dtype="float32"
+        )
         self._stream.start()
 
     def write(self, block: np.ndarray) -> None:

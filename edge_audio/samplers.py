@@ -1,7 +1,8 @@
 """Four samplers for rectified flow: pure numpy generators that know no model and do no I/O.
 
-With x = (1 - t) clean + t noise the model's v is noise - clean, so that denoised = x - t v at any level t.
-A sampler yields one Step per interval of `sigmas`; the caller drives it, shows progress, cancels by no longer asking.
+With x = (1 - t) clean + t noise the model's v is noise - clean, so that denoised = x - t v at any
+level t. A sampler yields one Step per interval of `sigmas`; the caller drives it, shows progress,
+cancels by no longer asking.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import numpy as np
 
 from .schedule import linear_sigmas, logsnr_sigmas
 
+#: (x float32 [B, T, C], t) -> v float32 [B, T, C].
 Denoise = Callable[[np.ndarray, float], np.ndarray]
-"""(x float32 [B, T, C], t) -> v float32 [B, T, C]."""
+#: shape -> standard normal float32; only ping-pong draws.
 Noise = Callable[[tuple[int, ...]], np.ndarray]
-"""shape -> standard normal float32; only ping-pong draws."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. `x` of the last step is the sample; `denoised` is the guess made at level `t`."""
+    """What one step did. `x` of the last step is the sample; `denoised` is the guess made at level
+    `t`.
+    """
 
     index: int
     total: int
@@ -37,15 +40,20 @@ class Sampler:
 
     sample: Callable[[Denoise, np.ndarray, Sequence[float], Noise], Iterator[Step]]
     schedule: Callable[..., np.ndarray]
+    #: of the model, a step
     evaluations: int = 1
-    """of the model, a step"""
 
 
-def pingpong(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
-    """Denoise fully, then add fresh noise of the next level (stable-audio-tools, `sample_flow_pingpong`)."""
+def pingpong(
+    denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise
+) -> Iterator[Step]:
+    """Denoise fully, then add fresh noise of the next level (stable-audio-tools,
+    `sample_flow_pingpong`).
+    """
     for index, t, t_next in _intervals(sigmas):
         denoised = x - t * denoise(x, t)
-        # The last draw is multiplied by zero, but it is drawn: a stream must stand where the official code's stands.
+        # The last draw is multiplied by zero, but it is drawn: a stream must stand where the
+        # official code's stands.
         x = (1 - t_next) * denoised + t_next * noise(x.shape)
         yield Step(index, len(sigmas) - 1, t, x, denoised)
 
@@ -60,7 +68,9 @@ def euler(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise
 
 
 def rk4(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
-    """Classical Runge-Kutta, four evaluations a step, the last one at t = 0 (stable-audio-tools, `sample_rk4`)."""
+    """Classical Runge-Kutta, four evaluations a step, the last one at t = 0 (stable-audio-tools,
+    `sample_rk4`).
+    """
     for index, t, t_next in _intervals(sigmas):
         dt = t_next - t
         k1 = denoise(x, t)
@@ -75,7 +85,8 @@ def rk4(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) 
 def dpmpp(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
     """DPM-Solver++ 2M in log-SNR (Lu et al. 2022; stable-audio-tools, `sample_flow_dpmpp`).
 
-    A step out of t = 1 or into t = 0 is infinitely long in log-SNR: there, and after such a step, it is first-order.
+    A step out of t = 1 or into t = 0 is infinitely long in log-SNR: there, and after such a step,
+    it is first-order.
     """
     previous, h_last = None, math.inf
     for index, t, t_next in _intervals(sigmas):

@@ -1,4 +1,7 @@
-"""Noise levels: `steps + 1` values of t that fall from sigma_max to 0. They know no sampler and no model."""
+"""Noise levels: `steps + 1` values of t that fall from sigma_max to 0.
+
+They know no sampler and no model.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ import numpy as np
 from .errors import UsageError
 
 LOGSNR_START, LOGSNR_END = -6.0, 2.0
+#: Below this strength (0.119) the logSNR schedule would have to rise.
 MIN_SIGMA_MAX = 1 / (1 + math.exp(LOGSNR_END))
-"""Below this strength (0.119) the logSNR schedule would have to rise."""
 
 
 def logsnr_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:
     """Levels evenly spaced in log-SNR, ln((1 - t)/t), from -6 to 2; float64 [steps + 1].
 
-    sigma_max < 1 (audio-to-audio at that strength) starts where the log-SNR is ln((1 - sigma_max)/sigma_max).
-    The two ends are set: t[0] = sigma_max and t[-1] = 0, where the formula alone gives sigmoid(6) and sigmoid(-2).
-    Source: stable-audio-tools, `sample_rf` and `sample_flow_pingpong`.
+    sigma_max < 1 (audio-to-audio at that strength) starts where the log-SNR is ln((1 -
+    sigma_max)/sigma_max). The two ends are set: t[0] = sigma_max and t[-1] = 0, where the formula
+    alone gives sigmoid(6) and sigmoid(-2). Source: stable-audio-tools, `sample_rf` and
+    `sample_flow_pingpong`.
     """
     check_steps(steps)
     _check_sigma_max(sigma_max, MIN_SIGMA_MAX)
@@ -43,4 +47,6 @@ def check_steps(steps: int) -> None:
 
 def _check_sigma_max(sigma_max: float, above: float) -> None:
     if not above < sigma_max <= 1.0:
-        raise UsageError(f"strength {sigma_max} is out of range; choose more than {above:.3g} and at most 1")
+        raise UsageError(
+            f"strength {sigma_max} is out of range; choose more than {above:.3g} and at most 1"
+        )

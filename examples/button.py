@@ -1,7 +1,9 @@
-"""A push button between GPIO 17 and ground makes a new sound at every press: `python examples/button.py "a laser shot"`.
+"""A push button between GPIO 17 and ground makes a new sound at every press: `python
+examples/button.py "a laser shot"`.
 
-Needs gpiozero (on Raspberry Pi OS: sudo apt install python3-gpiozero, and a virtual environment with --system-site-packages) and a
-loudspeaker. The graphs stay loaded, so that a press is answered at once; a press during a sound is ignored.
+Needs gpiozero (on Raspberry Pi OS: sudo apt install python3-gpiozero, and a virtual environment
+with --system-site-packages) and a loudspeaker. The graphs stay loaded, so that a press is answered
+at once; a press during a sound is ignored.
 """
 
 from __future__ import annotations

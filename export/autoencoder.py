@@ -1,4 +1,6 @@
-"""Oobleck, the autoencoder: decoder as head and tail, encoder whole. Audio and latents are [1, time, channels]."""
+"""Oobleck, the autoencoder: decoder as head and tail, encoder whole. Audio and latents are [1,
+time, channels].
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,26 @@ TILE = 8
 
 
 class Conv(tf.Module):
-    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of height 1.
+    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of
+    height 1.
 
-    A kernel of many taps times channels is split over its input channels, and the parts are added: XNNPACK reads the weights of
-    16 outputs again for every few frames, and is up to 1.8 times as fast when these stay in the cache (measured with 7 taps and
-    1 024 channels, AVX2; nothing is gained below MAX_DEPTH).
+    A kernel of many taps times channels is split over its input channels, and the parts are added:
+    XNNPACK reads the weights of 16 outputs again for every few frames, and is up to 1.8 times as
+    fast when these stay in the cache (measured with 7 taps and 1 024 channels, AVX2; nothing is
+    gained below MAX_DEPTH).
     """
 
     MAX_DEPTH = 4096
 
-    def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray | None, stride: int = 1, dilation: int = 1,
-                 padding: tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        name: str,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: tuple[int, int] = (0, 0),
+    ):
         super().__init__()
         self.scope = name
         kernel = weight.transpose(2, 1, 0)[None]  # [out, in, k] -> [1, k, in, out]
@@ -43,20 +54,47 @@ class Conv(tf.Module):
         self.padding = [[0, 0], [0, 0], list(padding), [0, 0]]
 
     @classmethod
-    def take(cls, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, kernel: int, dilation: int = 1,
-             stride: int = 1, bias: bool = True) -> "Conv":
-        """A convolution that keeps the length (stride 1), or one of kernel 2s that divides it by an even stride s."""
+    def take(
+        cls,
+        checkpoint: Checkpoint,
+        name: str,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        dilation: int = 1,
+        stride: int = 1,
+        bias: bool = True,
+    ) -> Conv:
+        """A convolution that keeps the length (stride 1), or one of kernel 2s that divides it by an
+        even stride s.
+        """
         weight = checkpoint.take_weight_normed(name, (outputs, inputs, kernel))
         pad = stride // 2 if stride > 1 else dilation * (kernel - 1) // 2
-        return cls(name, weight, checkpoint.take(f"{name}.bias", (outputs,)) if bias else None, stride, dilation, (pad, pad))
+        return cls(
+            name,
+            weight,
+            checkpoint.take(f"{name}.bias", (outputs,)) if bias else None,
+            stride,
+            dilation,
+            (pad, pad),
+        )
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
         x = tf.expand_dims(x, 1)
         y = None  # a chain of additions, which XNNPACK has, unlike add_n
         with tf.name_scope(self.scope):
-            for part, kernel in zip(tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x], self.kernels):
-                z = tf.nn.conv2d(part, kernel, [1, 1, self.stride, 1], self.padding, dilations=[1, 1, self.dilation, 1])
+            for part, kernel in zip(
+                tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x],
+                self.kernels,
+            ):
+                z = tf.nn.conv2d(
+                    part,
+                    kernel,
+                    [1, 1, self.stride, 1],
+                    self.padding,
+                    dilations=[1, 1, self.dilation, 1],
+                )
                 y = z if y is None else y + z
             if self.bias is not None:
                 y = y + self.bias
@@ -66,7 +104,9 @@ class Conv(tf.Module):
     @property
     def stored(self) -> np.ndarray:
         """The weights in the order of a graph: [outputs, taps, inputs]."""
-        return np.concatenate([kernel.numpy()[0] for kernel in self.kernels], axis=1).transpose(2, 0, 1)
+        return np.concatenate([kernel.numpy()[0] for kernel in self.kernels], axis=1).transpose(
+            2, 0, 1
+        )
 
     @staticmethod
     def arranged(weight: np.ndarray) -> np.ndarray:
@@ -75,11 +115,12 @@ class Conv(tf.Module):
 
 
 class TransposedConv(tf.Module):
-    """Weight-normed ConvTranspose1d of kernel 2s, stride s, padding s/2, s even: [1, T, inputs] -> [1, T·s, outputs].
+    """Weight-normed ConvTranspose1d of kernel 2s, stride s, padding s/2, s even: [1, T, inputs] ->
+    [1, T·s, outputs].
 
-    Output sample m of the uncropped result sums input q = m // s with tap m mod s, and input q − 1 with tap m mod s + s. So
-    one convolution of two taps gives all s phases of a frame as channels; a reshape puts them in order, a slice crops.
-    TRANSPOSE_CONV would compute the same, more slowly.
+    Output sample m of the uncropped result sums input q = m // s with tap m mod s, and input q − 1
+    with tap m mod s + s. So one convolution of two taps gives all s phases of a frame as channels;
+    a reshape puts them in order, a slice crops. TRANSPOSE_CONV would compute the same, more slowly.
     """
 
     def __init__(self, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, stride: int):
@@ -94,12 +135,16 @@ class TransposedConv(tf.Module):
     def _as_phases(weight: np.ndarray) -> np.ndarray:
         """[in, out, 2s] -> [s · out, in, 2]."""
         inputs, outputs, kernel = weight.shape
-        taps = weight.reshape(inputs, outputs, 2, kernel // 2)[:, :, ::-1]  # the earlier input meets the later taps
+        taps = weight.reshape(inputs, outputs, 2, kernel // 2)[
+            :, :, ::-1
+        ]  # the earlier input meets the later taps
         return taps.transpose(3, 1, 0, 2).reshape(kernel // 2 * outputs, inputs, 2)
 
     @property
     def stored(self) -> np.ndarray:
-        """The weights in the order of a graph: [outputs, taps, inputs], an output for every phase."""
+        """The weights in the order of a graph: [outputs, taps, inputs], an output for
+        every phase.
+        """
         return self.phases.stored
 
     @classmethod
@@ -118,7 +163,10 @@ class Snake(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, name: str, channels: int):
         super().__init__()
-        alpha, beta = (checkpoint.take(f"{name}.{n}", (channels,)).astype(np.float64) for n in ("alpha", "beta"))
+        alpha, beta = (
+            checkpoint.take(f"{name}.{n}", (channels,)).astype(np.float64)
+            for n in ("alpha", "beta")
+        )
         self.frequency = constant(2 * np.exp(alpha))
         self.half = constant(0.5 / (np.exp(beta) + 1e-9))
 
@@ -144,24 +192,32 @@ class ResidualUnit(Chain):
     """x + conv1(snake(conv7(snake(x))))."""
 
     def __init__(self, checkpoint: Checkpoint, name: str, channels: int, dilation: int):
-        super().__init__([
-            Snake(checkpoint, f"{name}.layers.0", channels),
-            Conv.take(checkpoint, f"{name}.layers.1", channels, channels, 7, dilation),
-            Snake(checkpoint, f"{name}.layers.2", channels),
-            Conv.take(checkpoint, f"{name}.layers.3", channels, channels, 1),
-        ])
+        super().__init__(
+            [
+                Snake(checkpoint, f"{name}.layers.0", channels),
+                Conv.take(checkpoint, f"{name}.layers.1", channels, channels, 7, dilation),
+                Snake(checkpoint, f"{name}.layers.2", channels),
+                Conv.take(checkpoint, f"{name}.layers.3", channels, channels, 1),
+            ]
+        )
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         return x + super().__call__(x, taps)
 
 
-def _residual_units(checkpoint: Checkpoint, name: str, channels: int, first: int) -> list[ResidualUnit]:
-    return [ResidualUnit(checkpoint, f"{name}.layers.{first + i}", channels, dilation)
-            for i, dilation in enumerate(DILATIONS)]
+def _residual_units(
+    checkpoint: Checkpoint, name: str, channels: int, first: int
+) -> list[ResidualUnit]:
+    return [
+        ResidualUnit(checkpoint, f"{name}.layers.{first + i}", channels, dilation)
+        for i, dilation in enumerate(DILATIONS)
+    ]
 
 
 class Decoder(tf.Module):
-    """The graph `decoder`: `head` runs once over all latents, `tail` tile by tile (or over all at once)."""
+    """The graph `decoder`: `head` runs once over all latents, `tail` tile by tile (or over all at
+    once).
+    """
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE):
         super().__init__()
@@ -170,14 +226,32 @@ class Decoder(tf.Module):
         layers = [Conv.take(checkpoint, f"{name}.layers.0", decoder.latent_dim, widths[0], 7)]
         for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], strides), 1):
             block = f"{name}.layers.{index}"
-            layers.append(Chain([Snake(checkpoint, f"{block}.layers.0", inputs),
-                                 TransposedConv(checkpoint, f"{block}.layers.1", inputs, outputs, stride),
-                                 *_residual_units(checkpoint, block, outputs, 2)]))
+            layers.append(
+                Chain(
+                    [
+                        Snake(checkpoint, f"{block}.layers.0", inputs),
+                        TransposedConv(checkpoint, f"{block}.layers.1", inputs, outputs, stride),
+                        *_residual_units(checkpoint, block, outputs, 2),
+                    ]
+                )
+            )
         layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
-        layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], decoder.audio_channels, 7, bias=False))
+        layers.append(
+            Conv.take(
+                checkpoint,
+                f"{name}.layers.{len(layers)}",
+                widths[-1],
+                decoder.audio_channels,
+                7,
+                bias=False,
+            )
+        )
 
         self.split = 1 + len(strides) - max(1, min(TAIL_BLOCKS, len(strides) - 1))
-        self.head_chain, self.tail_chain = Chain(layers[: self.split]), Chain(layers[self.split :], self.split)
+        self.head_chain, self.tail_chain = (
+            Chain(layers[: self.split]),
+            Chain(layers[self.split :], self.split),
+        )
         self.width, self.latent_dim = widths[self.split - 1], decoder.latent_dim
         self.latent = config.latent
         per_latent, shortest = math.prod(strides[: self.split - 1]), min(self.latent.lengths)
@@ -186,8 +260,10 @@ class Decoder(tf.Module):
         if tile >= shortest * per_latent:  # a tile that holds everything has no inner edge
             tile, overlap = shortest * per_latent, overlap if self.latent.shorter else 0
         if 2 * overlap >= tile:
-            raise EdgeAudioError(f"latent length {shortest} is too short for the decoder, whose tail sees {overlap} of its "
-                                 f"{tile} frames to each side; give longer ones")
+            raise EdgeAudioError(
+                f"latent length {shortest} is too short for the decoder, whose tail sees {overlap}"
+                f" of its {tile} frames to each side; give longer ones"
+            )
         self.tiling = Tiling(tile, overlap, per_latent)
 
     def head(self, latents: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
@@ -200,13 +276,21 @@ class Decoder(tf.Module):
 
     def signatures(self) -> dict[str, tuple]:
         features = tf.TensorSpec([1, self.tiling.tile, self.width], tf.float32)
-        latents = {length: tf.TensorSpec([1, length, self.latent_dim], tf.float32) for length in self.latent.lengths}
-        heads = {self.latent.signature("head", length): (self.head, {"latents": spec}) for length, spec in latents.items()}
+        latents = {
+            length: tf.TensorSpec([1, length, self.latent_dim], tf.float32)
+            for length in self.latent.lengths
+        }
+        heads = {
+            self.latent.signature("head", length): (self.head, {"latents": spec})
+            for length, spec in latents.items()
+        }
         return heads | {"tail": (self.tail, {"features": features})}
 
 
 def receptive_radius(strides: tuple[int, ...]) -> int:
-    """How many input frames to each side a chain of decoder blocks and the last convolution look at."""
+    """How many input frames to each side a chain of decoder blocks and the last convolution look
+    at.
+    """
     radius = 3  # the last convolution, kernel 7
     for stride in reversed(strides):
         radius += 3 * sum(DILATIONS)
@@ -222,13 +306,30 @@ class Encoder(tf.Module):
         encoder, name = config.encoder, f"{PREFIX}.encoder"
         widths = encoder.widths
         layers = [Conv.take(checkpoint, f"{name}.layers.0", encoder.audio_channels, widths[0], 7)]
-        for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], encoder.strides), 1):
+        for index, (inputs, outputs, stride) in enumerate(
+            zip(widths, widths[1:], encoder.strides), 1
+        ):
             block = f"{name}.layers.{index}"
-            layers.append(Chain([*_residual_units(checkpoint, block, inputs, 0),
-                                 Snake(checkpoint, f"{block}.layers.3", inputs),
-                                 Conv.take(checkpoint, f"{block}.layers.4", inputs, outputs, 2 * stride, stride=stride)]))
+            layers.append(
+                Chain(
+                    [
+                        *_residual_units(checkpoint, block, inputs, 0),
+                        Snake(checkpoint, f"{block}.layers.3", inputs),
+                        Conv.take(
+                            checkpoint,
+                            f"{block}.layers.4",
+                            inputs,
+                            outputs,
+                            2 * stride,
+                            stride=stride,
+                        ),
+                    ]
+                )
+            )
         layers.append(Snake(checkpoint, f"{name}.layers.{len(layers)}", widths[-1]))
-        layers.append(Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], encoder.latent_dim, 3))
+        layers.append(
+            Conv.take(checkpoint, f"{name}.layers.{len(layers)}", widths[-1], encoder.latent_dim, 3)
+        )
         self.chain = Chain(layers)
         self.example_ranges = {"audio": (-0.5, 0.5)}
         self.audio_shape = [1, config.sample_size, encoder.audio_channels]

@@ -1,7 +1,8 @@
 """Put a bundle together: build the components, convert, verify, write the manifest.
 
-Each graph is kept as soon as it is verified, in a folder beside the bundle; an export that was interrupted goes on from there,
-and one that is run again makes only what changed. The bundle itself is replaced at the end, all at once or not at all.
+Each graph is kept as soon as it is verified, in a folder beside the bundle; an export that was
+interrupted goes on from there, and one that is run again makes only what changed. The bundle itself
+is replaced at the end, all at once or not at all.
 """
 
 from __future__ import annotations
@@ -17,15 +18,28 @@ import math
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable
 
 import tensorflow as tf
 
 from edge_audio import bundle as schema
-from edge_audio.bundle import (COMPONENTS, GENERATING, MANIFEST_NAME, SCHEMA, Bundle, Defaults, FileEntry, GraphEntry, Manifest,
-                               SecondsRange, Tiling, UsualLevel, file_entry)
+from edge_audio.bundle import (
+    COMPONENTS,
+    GENERATING,
+    MANIFEST_NAME,
+    SCHEMA,
+    Bundle,
+    Defaults,
+    FileEntry,
+    GraphEntry,
+    Manifest,
+    SecondsRange,
+    Tiling,
+    UsualLevel,
+    file_entry,
+)
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import Prompt, read, to_json
@@ -42,17 +56,30 @@ from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_
 from .dit import DiT
 from .quantize import PRECISIONS, methods_for, quantize
 
-DEFAULTS = {"rf_denoiser": Defaults("pingpong", 8, 1.0), "rectified_flow": Defaults("dpmpp", 50, 5.0)}
-"""What suits an objective when the user names nothing else: post-trained models want few steps and no guidance."""
+#: What suits an objective when the user names nothing else: post-trained models want few steps and
+#: no guidance.
+DEFAULTS = {
+    "rf_denoiser": Defaults("pingpong", 8, 1.0),
+    "rectified_flow": Defaults("dpmpp", 50, 5.0),
+}
 TOKENIZER_NAME = "tokenizer.model"
 CHECKS_NAME = "checks.json"
 VOCABULARY_NAME = "vocabulary.json"
+#: components with a method `store`: their float32 graph is another one for smaller precisions
 TABLES = ("conditioners",)
-"""components with a method `store`: their float32 graph is another one for smaller precisions"""
 NOTE = ".entry.json"
-SOURCES = ("autoencoder.py", "checkpoint.py", "conditioners.py", "config.py", "convert.py", "dit.py", "layers.py", "quantize.py",
-           "t5.py")
-"""what decides how a graph comes out, besides checkpoint and options"""
+#: what decides how a graph comes out, besides checkpoint and options
+SOURCES = (
+    "autoencoder.py",
+    "checkpoint.py",
+    "conditioners.py",
+    "config.py",
+    "convert.py",
+    "dit.py",
+    "layers.py",
+    "quantize.py",
+    "t5.py",
+)
 TOKENIZER_NAMES = ("spiece.model", "tokenizer.model", "t5/spiece.model", "tokenizer/spiece.model")
 PAD, EOS = 0, 1
 
@@ -71,25 +98,28 @@ class Options:
     steps: int | None = None
     cfg_scale: float | None = None
     latent_lengths: tuple[int, ...] = ()
+    #: prompts with what they should sound like, for a model whose sounds `evaluate.checks` can
+    #: measure
     checks: tuple[Prompt, ...] = ()
-    """prompts with what they should sound like, for a model whose sounds `evaluate.checks` can measure"""
+    #: what the model can be asked for, if it knows few words
     vocabulary: Vocabulary | None = None
-    """what the model can be asked for, if it knows few words"""
     usual_level: UsualLevel | None = None
     target_snr: float = mixed.TARGET
+    #: what `mixed` is measured with, a prompt a line; default: some of `checks`, or a few for any
+    #: model
     prompts: Path | None = None
-    """what `mixed` is measured with, a prompt a line; default: some of `checks`, or a few for any model"""
+    #: how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another
+    #: bundle, or a folder of them
     recipe: Path | None = None
-    """how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another bundle, or a folder of them"""
 
 
+#: component -> what makes it of a checkpoint; the number is the decoder's tile, in latents
 BUILDERS: dict[str, Callable[[Checkpoint, ModelConfig, int], tf.Module]] = {
     "conditioners": lambda checkpoint, config, tile: Conditioners(checkpoint, config),
     "dit": lambda checkpoint, config, tile: DiT(checkpoint, config),
     "decoder": Decoder,
     "encoder": lambda checkpoint, config, tile: Encoder(checkpoint, config),
 }
-"""component -> what makes it of a checkpoint; the number is the decoder's tile, in latents"""
 
 
 def build(checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE) -> dict[str, tf.Module]:
@@ -97,21 +127,34 @@ def build(checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE) -> dict
     return {name: builder(checkpoint, config, tile) for name, builder in BUILDERS.items()}
 
 
-def export(source: Path, out: Path, options: Options = Options(), say: Callable[[str], None] = print) -> Manifest:
+def export(
+    source: Path, out: Path, options: Options = Options(), say: Callable[[str], None] = print
+) -> Manifest:
     """Export the checkpoint directory `source` as a bundle in `out`.
 
-    A bundle that stands in `out` is replaced when the new one is complete; other files there stay. `say` gets a line for every
-    step. EdgeAudioError for anything in the checkpoint or the options that cannot be exported.
+    A bundle that stands in `out` is replaced when the new one is complete; other files there stay.
+    `say` gets a line for every step. EdgeAudioError for anything in the checkpoint or the options
+    that cannot be exported.
     """
     out = out.resolve()
     _check_options(out, options)
-    config, checkpoint = read_config(source).with_lengths(options.latent_lengths), read_checkpoint(source)
+    config, checkpoint = (
+        read_config(source).with_lengths(options.latent_lengths),
+        read_checkpoint(source),
+    )
     tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
     if tokenizer is None:
-        say(f"warning: no SentencePiece model in {source}: the bundle will take token ids only; add one with --tokenizer")
-    # All are built once to see that every tensor fits, and again one by one: at full size they do not belong in memory together.
+        say(
+            f"warning: no SentencePiece model in {source}: the bundle will take token ids only; add"
+            " one with --tokenizer"
+        )
+    # All are built once to see that every tensor fits, and again one by one: at full size they do
+    # not belong in memory together.
     tiling = build(checkpoint, config, options.tile)["decoder"].tiling
-    say("tensors used: " + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items()))
+    say(
+        "tensors used: "
+        + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
     measured = mixed.NAME in options.precisions
@@ -120,7 +163,11 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
         # `mixed` is measured against float32 and made of it, whether that is asked for or not.
         graphs = {}
         for name in options.components:
-            needed = ["f32", *([mixed.BASE] if name in TABLES else [])] if measured and name in GENERATING else []
+            needed = (
+                ["f32", *([mixed.BASE] if name in TABLES else [])]
+                if measured and name in GENERATING
+                else []
+            )
             builder = functools.partial(BUILDERS[name], checkpoint, config, options.tile)
             graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
         if tokenizer is not None:
@@ -129,11 +176,20 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
             (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
         if options.vocabulary:
             (staging.folder / VOCABULARY_NAME).write_text(options.vocabulary.to_json())
-        entries = [file_entry(staging.folder / name) if wanted else None for wanted, name in (
-            (tokenizer, TOKENIZER_NAME), (options.checks, CHECKS_NAME), (options.vocabulary, VOCABULARY_NAME))]
+        entries = [
+            file_entry(staging.folder / name) if wanted else None
+            for wanted, name in (
+                (tokenizer, TOKENIZER_NAME),
+                (options.checks, CHECKS_NAME),
+                (options.vocabulary, VOCABULARY_NAME),
+            )
+        ]
 
         def written(precisions: Iterable[str]) -> Manifest:
-            chosen = {name: {p: found[p] for p in precisions if p in found} for name, found in graphs.items()}
+            chosen = {
+                name: {p: found[p] for p in precisions if p in found}
+                for name, found in graphs.items()
+            }
             manifest = _manifest(config, checkpoint, tiling, *entries, chosen, options, out.name)
             (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
             return Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
@@ -141,11 +197,22 @@ def export(source: Path, out: Path, options: Options = Options(), say: Callable[
         if measured:
             written(["f32"])
             asked = read(options.prompts) if options.prompts else options.checks
-            for name, made in mixed.make(staging.folder, options.target_snr, asked, options.recipe, say).items():
-                graphs[name][mixed.NAME] = dataclasses.replace(made, flops=graphs[name]["f32"].flops)
+            for name, made in mixed.make(
+                staging.folder, options.target_snr, asked, options.recipe, say
+            ).items():
+                graphs[name][mixed.NAME] = dataclasses.replace(
+                    made, flops=graphs[name]["f32"].flops
+                )
         manifest = written(options.precisions)
         made = [graph for found in manifest.graphs.values() for graph in found.values()]
-        names = [MANIFEST_NAME, *(entry.file for entry in (*entries, *made, *(graph.recipe for graph in made)) if entry)]
+        names = [
+            MANIFEST_NAME,
+            *(
+                entry.file
+                for entry in (*entries, *made, *(graph.recipe for graph in made))
+                if entry
+            ),
+        ]
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             _publish(staging.folder, names, out, Path(folder) / "old")
     except BaseException:
@@ -159,12 +226,16 @@ def _check_options(out: Path, options: Options) -> None:
     known = (*PRECISIONS, mixed.NAME)
     for precision in options.precisions:
         if precision not in known:
-            raise EdgeAudioError(f"precision {precision!r} cannot be exported; choose from {', '.join(known)}")
+            raise EdgeAudioError(
+                f"precision {precision!r} cannot be exported; choose from {', '.join(known)}"
+            )
     mixed.check_options(options.target_snr, options.prompts, options.recipe)
     missing = [component for component in GENERATING if component not in options.components]
     if missing or not set(options.components) <= set(COMPONENTS):
-        raise EdgeAudioError(f"components {', '.join(options.components)} make no bundle; it needs {', '.join(GENERATING)}, "
-                             "and may have encoder")
+        raise EdgeAudioError(
+            f"components {', '.join(options.components)} make no bundle; it needs"
+            f" {', '.join(GENERATING)}, and may have encoder"
+        )
     if not options.precisions:
         raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(known)}")
     if options.tile < 1:
@@ -172,7 +243,9 @@ def _check_options(out: Path, options: Options) -> None:
     if options.steps is not None:
         check_steps(options.steps)
     if options.cfg_scale is not None and not math.isfinite(options.cfg_scale):
-        raise EdgeAudioError(f"cfg {options.cfg_scale} is not a finite number; give 1 for no guidance")
+        raise EdgeAudioError(
+            f"cfg {options.cfg_scale} is not a finite number; give 1 for no guidance"
+        )
     if out.exists() and not out.is_dir():
         raise EdgeAudioError(f"{out} is a file; give a folder for the bundle")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
@@ -180,41 +253,58 @@ def _check_options(out: Path, options: Options) -> None:
 
 
 def _find_tokenizer(source: Path, given: Path | None, vocab_size: int) -> Path | None:
-    """The given SentencePiece model, or the one in the checkpoint directory; checked against T5's conventions."""
+    """The given SentencePiece model, or the one in the checkpoint directory; checked against T5's
+    conventions.
+    """
     import sentencepiece
 
-    path = given or next((source / name for name in TOKENIZER_NAMES if (source / name).is_file()), None)
+    path = given or next(
+        (source / name for name in TOKENIZER_NAMES if (source / name).is_file()), None
+    )
     if path is None:
         return None
     try:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError, ValueError) as error:
-        raise EdgeAudioError(f"{path} is no SentencePiece model ({first_line(error)}); "
-                             "give T5's spiece.model") from None
+        raise EdgeAudioError(
+            f"{path} is no SentencePiece model ({first_line(error)}); give T5's spiece.model"
+        ) from None
     if (processor.pad_id(), processor.eos_id()) != (PAD, EOS):
-        raise EdgeAudioError(f"{path} has pad id {processor.pad_id()} and eos id {processor.eos_id()}, T5 has 0 and 1; "
-                             "give T5's spiece.model")
+        raise EdgeAudioError(
+            f"{path} has pad id {processor.pad_id()} and eos id {processor.eos_id()}, T5 has 0 and"
+            " 1; give T5's spiece.model"
+        )
     if processor.vocab_size() > vocab_size:
-        raise EdgeAudioError(f"{path} has {processor.vocab_size()} pieces, the text encoder knows {vocab_size}; "
-                             "give the tokenizer that belongs to it")
+        raise EdgeAudioError(
+            f"{path} has {processor.vocab_size()} pieces, the text encoder knows {vocab_size}; "
+            "give the tokenizer that belongs to it"
+        )
     return path
 
 
 class Staging:
-    """The folder beside the bundle in which graphs are made; each has a note of what it was made from."""
+    """The folder beside the bundle in which graphs are made; each has a note of what it was made
+    from.
+    """
 
     def __init__(self, out: Path, origin: str, say: Callable[[str], None]):
         """origin: what all graphs depend on."""
         self.folder, self._out, self._say = out.with_name(f".{out.name}.partial"), out, say
         self._standing = _standing_graphs(out)
-        digest = hashlib.sha256(f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode())
+        digest = hashlib.sha256(
+            f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode()
+        )
         for name in SOURCES:
             digest.update((Path(__file__).parent / name).read_bytes())
         self._origin = digest.hexdigest()
         self.folder.mkdir(exist_ok=True)
 
-    def make(self, name: str, builder: Callable[[], tf.Module], precisions: Iterable[str]) -> dict[str, GraphEntry]:
-        """The graphs of the component that `builder` makes; those that are there already are taken, the others made."""
+    def make(
+        self, name: str, builder: Callable[[], tf.Module], precisions: Iterable[str]
+    ) -> dict[str, GraphEntry]:
+        """The graphs of the component that `builder` makes; those that are there already are taken,
+        the others made.
+        """
         entries = {precision: self._found(name, precision) for precision in precisions}
         missing = [precision for precision, entry in entries.items() if entry is None]
         for precision in sorted(set(entries) - set(missing)):
@@ -228,12 +318,17 @@ class Staging:
                 del component  # at full size it is gigabytes, and conversion needs more
                 gc.collect()
                 for precision in missing:
-                    entries[precision] = self._make(name, precision, floats[precision](), expected, counted)
+                    entries[precision] = self._make(
+                        name, precision, floats[precision](), expected, counted
+                    )
         return {precision: entries[precision] for precision in precisions}
 
-    def _floats(self, component: tf.Module, precisions: list[str], standing: GraphEntry | None,
-                folder: Path) -> dict[str, Callable[[], Path]]:
-        """Precision -> function that gives the float32 graph to make it of, converted when it is first needed."""
+    def _floats(
+        self, component: tf.Module, precisions: list[str], standing: GraphEntry | None, folder: Path
+    ) -> dict[str, Callable[[], Path]]:
+        """Precision -> function that gives the float32 graph to make it of, converted when it is
+        first needed.
+        """
         if standing is not None and not hasattr(component, "store"):
             return dict.fromkeys(precisions, lambda: self.folder / standing.file)
 
@@ -245,16 +340,23 @@ class Staging:
             return graph
 
         saved = save_modules(component, folder, precisions)
-        return {precision: functools.partial(converted, saved[precision]) for precision in precisions}
+        return {
+            precision: functools.partial(converted, saved[precision]) for precision in precisions
+        }
 
     def keep_what_is_done(self) -> None:
         """After a failure: finished graphs stay for the next try, anything else goes."""
         if any(self.folder.glob(f"*{NOTE}")):
-            self._say(f"warning: finished graphs are kept in {self.folder}; run the same export again to go on from there")
+            self._say(
+                f"warning: finished graphs are kept in {self.folder}; run the same export again to"
+                " go on from there"
+            )
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make(self, name: str, precision: str, graph: Path, expected: Examples, counted: dict[str, int]) -> GraphEntry:
+    def _make(
+        self, name: str, precision: str, graph: Path, expected: Examples, counted: dict[str, int]
+    ) -> GraphEntry:
         """One graph of its float32 form."""
         start = time.perf_counter()
         path = self.folder / f"{name}.{precision}.tflite"
@@ -263,21 +365,34 @@ class Staging:
         if precision in ("f32", mixed.BASE):
             shutil.copyfile(graph, path)
         else:
-            path.write_bytes(quantize(graph, methods_for(precision, (operation.layer for operation in operations(graph)))))
+            path.write_bytes(
+                quantize(
+                    graph,
+                    methods_for(precision, (operation.layer for operation in operations(graph))),
+                )
+            )
         with Graph(path, threads=2) as graph:
             graph.check(name)
             measured = fidelity(expected, graph)
             refuse_inert_inputs(expected, graph)
-        entry = GraphEntry(**vars(file_entry(path)), fidelity=measured, flops=counted,
-                           made_from=self._made_from(name, precision))
+        entry = GraphEntry(
+            **vars(file_entry(path)),
+            fidelity=measured,
+            flops=counted,
+            made_from=self._made_from(name, precision),
+        )
         path.with_suffix(NOTE).write_text(json.dumps(vars(entry)))
         worst = min(measured, key=measured.get)
-        self._say(f"{path.name}: {entry.bytes / 1e6:.1f} MB in {time.perf_counter() - start:.0f} s, {worst} at "
-                  f"{measured[worst]:.0f} dB of the float function")
+        self._say(
+            f"{path.name}: {entry.bytes / 1e6:.1f} MB in {time.perf_counter() - start:.0f} s,"
+            f" {worst} at {measured[worst]:.0f} dB of the float function"
+        )
         return entry
 
     def _found(self, name: str, precision: str) -> GraphEntry | None:
-        """A graph that an interrupted export or the standing bundle has, if it would come out the same."""
+        """A graph that an interrupted export or the standing bundle has, if it would come out the
+        same.
+        """
         candidates = [(self._out, self._standing.get(name, {}).get(precision))]
         with contextlib.suppress(OSError, ValueError, TypeError):
             note = self.folder / f"{name}.{precision}{NOTE}"
@@ -304,34 +419,64 @@ def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:
         return {}
 
 
-def _manifest(config: ModelConfig, checkpoint: Checkpoint, tiling: Tiling, tokenizer: FileEntry | None, checks: FileEntry | None,
-              vocabulary: FileEntry | None, graphs: dict[str, dict[str, GraphEntry]], options: Options, folder_name: str) -> Manifest:
+def _manifest(
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    tiling: Tiling,
+    tokenizer: FileEntry | None,
+    checks: FileEntry | None,
+    vocabulary: FileEntry | None,
+    graphs: dict[str, dict[str, GraphEntry]],
+    options: Options,
+    folder_name: str,
+) -> Manifest:
     suggested = DEFAULTS[config.objective]
     return Manifest(
-        name=options.name or folder_name, license=options.license, source_sha256=checkpoint.sha256,
-        sample_rate=config.sample_rate, channels=config.channels,
+        name=options.name or folder_name,
+        license=options.license,
+        source_sha256=checkpoint.sha256,
+        sample_rate=config.sample_rate,
+        channels=config.channels,
         latent=config.latent,
-        prompt=schema.Prompt(config.max_length, tokenizer), seconds=SecondsRange(config.seconds.min, config.seconds.max),
-        objective=config.objective, tiling=tiling, graphs=graphs, schema=SCHEMA, checks=checks,
-        vocabulary=vocabulary, usual_level=options.usual_level,
-        defaults=Defaults(options.sampler or suggested.sampler, suggested.steps if options.steps is None else options.steps,
-                          suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale))
+        prompt=schema.Prompt(config.max_length, tokenizer),
+        seconds=SecondsRange(config.seconds.min, config.seconds.max),
+        objective=config.objective,
+        tiling=tiling,
+        graphs=graphs,
+        schema=SCHEMA,
+        checks=checks,
+        vocabulary=vocabulary,
+        usual_level=options.usual_level,
+        defaults=Defaults(
+            options.sampler or suggested.sampler,
+            suggested.steps if options.steps is None else options.steps,
+            suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale,
+        ),
+    )
 
 
 def _publish(staging: Path, names: list[str], out: Path, old: Path) -> None:
-    """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back if that fails."""
+    """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back
+    if that fails.
+    """
     out.mkdir(exist_ok=True)
     old.mkdir()
-    named = (MANIFEST_NAME, TOKENIZER_NAME, CHECKS_NAME, VOCABULARY_NAME, *map(mixed.file_name, GENERATING))
+    named = (
+        MANIFEST_NAME,
+        TOKENIZER_NAME,
+        CHECKS_NAME,
+        VOCABULARY_NAME,
+        *map(mixed.file_name, GENERATING),
+    )
     replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in named]
     placed = []
     try:
         for path in replaced:
             path.replace(old / path.name)
-        for name in names:
-            placed.append((staging / name).replace(out / name))
+        placed.extend((staging / name).replace(out / name) for name in names)
     except BaseException:
-        for path in placed:  # only these: a file of the old bundle that has not been moved yet has the same name
+        # only these: a file of the old bundle that has not been moved yet has the same name
+        for path in placed:
             path.replace(staging / path.name)
         for path in old.iterdir():
             path.replace(out / path.name)

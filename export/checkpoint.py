@@ -1,4 +1,6 @@
-"""The tensors of a checkpoint, by official name, and the audit: every one is used, or named as deliberately left out."""
+"""The tensors of a checkpoint, by official name, and the audit: every one is used, or named as
+deliberately left out.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,15 @@ PARTS = {
     "number conditioner": "conditioner.conditioners.seconds_total.",
     "T5": "t5.",
 }
-# A T5 checkpoint may bring its decoder and copies of the tied embedding: the text encoder needs neither.
+# A T5 checkpoint may bring its decoder and copies of the tied embedding: the text encoder needs
+# neither.
 LEFT_OUT = re.compile(r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)")
 
 
 class Lazy(Mapping):
-    """Tensors that are read from their files when they are asked for, and not kept: name -> function that reads it."""
+    """Tensors that are read from their files when they are asked for, and not kept: name ->
+    function that reads it.
+    """
 
     def __init__(self, readers: dict[str, Callable[[], np.ndarray]]):
         self._readers = readers
@@ -42,57 +47,90 @@ class Lazy(Mapping):
 
 @dataclass
 class Checkpoint:
-    """Tensors by name; those of the text encoder carry the prefix `t5.`. `take` reads one, and marks it as used."""
+    """Tensors by name; those of the text encoder carry the prefix `t5.`.
+
+    `take` reads one, and marks it as used.
+    """
 
     tensors: Mapping[str, np.ndarray]
     sha256: str
     used: set[str] = field(default_factory=set)
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """A tensor as float32; EdgeAudioError if it is missing, has another shape, or is not finite."""
+        """A tensor as float32; EdgeAudioError if it is missing, has another shape, or is not
+        finite.
+        """
         if name not in self.tensors:
-            raise EdgeAudioError(f"tensor {name} of shape {list(shape)} is missing from the checkpoint; "
-                                 "use the model_config.json that came with these weights")
+            raise EdgeAudioError(
+                f"tensor {name} of shape {list(shape)} is missing from the checkpoint; "
+                "use the model_config.json that came with these weights"
+            )
         tensor = self.tensors[name]
         if tensor.shape != tuple(shape):
-            raise EdgeAudioError(f"tensor {name} has shape {list(tensor.shape)}, the configuration needs {list(shape)}; "
-                                 "use the model_config.json that came with these weights")
+            raise EdgeAudioError(
+                f"tensor {name} has shape {list(tensor.shape)}, the configuration needs"
+                f" {list(shape)}; use the model_config.json that came with these weights"
+            )
         tensor = tensor.astype(np.float32)
         if not np.isfinite(tensor).all():
-            raise EdgeAudioError(f"tensor {name} holds NaN or infinity; the file is damaged, download it again")
+            raise EdgeAudioError(
+                f"tensor {name} holds NaN or infinity; the file is damaged, download it again"
+            )
         self.used.add(name)
         return tensor
 
     def take_weight_normed(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Fold `name`.weight_g and `name`.weight_v: g · v / ‖v‖, a norm per index of dimension 0 (legacy weight norm).
+        """Fold `name`.weight_g and `name`.weight_v: g · v / ‖v‖, a norm per index of dimension 0
+        (legacy weight norm).
 
-        For a transposed convolution, whose weight is [in, out, k], that is one norm per *input* channel.
+        For a transposed convolution, whose weight is [in, out, k], that is one norm per *input*
+        channel.
         """
         g = self.take(f"{name}.weight_g", (shape[0], 1, 1)).astype(np.float64)
         v = self.take(f"{name}.weight_v", shape).astype(np.float64)
         norm = np.sqrt((v * v).sum(axis=(1, 2), keepdims=True))
         if not norm.all():
-            raise EdgeAudioError(f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale; "
-                                 "the file is damaged, download it again")
+            raise EdgeAudioError(
+                f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale; "
+                "the file is damaged, download it again"
+            )
         return (g * v / norm).astype(np.float32)
 
     def audit(self) -> dict[str, int]:
         """Part -> number of tensors used; EdgeAudioError names tensors that nothing explains."""
-        rest = [name for name in self.tensors if name not in self.used and not LEFT_OUT.fullmatch(name)]
+        rest = [
+            name for name in self.tensors if name not in self.used and not LEFT_OUT.fullmatch(name)
+        ]
         if rest:
-            shown = ", ".join(sorted(rest)[:5]) + (f" and {len(rest) - 5} more" if len(rest) > 5 else "")
-            raise EdgeAudioError(f"the checkpoint holds {len(rest)} tensors that this architecture does not explain: "
-                                 f"{shown}; use the model_config.json that came with these weights")
-        return {part: sum(name.startswith(prefix) for name in self.used) for part, prefix in PARTS.items()}
+            shown = ", ".join(sorted(rest)[:5]) + (
+                f" and {len(rest) - 5} more" if len(rest) > 5 else ""
+            )
+            raise EdgeAudioError(
+                f"the checkpoint holds {len(rest)} tensors that this architecture does not explain:"
+                f" {shown}; use the model_config.json that came with these weights"
+            )
+        return {
+            part: sum(name.startswith(prefix) for name in self.used)
+            for part, prefix in PARTS.items()
+        }
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read model.safetensors (or a .ckpt) and t5/model.safetensors of an official-format checkpoint directory."""
+    """Read model.safetensors (or a .ckpt) and t5/model.safetensors of an official-format checkpoint
+    directory.
+    """
     if not folder.is_dir():
-        raise EdgeAudioError(f"{folder} is not a folder; give the folder of an official-format checkpoint")
-    path = next((p for p in (folder / "model.safetensors", *sorted(folder.glob("*.ckpt"))) if p.is_file()), None)
+        raise EdgeAudioError(
+            f"{folder} is not a folder; give the folder of an official-format checkpoint"
+        )
+    path = next(
+        (p for p in (folder / "model.safetensors", *sorted(folder.glob("*.ckpt"))) if p.is_file()),
+        None,
+    )
     if path is None:
-        raise EdgeAudioError(f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder")
+        raise EdgeAudioError(
+            f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
+        )
     text = folder / "t5" / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
@@ -106,12 +144,14 @@ def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        file = safe_open(path, framework="numpy")  # maps the file; stays open as long as a reader of it is held
-        for name in file.keys():
+        # maps the file; stays open as long as a reader of it is held
+        file = safe_open(path, framework="numpy")
+        names = list(file.keys())
+        for name in names:
             kind = file.get_slice(name).get_dtype()
             if kind not in ("F32", "F16"):
                 raise EdgeAudioError(f"tensor {name} of {path} is {kind}; convert it to F32 or F16")
-        return {name: functools.partial(file.get_tensor, name) for name in file.keys()}
+        return {name: functools.partial(file.get_tensor, name) for name in names}
     except (SafetensorError, OSError) as error:
         raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None
 
@@ -121,12 +161,18 @@ def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     try:
         import torch
     except ImportError:
-        raise EdgeAudioError(f"{path} is a PyTorch checkpoint and needs torch; pip install torch, "
-                             "or convert it to model.safetensors") from None
+        raise EdgeAudioError(
+            f"{path} is a PyTorch checkpoint and needs torch; pip install torch, "
+            "or convert it to model.safetensors"
+        ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        return {name: functools.partial(lambda tensor: tensor.float().numpy(), tensor) for name, tensor in state.items()}
+        return {
+            name: functools.partial(lambda tensor: tensor.float().numpy(), tensor)
+            for name, tensor in state.items()
+        }
     except Exception as error:  # torch raises many kinds, among them for unsafe pickles
-        raise EdgeAudioError(f"{path} cannot be read safely ({first_line(error)}); "
-                             "convert it to model.safetensors") from None
+        raise EdgeAudioError(
+            f"{path} cannot be read safely ({first_line(error)}); convert it to model.safetensors"
+        ) from None

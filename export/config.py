@@ -1,4 +1,7 @@
-"""`model_config.json` and T5's `config.json` as dataclasses. An option that the graphs do not implement is refused by name."""
+"""`model_config.json` and T5's `config.json` as dataclasses.
+
+An option that the graphs do not implement is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,38 @@ from edge_audio.errors import EdgeAudioError
 
 MEND = "use the configuration that came with the checkpoint"
 
-# Options whose official default the graphs implement, with that default (`...`: any value, it changes nothing that is
-# exported). Anything else is an architecture we do not have.
+# Options whose official default the graphs implement, with that default (`...`: any value, it
+# changes nothing that is exported). Anything else is an architecture we do not have.
 _ROOT_OPTIONS = {"training": ...}
-_PRETRANSFORM_OPTIONS = {"iterate_batch": ..., "scale": 1.0, "enable_grad": ..., "model_half": False, "chunked": ...}
+_PRETRANSFORM_OPTIONS = {
+    "iterate_batch": ...,
+    "scale": 1.0,
+    "enable_grad": ...,
+    "model_half": False,
+    "chunked": ...,
+}
 _AUTOENCODER_OPTIONS = {"scale": 1.0, "pretransform": None}
 _SIDE_OPTIONS = {"requires_grad": ..., "soft_clip": False}
 _BOTTLENECK_OPTIONS = {"config": {}}
 _DIFFUSION_OPTIONS = {"distribution_shift_options": ...}  # shapes the noise levels of training
 _DIT_OPTIONS = {
-    "transformer_type": "continuous_transformer", "global_cond_type": "prepend", "timestep_cond_type": "global",
-    "patch_size": 1, "project_cond_tokens": True, "project_global_cond": True, "input_concat_dim": 0,
-    "prepend_cond_dim": 0, "num_memory_tokens": 0,
+    "transformer_type": "continuous_transformer",
+    "global_cond_type": "prepend",
+    "timestep_cond_type": "global",
+    "patch_size": 1,
+    "project_cond_tokens": True,
+    "project_global_cond": True,
+    "input_concat_dim": 0,
+    "prepend_cond_dim": 0,
+    "num_memory_tokens": 0,
 }
-_OOBLECK_OPTIONS = {"use_snake": True, "antialias_activation": False, "use_nearest_upsample": False,
-                    "final_tanh": False, "requires_grad": ...}
+_OOBLECK_OPTIONS = {
+    "use_snake": True,
+    "antialias_activation": False,
+    "use_nearest_upsample": False,
+    "final_tanh": False,
+    "requires_grad": ...,
+}
 _T5_OPTIONS = {"feed_forward_proj": "relu", "is_gated_act": False, "dense_act_fn": "relu"}
 
 
@@ -101,19 +121,28 @@ class ModelConfig:
     dit: DiTConfig
     decoder: OobleckConfig
     encoder: OobleckConfig
+    #: further latent lengths to export, ascending
     shorter: tuple[int, ...] = ()
-    """further latent lengths to export, ascending"""
 
     @property
     def latent(self) -> Latent:
-        return Latent(self.sample_size // self.downsampling, self.latent_channels, self.downsampling, self.shorter)
+        return Latent(
+            self.sample_size // self.downsampling,
+            self.latent_channels,
+            self.downsampling,
+            self.shorter,
+        )
 
-    def with_lengths(self, lengths: tuple[int, ...]) -> "ModelConfig":
-        """The same model exported at these latent lengths as well; EdgeAudioError for those that it cannot have."""
+    def with_lengths(self, lengths: tuple[int, ...]) -> ModelConfig:
+        """The same model exported at these latent lengths as well; EdgeAudioError for those that it
+        cannot have.
+        """
         for length in lengths:
             if not 1 <= length <= self.latent.length:
-                raise EdgeAudioError(f"latent length {length} cannot be exported; this model has {self.latent.length}, give "
-                                     "shorter ones")
+                raise EdgeAudioError(
+                    f"latent length {length} cannot be exported; this model has"
+                    f" {self.latent.length}, give shorter ones"
+                )
         return dataclasses.replace(self, shorter=tuple(sorted({*lengths} - {self.latent.length})))
 
 
@@ -133,61 +162,98 @@ class _Reader:
             return _Reader(value, f"{self.where}.{key}")
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or isinstance(value, bool):
-            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, expected {kind.__name__}; {MEND}")
+            raise EdgeAudioError(
+                f"{self.where}.{key} is {value!r}, expected {kind.__name__}; {MEND}"
+            )
         if (kind is int and value < 1) or (kind is float and not math.isfinite(value)):
-            raise EdgeAudioError(f"{self.where}.{key} is {value!r}, which no model can have; {MEND}")
+            raise EdgeAudioError(
+                f"{self.where}.{key} is {value!r}, which no model can have; {MEND}"
+            )
         return kind(value)
 
     def expect(self, key: str, *supported) -> None:
         """The entry must be there and be one of the supported values."""
         value = self.value.get(key)
         if value not in supported:
-            raise EdgeAudioError(f"{self.where}.{key} is {value!r}; only models with {' or '.join(map(repr, supported))} "
-                                 "can be exported")
+            raise EdgeAudioError(
+                f"{self.where}.{key} is {value!r}; only models with"
+                f" {' or '.join(map(repr, supported))} can be exported"
+            )
 
     def only(self, known: set[str], options: dict) -> None:
-        """Every entry must be known, or an option at the value that the graphs implement (`...` allows any)."""
+        """Every entry must be known, or an option at the value that the graphs implement (`...`
+        allows any).
+        """
         for key, value in self.value.items():
             if key not in known and key not in options:
-                raise EdgeAudioError(f"{self.where}.{key} (value {value!r}) is not known here; only models without it can be "
-                                     "exported")
+                raise EdgeAudioError(
+                    f"{self.where}.{key} (value {value!r}) is not known here; only models without"
+                    " it can be exported"
+                )
             if key in options and options[key] is not ... and value != options[key]:
-                raise EdgeAudioError(f"{self.where}.{key} is {value!r}; only models with {options[key]!r} can be exported")
+                raise EdgeAudioError(
+                    f"{self.where}.{key} is {value!r}; only models with {options[key]!r} can be"
+                    " exported"
+                )
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read `folder`/model_config.json and `folder`/t5/config.json; EdgeAudioError names the first thing not supported."""
+    """Read `folder`/model_config.json and `folder`/t5/config.json; EdgeAudioError names the first
+    thing not supported.
+    """
     root = _Reader(_load(folder / "model_config.json"), "model_config")
     root.expect("model_type", "diffusion_cond")
-    root.only({"model_type", "model", "sample_rate", "sample_size", "audio_channels"}, _ROOT_OPTIONS)
+    root.only(
+        {"model_type", "model", "sample_rate", "sample_size", "audio_channels"}, _ROOT_OPTIONS
+    )
     model = root("model", dict)
     model.only({"pretransform", "conditioning", "diffusion", "io_channels"}, {})
     pretransform = model("pretransform", dict)
     pretransform.expect("type", "autoencoder")
     pretransform.only({"type", "config"}, _PRETRANSFORM_OPTIONS)
     autoencoder = pretransform("config", dict)
-    autoencoder.only({"encoder", "decoder", "bottleneck", "latent_dim", "downsampling_ratio", "io_channels"},
-                     _AUTOENCODER_OPTIONS)
+    autoencoder.only(
+        {"encoder", "decoder", "bottleneck", "latent_dim", "downsampling_ratio", "io_channels"},
+        _AUTOENCODER_OPTIONS,
+    )
     bottleneck = autoencoder("bottleneck", dict)
     bottleneck.expect("type", "vae")
     bottleneck.only({"type"}, _BOTTLENECK_OPTIONS)
-    latent_channels, downsampling = autoencoder("latent_dim", int), autoencoder("downsampling_ratio", int)
+    latent_channels, downsampling = (
+        autoencoder("latent_dim", int),
+        autoencoder("downsampling_ratio", int),
+    )
 
     max_length, seconds, cond_dim = _read_conditioning(model("conditioning", dict))
     diffusion = model("diffusion", dict)
-    diffusion.only({"type", "config", "diffusion_objective", "cross_attention_cond_ids", "global_cond_ids"},
-                   _DIFFUSION_OPTIONS)
+    diffusion.only(
+        {"type", "config", "diffusion_objective", "cross_attention_cond_ids", "global_cond_ids"},
+        _DIFFUSION_OPTIONS,
+    )
     diffusion.expect("type", "dit")
     diffusion.expect("diffusion_objective", "rf_denoiser", "rectified_flow")
     diffusion.expect("cross_attention_cond_ids", ["prompt", "seconds_total"])
     diffusion.expect("global_cond_ids", ["seconds_total"])
     t5 = _read_t5(_Reader(_load(folder / "t5" / "config.json"), "t5.config"))
     dit = _read_dit(diffusion("config", dict))
-    sides = {name: _read_oobleck(autoencoder(name, dict), audio) for name, audio in
-             (("decoder", "out_channels"), ("encoder", "in_channels"))}
+    sides = {
+        name: _read_oobleck(autoencoder(name, dict), audio)
+        for name, audio in (("decoder", "out_channels"), ("encoder", "in_channels"))
+    }
     config = ModelConfig(
-        root("sample_rate", int), root("sample_size", int), root("audio_channels", int), latent_channels, downsampling,
-        max_length, diffusion.value["diffusion_objective"], seconds, t5, dit, sides["decoder"], sides["encoder"])
+        root("sample_rate", int),
+        root("sample_size", int),
+        root("audio_channels", int),
+        latent_channels,
+        downsampling,
+        max_length,
+        diffusion.value["diffusion_objective"],
+        seconds,
+        t5,
+        dit,
+        sides["decoder"],
+        sides["encoder"],
+    )
     _check_sizes(config, cond_dim)
     return config
 
@@ -201,7 +267,11 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("decoder.strides (their product)", ratio, config.downsampling),
         ("encoder.strides", config.encoder.strides, config.decoder.strides),
         ("decoder.latent_dim", config.decoder.latent_dim, config.latent_channels),
-        ("encoder.latent_dim (mean and scale)", config.encoder.latent_dim, 2 * config.latent_channels),
+        (
+            "encoder.latent_dim (mean and scale)",
+            config.encoder.latent_dim,
+            2 * config.latent_channels,
+        ),
         ("decoder.out_channels", config.decoder.audio_channels, config.channels),
         ("encoder.in_channels", config.encoder.audio_channels, config.channels),
         ("diffusion.io_channels", config.dit.io_channels, config.latent_channels),
@@ -212,20 +282,28 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
     ):
         if value != expected:
-            raise EdgeAudioError(f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}")
+            raise EdgeAudioError(
+                f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}"
+            )
     if config.dit.rotary_dims > config.dit.dim_head:
-        raise EdgeAudioError(f"model_config: heads of {config.dit.dim_head} dims are too small for rotary positions; "
-                             "only models with heads of 32 or more can be exported")
+        raise EdgeAudioError(
+            f"model_config: heads of {config.dit.dim_head} dims are too small for rotary positions;"
+            " only models with heads of 32 or more can be exported"
+        )
 
 
 def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
     conditioning.only({"configs", "cond_dim"}, {})
-    entries = [_Reader(entry, f"{conditioning.where}.configs[{i}]")
-               for i, entry in enumerate(conditioning("configs", list))]
+    entries = [
+        _Reader(entry, f"{conditioning.where}.configs[{i}]")
+        for i, entry in enumerate(conditioning("configs", list))
+    ]
     kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
     if kinds != [("prompt", "t5"), ("seconds_total", "number")]:
-        raise EdgeAudioError(f"{conditioning.where}.configs is {kinds}; "
-                             "only models with prompt (t5) and seconds_total (number) can be exported")
+        raise EdgeAudioError(
+            f"{conditioning.where}.configs is {kinds}; "
+            "only models with prompt (t5) and seconds_total (number) can be exported"
+        )
     for entry in entries:
         entry.only({"id", "type", "config"}, {})
     prompt, number = entries[0]("config", dict), entries[1]("config", dict)
@@ -233,7 +311,9 @@ def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
     number.only({"min_val", "max_val"}, {})
     seconds = NumberConfig(number("min_val", float), number("max_val", float))
     if seconds.min >= seconds.max:
-        raise EdgeAudioError(f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}; {MEND}")
+        raise EdgeAudioError(
+            f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}; {MEND}"
+        )
     return prompt("max_length", int), seconds, conditioning("cond_dim", int)
 
 
@@ -254,31 +334,50 @@ def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
     config.expect("use_snake", True)
     strides, multipliers = config("strides", list), config("c_mults", list)
     if len(strides) != len(multipliers) or not strides:
-        raise EdgeAudioError(f"{config.where}: {len(strides)} strides but {len(multipliers)} c_mults; {MEND}")
+        raise EdgeAudioError(
+            f"{config.where}: {len(strides)} strides but {len(multipliers)} c_mults; {MEND}"
+        )
     if any(type(multiplier) is not int or multiplier < 1 for multiplier in multipliers):
-        raise EdgeAudioError(f"{config.where}.c_mults is {multipliers}, expected whole numbers from 1; {MEND}")
+        raise EdgeAudioError(
+            f"{config.where}.c_mults is {multipliers}, expected whole numbers from 1; {MEND}"
+        )
     for stride in strides:
         if not isinstance(stride, int) or stride < 2 or stride % 2:
-            raise EdgeAudioError(f"{config.where}.strides has {stride!r}; only models with even strides can be exported")
+            raise EdgeAudioError(
+                f"{config.where}.strides has {stride!r}; only models with even strides can be"
+                " exported"
+            )
     channels = config("channels", int)
     widths = (channels, *(channels * multiplier for multiplier in multipliers))
-    return OobleckConfig(config(audio_channels, int), config("latent_dim", int), widths, tuple(strides))
+    return OobleckConfig(
+        config(audio_channels, int), config("latent_dim", int), widths, tuple(strides)
+    )
 
 
 def _read_t5(reader: _Reader) -> T5Config:
     for key, value in _T5_OPTIONS.items():
         if reader.value.get(key, value) != value:
-            raise EdgeAudioError(f"{reader.where}.{key} is {reader.value[key]!r}; "
-                                 f"only T5 v1.0 encoders ({value!r}) can be exported")
+            raise EdgeAudioError(
+                f"{reader.where}.{key} is {reader.value[key]!r}; "
+                f"only T5 v1.0 encoders ({value!r}) can be exported"
+            )
     buckets = reader("relative_attention_num_buckets", int)
     key = "relative_attention_max_distance"  # older T5 configurations leave it out
     distance = reader(key, int) if key in reader.value else 128
     if buckets % 4 or distance <= buckets // 4:
-        raise EdgeAudioError(f"{reader.where}: {buckets} relative_attention_num_buckets up to distance {distance} "
-                             f"make no T5; {MEND}")
+        raise EdgeAudioError(
+            f"{reader.where}: {buckets} relative_attention_num_buckets up to distance {distance} "
+            f"make no T5; {MEND}"
+        )
     return T5Config(
-        *(reader(name, int) for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")),
-        buckets, distance, reader("layer_norm_epsilon", float))
+        *(
+            reader(name, int)
+            for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
+        ),
+        buckets,
+        distance,
+        reader("layer_norm_epsilon", float),
+    )
 
 
 def _load(path: Path):

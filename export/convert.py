@@ -1,11 +1,13 @@
-"""One component -> one .tflite with named signatures, and the proof that the file does what the float function does."""
+"""One component -> one .tflite with named signatures, and the proof that the file does what the
+float function does.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +22,14 @@ from .quiet import quiet_stderr
 def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) -> dict[str, Path]:
     """Write a component's signatures as SavedModels and return precision -> the one to convert.
 
-    One serves all precisions, unless the component has a method `store`, which brings its tables into the form that goes with a
-    precision, and names that form.
+    One serves all precisions, unless the component has a method `store`, which brings its tables
+    into the form that goes with a precision, and names that form.
     """
     saved: dict[str, Path] = {}
     for precision in precisions:
-        saved[precision] = folder / (component.store(precision) if hasattr(component, "store") else "f32")
+        saved[precision] = folder / (
+            component.store(precision) if hasattr(component, "store") else "f32"
+        )
         if not saved[precision].exists():
             save_module(component, saved[precision])
     return saved
@@ -33,25 +37,33 @@ def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) 
 
 def save_module(component: tf.Module, folder: Path) -> None:
     """Write a component's signatures as a SavedModel."""
-    signatures = {name: traced(function, specs) for name, (function, specs) in component.signatures().items()}
+    signatures = {
+        name: traced(function, specs) for name, (function, specs) in component.signatures().items()
+    }
     with quiet_stderr():
         tf.saved_model.save(component, str(folder), signatures=signatures)
 
 
 def convert(saved_model: Path) -> bytes:
-    """A SavedModel as the bytes of a float32 .tflite, whose operations bear the names of their layers."""
+    """A SavedModel as the bytes of a float32 .tflite, whose operations bear the names of their
+    layers.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     try:
         with quiet_stderr():
             return converter.convert()
     except Exception as error:
-        raise EdgeAudioError(f"conversion of {saved_model.name} failed ({first_line(error)}); "
-                             "report it with the model_config.json") from error
+        raise EdgeAudioError(
+            f"conversion of {saved_model.name} failed ({first_line(error)}); "
+            "report it with the model_config.json"
+        ) from error
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of plausible size, what the float function makes of them, and other inputs: signature -> name -> array."""
+    """Inputs of plausible size, what the float function makes of them, and other inputs: signature
+    -> name -> array.
+    """
 
     inputs: dict[str, dict[str, np.ndarray]]
     outputs: dict[str, dict[str, np.ndarray]]
@@ -59,39 +71,58 @@ class Examples:
 
 
 def flops(component: tf.Module) -> dict[str, int]:
-    """signature -> floating-point operations of its matrix products and convolutions, two for a multiply and an add."""
-    return {name: sum(2 * _multiplies(op) for op in traced(function, specs).graph.get_operations())
-            for name, (function, specs) in component.signatures().items()}
+    """signature -> floating-point operations of its matrix products and convolutions, two for a
+    multiply and an add.
+    """
+    return {
+        name: sum(2 * _multiplies(op) for op in traced(function, specs).graph.get_operations())
+        for name, (function, specs) in component.signatures().items()
+    }
 
 
 def _multiplies(op: tf.Operation) -> int:
     if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D"):
         return 0
-    outputs, (left, weights) = math.prod(op.outputs[0].shape), (tensor.shape for tensor in op.inputs)
+    outputs, (left, weights) = (
+        math.prod(op.outputs[0].shape),
+        (tensor.shape for tensor in op.inputs),
+    )
     if op.type == "Conv2D":
         return outputs * math.prod(weights[:3])
     transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
     return outputs * left[-2 if transposed else -1]
 
 
-def traced(function: Callable, specs: dict[str, tf.TensorSpec]) -> tf.types.experimental.ConcreteFunction:
+def traced(
+    function: Callable, specs: dict[str, tf.TensorSpec]
+) -> tf.types.experimental.ConcreteFunction:
     """A signature's function as a graph whose inputs have the names of the contract."""
     named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
     return tf.function(function, autograph=False).get_concrete_function(**named)
 
 
 def examples(component: tf.Module) -> Examples:
-    """Computed once a component, so that it need not stay in memory while graphs are converted and checked."""
+    """Computed once a component, so that it need not stay in memory while graphs are converted and
+    checked.
+    """
     return Examples(*_run(component, seed=0), _run(component, seed=1)[0])
 
 
 def _run(component: tf.Module, seed: int) -> tuple[dict, dict]:
-    """(inputs, outputs) of every signature; what an earlier signature returns is fed to the later ones."""
+    """(inputs, outputs) of every signature; what an earlier signature returns is fed to the later
+    ones.
+    """
     rng, inputs, results, known = np.random.default_rng(seed), {}, {}, {}
     ranges = getattr(component, "example_ranges", {})
     for name, (function, specs) in component.signatures().items():
-        inputs[name] = {key: known[key] if key in known and known[key].shape == spec.shape else _example(rng, key, spec, ranges)
-                        for key, spec in specs.items()}
+        inputs[name] = {
+            key: (
+                known[key]
+                if key in known and known[key].shape == spec.shape
+                else _example(rng, key, spec, ranges)
+            )
+            for key, spec in specs.items()
+        }
         outputs = function(**{key: tf.constant(value) for key, value in inputs[name].items()})
         results[name] = {key: value.numpy() for key, value in outputs.items()}
         known |= {key: _first(value, component, key) for key, value in results[name].items()}
@@ -107,36 +138,51 @@ def _first(value: np.ndarray, component: tf.Module, key: str) -> np.ndarray:
 
 
 def _example(rng: np.random.Generator, name: str, spec: tf.TensorSpec, ranges: dict) -> np.ndarray:
-    """A component's `example_ranges` say what its numbers may be; whatever has none is standard normal."""
+    """A component's `example_ranges` say what its numbers may be; whatever has none is standard
+    normal.
+    """
     if name == "attention_mask":
         return (np.arange(spec.shape[1]) < math.ceil(0.6 * spec.shape[1])).astype(np.int32)[None]
     if name in ranges:
         low, high = ranges[name]
-        draw = rng.integers(low, high, spec.shape) if spec.dtype == tf.int32 else rng.uniform(low, high, spec.shape)
+        draw = (
+            rng.integers(low, high, spec.shape)
+            if spec.dtype == tf.int32
+            else rng.uniform(low, high, spec.shape)
+        )
         return draw.astype(spec.dtype.as_numpy_dtype)
     return rng.standard_normal(spec.shape).astype(np.float32)
 
 
 def fidelity(expected: Examples, graph: Graph) -> dict[str, float]:
-    """Output -> SNR in dB of the graph against the TensorFlow float function, on the example inputs."""
+    """Output -> SNR in dB of the graph against the TensorFlow float function, on the example
+    inputs.
+    """
     measured = {}
     for name, inputs in expected.inputs.items():
         actual = graph(name, **inputs)
         for key, value in sorted(expected.outputs[name].items()):
             if not np.isfinite(actual[key]).all():
-                raise EdgeAudioError(f"{graph.path}: {name} gives NaN or infinity in {key}; "
-                                     "leave this precision out, and check the checkpoint")
+                raise EdgeAudioError(
+                    f"{graph.path}: {name} gives NaN or infinity in {key}; "
+                    "leave this precision out, and check the checkpoint"
+                )
             measured[f"{name}.{key}"] = round(snr(actual[key], value), 2)
     return measured
 
 
 def refuse_inert_inputs(expected: Examples, graph: Graph) -> None:
-    """Every input must change an output. An exported model that ignores one sounds fine, and is wrong."""
+    """Every input must change an output.
+
+    An exported model that ignores one sounds fine, and is wrong.
+    """
     for name, inputs in expected.inputs.items():
         before = graph(name, **inputs)
         for key, value in inputs.items():
             other = 1 - value if key == "attention_mask" else expected.others[name][key]
             after = graph(name, **(inputs | {key: other}))
             if all(np.array_equal(before[output], after[output]) for output in before):
-                raise EdgeAudioError(f"{graph.path}: input {key} of {name} changes no output; "
-                                     "this export must not be used, report it with the model_config.json")
+                raise EdgeAudioError(
+                    f"{graph.path}: input {key} of {name} changes no output; "
+                    "this export must not be used, report it with the model_config.json"
+                )

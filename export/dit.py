@@ -1,4 +1,6 @@
-"""The diffusion transformer, in two signatures: what depends on the prompt is computed once, the rest at every step."""
+"""The diffusion transformer, in two signatures: what depends on the prompt is computed once, the
+rest at every step.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,18 @@ import tensorflow as tf
 
 from .checkpoint import Checkpoint
 from .config import DiTConfig, ModelConfig
-from .layers import (Embed, LayerNorm, Linear, Taps, attend, constant, merge_heads, no_taps, silu, split_heads)
+from .layers import (
+    Embed,
+    LayerNorm,
+    Linear,
+    Taps,
+    attend,
+    constant,
+    merge_heads,
+    no_taps,
+    silu,
+    split_heads,
+)
 
 PREFIX = "model.model"
 TIMESTEP_FEATURES = 256
@@ -23,18 +36,35 @@ class DiT(tf.Module):
         self.config, self.latent, self.tokens = config.dit, config.latent, config.max_length + 1
         self.example_ranges = {"t": (0.0, 1.0)}
         dit = config.dit
-        self.frequencies = constant(checkpoint.take(f"{PREFIX}.timestep_features.weight", (TIMESTEP_FEATURES // 2, 1)).T)
-        self.to_timestep_embed = Embed(checkpoint, f"{PREFIX}.to_timestep_embed", TIMESTEP_FEATURES, dit.embed_dim, True)
-        self.to_cond_embed = Embed(checkpoint, f"{PREFIX}.to_cond_embed", dit.cond_token_dim, dit.embed_dim, False)
-        self.to_global_embed = Embed(checkpoint, f"{PREFIX}.to_global_embed", dit.global_cond_dim, dit.embed_dim, False)
+        self.frequencies = constant(
+            checkpoint.take(f"{PREFIX}.timestep_features.weight", (TIMESTEP_FEATURES // 2, 1)).T
+        )
+        self.to_timestep_embed = Embed(
+            checkpoint, f"{PREFIX}.to_timestep_embed", TIMESTEP_FEATURES, dit.embed_dim, True
+        )
+        self.to_cond_embed = Embed(
+            checkpoint, f"{PREFIX}.to_cond_embed", dit.cond_token_dim, dit.embed_dim, False
+        )
+        self.to_global_embed = Embed(
+            checkpoint, f"{PREFIX}.to_global_embed", dit.global_cond_dim, dit.embed_dim, False
+        )
         name = f"{PREFIX}.transformer"
-        # The residual convolutions around the transformer are folded into its projections: two products less, and no 1 on a
-        # diagonal beside which the small weights would be lost in 8 bits.
+        # The residual convolutions around the transformer are folded into its projections: two
+        # products less, and no 1 on a diagonal beside which the small weights would be lost in 8
+        # bits.
         project_in, project_out = f"{name}.project_in", f"{name}.project_out"
-        before, after = (self._residual(checkpoint, f"{PREFIX}.{conv}", dit.io_channels)
-                         for conv in ("preprocess_conv", "postprocess_conv"))
-        self.project_in = Linear(project_in, checkpoint.take(f"{project_in}.weight", (dit.embed_dim, dit.io_channels)) @ before)
-        self.project_out = Linear(project_out, after @ checkpoint.take(f"{project_out}.weight", (dit.io_channels, dit.embed_dim)))
+        before, after = (
+            self._residual(checkpoint, f"{PREFIX}.{conv}", dit.io_channels)
+            for conv in ("preprocess_conv", "postprocess_conv")
+        )
+        self.project_in = Linear(
+            project_in,
+            checkpoint.take(f"{project_in}.weight", (dit.embed_dim, dit.io_channels)) @ before,
+        )
+        self.project_out = Linear(
+            project_out,
+            after @ checkpoint.take(f"{project_out}.weight", (dit.io_channels, dit.embed_dim)),
+        )
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         self.rotary = Rotary(inverse, self.latent.length + 1)  # positions count the prepended token
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
@@ -42,11 +72,20 @@ class DiT(tf.Module):
     @staticmethod
     def _residual(checkpoint: Checkpoint, name: str, channels: int) -> np.ndarray:
         """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
-        return np.eye(channels) + checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
+        return (
+            np.eye(channels) + checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
+        )
 
-    def project(self, cross_attn_cond: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
-        """cross_attn_cond [1, L+1, C], global_cond [1, C] -> keys and values of every block's cross-attention, global_embed."""
-        context, global_embed = self.to_cond_embed(cross_attn_cond), self.to_global_embed(global_cond)
+    def project(
+        self, cross_attn_cond: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps
+    ) -> dict[str, tf.Tensor]:
+        """cross_attn_cond [1, L+1, C], global_cond [1, C] -> keys and values of every block's
+        cross-attention, global_embed.
+        """
+        context, global_embed = (
+            self.to_cond_embed(cross_attn_cond),
+            self.to_global_embed(global_cond),
+        )
         taps("to_cond_embed", context)
         projected = {"global_embed": global_embed}
         for index, block in enumerate(self.blocks):
@@ -63,25 +102,47 @@ class DiT(tf.Module):
         taps("timestep_embed", embed)
         return embed
 
-    def denoise(self, x: tf.Tensor, t: tf.Tensor, global_embed: tf.Tensor, taps: Taps = no_taps,
-                **cross: tf.Tensor) -> dict[str, tf.Tensor]:
+    def denoise(
+        self,
+        x: tf.Tensor,
+        t: tf.Tensor,
+        global_embed: tf.Tensor,
+        taps: Taps = no_taps,
+        **cross: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         """x [1, T, channels], t [1] and what `project` gave -> v [1, T, channels]."""
         token = global_embed + self.timestep_embed(t, taps)
         x = tf.concat([tf.expand_dims(token, 1), self.project_in(x)], axis=1)
         for index, block in enumerate(self.blocks):
             taps(f"block{index}.in", x)
-            x = block(x, self.rotary, cross[f"cross_k_{index:02}"], cross[f"cross_v_{index:02}"],
-                      lambda name, value, index=index: taps(f"block{index}.{name}", value))
+            x = block(
+                x,
+                self.rotary,
+                cross[f"cross_k_{index:02}"],
+                cross[f"cross_v_{index:02}"],
+                lambda name, value, index=index: taps(f"block{index}.{name}", value),
+            )
         return {"v": self.project_out(x[:, 1:])}
 
     def signatures(self) -> dict[str, tuple]:
         dit = self.config
-        spec = {name: tf.TensorSpec(shape, tf.float32) for name, shape in (
-            ("cross_attn_cond", [1, self.tokens, dit.cond_token_dim]), ("global_cond", [1, dit.global_cond_dim]),
-            ("t", [1]), ("global_embed", [1, dit.embed_dim]))}
+        spec = {
+            name: tf.TensorSpec(shape, tf.float32)
+            for name, shape in (
+                ("cross_attn_cond", [1, self.tokens, dit.cond_token_dim]),
+                ("global_cond", [1, dit.global_cond_dim]),
+                ("t", [1]),
+                ("global_embed", [1, dit.embed_dim]),
+            )
+        }
         context = tf.TensorSpec([1, dit.num_heads, self.tokens, dit.dim_head], tf.float32)
         cross = {f"cross_{kind}_{i:02}": context for i in range(dit.depth) for kind in "kv"}
-        signatures = {"project": (self.project, {name: spec[name] for name in ("cross_attn_cond", "global_cond")})}
+        signatures = {
+            "project": (
+                self.project,
+                {name: spec[name] for name in ("cross_attn_cond", "global_cond")},
+            )
+        }
         for length in self.latent.lengths:
             x = tf.TensorSpec([1, length, dit.io_channels], tf.float32)
             inputs = {"x": x, "t": spec["t"], "global_embed": spec["global_embed"]} | cross
@@ -90,34 +151,52 @@ class DiT(tf.Module):
 
 
 class Rotary(tf.Module):
-    """Rotary positions (Su et al. 2021), half-rotation, on the first dims of a head; the tables are constants."""
+    """Rotary positions (Su et al.
+
+    2021), half-rotation, on the first dims of a head; the tables are constants.
+    """
 
     def __init__(self, inverse_frequencies: np.ndarray, length: int):
         super().__init__()
         angles = np.arange(length)[:, None] * inverse_frequencies.astype(np.float64)[None]
         self.dims = 2 * len(inverse_frequencies)
         self.cos = constant(np.concatenate([np.cos(angles), np.cos(angles)], axis=1))
-        self.sin = constant(np.concatenate([-np.sin(angles), np.sin(angles)], axis=1))  # the sign of the turned half
+        self.sin = constant(
+            np.concatenate([-np.sin(angles), np.sin(angles)], axis=1)
+        )  # the sign of the turned half
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """x [1, heads, length, dim_head], rotated by its positions."""
         length = x.shape[2]
-        a, b, rest = x[..., : self.dims // 2], x[..., self.dims // 2 : self.dims], x[..., self.dims :]
-        turned = tf.concat([a, b], axis=-1) * self.cos[:length] + tf.concat([b, a], axis=-1) * self.sin[:length]
+        a, b, rest = (
+            x[..., : self.dims // 2],
+            x[..., self.dims // 2 : self.dims],
+            x[..., self.dims :],
+        )
+        turned = (
+            tf.concat([a, b], axis=-1) * self.cos[:length]
+            + tf.concat([b, a], axis=-1) * self.sin[:length]
+        )
         return turned if rest.shape[-1] == 0 else tf.concat([turned, rest], axis=-1)
 
 
 class Attention(tf.Module):
-    """What self- and cross-attention share: heads, norms per head of q and k, the output projection."""
+    """What self- and cross-attention share: heads, norms per head of q and k, the output
+    projection.
+    """
 
     def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
         super().__init__()
-        self.heads, self.scale = config.num_heads, config.dim_head ** -0.5
+        self.heads, self.scale = config.num_heads, config.dim_head**-0.5
         self.to_out = Linear.take(checkpoint, f"{name}.to_out", config.embed_dim, config.embed_dim)
         self.q_norm, self.k_norm = (
-            LayerNorm(checkpoint.take(f"{name}.{norm}.weight", (config.dim_head,)),
-                      checkpoint.take(f"{name}.{norm}.bias", (config.dim_head,)), eps=1e-6)
-            for norm in ("q_norm", "k_norm"))
+            LayerNorm(
+                checkpoint.take(f"{name}.{norm}.weight", (config.dim_head,)),
+                checkpoint.take(f"{name}.{norm}.bias", (config.dim_head,)),
+                eps=1e-6,
+            )
+            for norm in ("q_norm", "k_norm")
+        )
 
     def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         return self.to_out(merge_heads(attend(q, k, v, self.scale)))
@@ -126,7 +205,9 @@ class Attention(tf.Module):
 class SelfAttention(Attention):
     def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
         super().__init__(checkpoint, name, config)
-        self.to_qkv = Linear.take(checkpoint, f"{name}.to_qkv", config.embed_dim, 3 * config.embed_dim)
+        self.to_qkv = Linear.take(
+            checkpoint, f"{name}.to_qkv", config.embed_dim, 3 * config.embed_dim
+        )
 
     def __call__(self, x: tf.Tensor, rotary: Rotary, taps: Taps) -> tf.Tensor:
         q, k, v = (split_heads(y, self.heads) for y in tf.split(self.to_qkv(x), 3, axis=-1))
@@ -140,10 +221,14 @@ class CrossAttention(Attention):
     def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
         super().__init__(checkpoint, name, config)
         self.to_q = Linear.take(checkpoint, f"{name}.to_q", config.embed_dim, config.embed_dim)
-        self.to_kv = Linear.take(checkpoint, f"{name}.to_kv", config.embed_dim, 2 * config.embed_dim)
+        self.to_kv = Linear.take(
+            checkpoint, f"{name}.to_kv", config.embed_dim, 2 * config.embed_dim
+        )
 
     def project(self, context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Embedded conditioning [1, L, embed_dim] -> keys (normed) and values, each [1, heads, L, dim_head]."""
+        """Embedded conditioning [1, L, embed_dim] -> keys (normed) and values, each [1, heads, L,
+        dim_head].
+        """
         k, v = (split_heads(y, self.heads) for y in tf.split(self.to_kv(context), 2, axis=-1))
         return self.k_norm(k), v
 
@@ -170,14 +255,20 @@ class Block(tf.Module):
     def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
         super().__init__()
         self.pre_norm, self.cross_attend_norm, self.ff_norm = (
-            LayerNorm(checkpoint.take(f"{name}.{norm}.gamma", (config.embed_dim,)),
-                      checkpoint.take(f"{name}.{norm}.beta", (config.embed_dim,)), eps=1e-5)
-            for norm in ("pre_norm", "cross_attend_norm", "ff_norm"))
+            LayerNorm(
+                checkpoint.take(f"{name}.{norm}.gamma", (config.embed_dim,)),
+                checkpoint.take(f"{name}.{norm}.beta", (config.embed_dim,)),
+                eps=1e-5,
+            )
+            for norm in ("pre_norm", "cross_attend_norm", "ff_norm")
+        )
         self.self_attn = SelfAttention(checkpoint, f"{name}.self_attn", config)
         self.cross_attn = CrossAttention(checkpoint, f"{name}.cross_attn", config)
         self.ff = FeedForward(checkpoint, f"{name}.ff.ff", config.embed_dim)
 
-    def __call__(self, x: tf.Tensor, rotary: Rotary, cross_k: tf.Tensor, cross_v: tf.Tensor, taps: Taps) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, rotary: Rotary, cross_k: tf.Tensor, cross_v: tf.Tensor, taps: Taps
+    ) -> tf.Tensor:
         y = self.self_attn(self.pre_norm(x), rotary, taps)
         taps("self_attn", y)
         x = x + y

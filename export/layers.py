@@ -1,14 +1,15 @@
 """The layers that several parts of the model share, in TensorFlow, channels last.
 
-Each layer takes its tensors from the checkpoint by official name when it is made, brings them into the form that runs
-fastest, and is then a plain function of its input. A layer that was given `taps` reports inner values to it, under the
-names of the official modules: parity tests and diagnosis look inside through them.
+Each layer takes its tensors from the checkpoint by official name when it is made, brings them into
+the form that runs fastest, and is then a plain function of its input. A layer that was given `taps`
+reports inner values to it, under the names of the official modules: parity tests and diagnosis look
+inside through them.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -27,9 +28,11 @@ _observers: list[Taps] = []
 
 @contextlib.contextmanager
 def observed(report: Taps) -> Iterator[None]:
-    """While this lasts, every layer that becomes operations of a graph tells what it gives, by its official name, as it runs.
+    """While this lasts, every layer that becomes operations of a graph tells what it gives, by its
+    official name, as it runs.
 
-    Taps show what the official modules give, wherever an exported graph computes it; this shows what a graph can be asked for.
+    Taps show what the official modules give, wherever an exported graph computes it; this shows
+    what a graph can be asked for.
     """
     _observers.append(report)
     try:
@@ -44,7 +47,9 @@ def observe(name: str, value: tf.Tensor) -> None:
 
 
 def constant(value: np.ndarray) -> tf.Variable:
-    """A weight. Variables, because SavedModel stores them beside the graph, where constants would count against its 2 GB."""
+    """A weight. Variables, because SavedModel stores them beside the graph, where constants would
+    count against its 2 GB.
+    """
     return tf.Variable(value.astype(np.float32), trainable=False)
 
 
@@ -58,12 +63,18 @@ class Linear(tf.Module):
         self.bias = None if bias is None else constant(bias)
 
     @classmethod
-    def take(cls, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, bias: bool = False) -> "Linear":
-        return cls(name, checkpoint.take(f"{name}.weight", (outputs, inputs)),
-                   checkpoint.take(f"{name}.bias", (outputs,)) if bias else None)
+    def take(
+        cls, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, bias: bool = False
+    ) -> Linear:
+        return cls(
+            name,
+            checkpoint.take(f"{name}.weight", (outputs, inputs)),
+            checkpoint.take(f"{name}.bias", (outputs,)) if bias else None,
+        )
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        # Two dimensions: a matrix product of three would become a batch product, which is not quantized.
+        # Two dimensions: a matrix product of three would become a batch product, which is not
+        # quantized.
         with tf.name_scope(self.scope):
             y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), self.kernel)
             if self.bias is not None:
@@ -103,7 +114,9 @@ class RMSNorm(tf.Module):
         self.gain, self.eps = constant(gain), eps
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return x * tf.math.rsqrt(tf.reduce_mean(x * x, axis=-1, keepdims=True) + self.eps) * self.gain
+        return (
+            x * tf.math.rsqrt(tf.reduce_mean(x * x, axis=-1, keepdims=True) + self.eps) * self.gain
+        )
 
 
 def silu(x: tf.Tensor) -> tf.Tensor:
@@ -112,7 +125,9 @@ def silu(x: tf.Tensor) -> tf.Tensor:
 
 
 class Embed(tf.Module):
-    """Linear, SiLU, Linear: `to_cond_embed`, `to_global_embed` (no bias), `to_timestep_embed` (bias)."""
+    """Linear, SiLU, Linear: `to_cond_embed`, `to_global_embed` (no bias), `to_timestep_embed`
+    (bias).
+    """
 
     def __init__(self, checkpoint: Checkpoint, name: str, inputs: int, outputs: int, bias: bool):
         super().__init__()
@@ -135,7 +150,9 @@ def merge_heads(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, length, heads * dim])
 
 
-def attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, scale: float = 1.0, bias: tf.Tensor | None = None) -> tf.Tensor:
+def attend(
+    q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, scale: float = 1.0, bias: tf.Tensor | None = None
+) -> tf.Tensor:
     """softmax(scale · q·kᵀ + bias)·v on [1, heads, T, d]."""
     scores = tf.matmul(q * scale if scale != 1 else q, k, transpose_b=True)
     return tf.matmul(tf.nn.softmax(scores if bias is None else scores + bias), v)

@@ -1,10 +1,12 @@
-"""Mixed precision by measurement: how much each layer hurts in each form, then the smallest graph that reaches a target.
+"""Mixed precision by measurement: how much each layer hurts in each form, then the smallest graph
+that reaches a target.
 
-The float32 graphs make a few clips, and what their graphs were given on the way is recorded. Then one layer at a time is
-quantized, and the recording replayed: error power relative to the signal, for every recorded output. Errors of layers that know
-nothing of each other add up, so the choice is a knapsack: every layer starts in its cheapest form, and the one that removes most
-error for its bytes is improved until the sum fits. What is chosen is then built and measured as a whole; as long as it misses the
-target, the budget shrinks by what is missing.
+The float32 graphs make a few clips, and what their graphs were given on the way is recorded. Then
+one layer at a time is quantized, and the recording replayed: error power relative to the signal,
+for every recorded output. Errors of layers that know nothing of each other add up, so the choice is
+a knapsack: every layer starts in its cheapest form, and the one that removes most error for its
+bytes is improved until the sum fits. What is chosen is then built and measured as a whole; as long
+as it misses the target, the budget shrinks by what is missing.
 """
 
 from __future__ import annotations
@@ -27,25 +29,27 @@ from edge_audio.evaluate.layers import Operation, operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
 from edge_audio.graph import Graph
 from edge_audio.pipeline import Pipeline
+from edge_audio.samplers import Denoise
 
 from .quantize import KEEP, METHODS, Statistics, quantize, statistics, suitable
 
 NAME = "mixed"
+#: a graph in float32, but for the tables that are stored otherwise in small precisions
 BASE = "base"
-"""a graph in float32, but for the tables that are stored otherwise in small precisions"""
 TARGET = 30.0
+#: dB above the target, since the errors of these two come on top of the transformer's
 MARGIN = {"conditioners": 5.0, "dit": 0.0, "decoder": 5.0}
-"""dB above the target, since the errors of these two come on top of the transformer's"""
+#: dB more than asked for on the recording, for prompts that are not on it
 RESERVE = 1.0
-"""dB more than asked for on the recording, for prompts that are not on it"""
+#: forms a layer may have, from small to exact
 MENU = ("int4-gptq", "int8", "int8-hadamard", "int8-weights", "f16")
-"""forms a layer may have, from small to exact"""
 CLIPS = 12
+#: recorded calls of the transformer a clip
 STEPS = 5
-"""recorded calls of the transformer a clip"""
 SEED = 20_240
+#: bytes of a graph in float32 above which layers of one kind in four neighbouring blocks are
+#: measured together
 SINGLE = 100e6
-"""bytes of a graph in float32 above which layers of one kind in four neighbouring blocks are measured together"""
 ROUNDS = 8
 
 
@@ -54,21 +58,22 @@ class Recipe:
     """How each layer of one component is stored, and what was measured on the way there."""
 
     component: str
+    #: official name -> method, a name in quantize.METHODS or KEEP
     layers: dict[str, str]
-    """official name -> method, a name in quantize.METHODS or KEEP"""
     target_snr: float
+    #: worst output of the recording, dB
     measured_snr: float | None = None
-    """worst output of the recording, dB"""
     bytes: int = 0
     bytes_f32: int = 0
+    #: a row a group of layers: its bytes in float32 and, by method, the SNR that it alone leaves,
+    #: and what was chosen
     table: list[dict] = field(default_factory=list)
-    """a row a group of layers: its bytes in float32 and, by method, the SNR that it alone leaves, and what was chosen"""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> "Recipe":
+    def read(cls, path: Path) -> Recipe:
         """EdgeAudioError if the file is no recipe."""
         try:
             recipe = cls(**json.loads(path.read_bytes()))
@@ -76,7 +81,9 @@ class Recipe:
             if unknown:
                 raise ValueError(f"method {unknown[0]} is unknown")
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise EdgeAudioError(f"{path} is no recipe ({error}); give a NAME.mixed.json that an export wrote") from None
+            raise EdgeAudioError(
+                f"{path} is no recipe ({error}); give a NAME.mixed.json that an export wrote"
+            ) from None
         return recipe
 
 
@@ -88,19 +95,28 @@ def file_name(component: str) -> str:
 def check_options(target: float, prompts: Path | None, recipe: Path | None) -> None:
     """EdgeAudioError for a target that no graph could have, or a file that cannot be used."""
     if not 1 <= target <= 60:
-        raise EdgeAudioError(f"target SNR {target:g} dB is out of reach; give 1 to 60, such as {TARGET:g}")
+        raise EdgeAudioError(
+            f"target SNR {target:g} dB is out of reach; give 1 to 60, such as {TARGET:g}"
+        )
     if prompts is not None:
         read(prompts)
     if recipe is not None:
         _recipes(recipe)
 
 
-def make(folder: Path, target: float, prompts: Sequence[Prompt], recipe: Path | None,
-         say: Callable[[str], None]) -> dict[str, GraphEntry]:
-    """Component -> its mixed graph, written to `folder`, where a bundle in float32 lies beside the graphs to start from.
+def make(
+    folder: Path,
+    target: float,
+    prompts: Sequence[Prompt],
+    recipe: Path | None,
+    say: Callable[[str], None],
+) -> dict[str, GraphEntry]:
+    """Component -> its mixed graph, written to `folder`, where a bundle in float32 lies beside the
+    graphs to start from.
 
-    prompts: CLIPS of them are recorded, evenly taken; empty for some that any model understands. recipe: apply this one (a file,
-    for its component, or a folder with one for each) rather than measure.
+    prompts: CLIPS of them are recorded, evenly taken; empty for some that any model understands.
+    recipe: apply this one (a file, for its component, or a folder with one for each) rather than
+    measure.
     """
     bundle = Bundle.open(folder)
     prompts = prompts or (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
@@ -111,13 +127,18 @@ def make(folder: Path, target: float, prompts: Sequence[Prompt], recipe: Path | 
     for component in GENERATING:
         base = folder / f"{component}.{BASE}.tflite"
         base = base if base.exists() else folder / f"{component}.f32.tflite"
-        search = Search(component, base, folder, bundle.manifest, recording, target + MARGIN[component], say)
+        search = Search(
+            component, base, folder, bundle.manifest, recording, target + MARGIN[component], say
+        )
         found = search.applied(given[component]) if component in given else search.run()
         path = folder / f"{component}.{NAME}.tflite"
         path.write_bytes(search.quantized(found.layers))
         (folder / file_name(component)).write_text(found.to_json())
-        made[component] = GraphEntry(**vars(file_entry(path)), fidelity={search.output: round(found.measured_snr, 2)},
-                                     recipe=file_entry(folder / file_name(component)))
+        made[component] = GraphEntry(
+            **vars(file_entry(path)),
+            fidelity={search.output: round(found.measured_snr, 2)},
+            recipe=file_entry(folder / file_name(component)),
+        )
     return made
 
 
@@ -127,37 +148,52 @@ class Clip:
 
     condition: dict[str, np.ndarray]
     project: dict[str, np.ndarray]
+    #: x, t of some calls of the transformer, with the prompt (not those that guidance makes without
+    #: it)
     steps: list[tuple[np.ndarray, float]]
-    """x, t of some calls of the transformer, with the prompt (not those that guidance makes without it)"""
     latents: np.ndarray
 
 
 def record(bundle: Bundle, prompts: Iterable[Prompt]) -> list[Clip]:
     """Make a clip of each prompt with the float32 graphs; keep what they were given."""
     clips = []
-    with Pipeline(bundle, dict.fromkeys(GENERATING, "f32"), threads=2, keep_loaded=True) as pipeline:
+    with Pipeline(
+        bundle, dict.fromkeys(GENERATING, "f32"), threads=2, keep_loaded=True
+    ) as pipeline:
         for number, prompt in enumerate(prompts):
             request = prompt.request(bundle, SEED + number)
             tokens = pipeline.tokens(request)
-            condition = {"input_ids": tokens.ids, "attention_mask": tokens.mask,
-                         "seconds_total": np.array([request.seconds], np.float32)}
+            condition = {
+                "input_ids": tokens.ids,
+                "attention_mask": tokens.mask,
+                "seconds_total": np.array([request.seconds], np.float32),
+            }
             conditioning, calls = pipeline.condition(request), []
             with pipeline.velocity(request, conditioning) as v:
-                def watched(x: np.ndarray, t: float) -> np.ndarray:
+
+                def watched(
+                    x: np.ndarray, t: float, v: Denoise = v, calls: list = calls
+                ) -> np.ndarray:
                     calls.append((x, t))
                     return v(x, t)
 
                 for step in pipeline.trajectory(request, watched):
                     latents = step.x
             some = sorted({round(i) for i in np.linspace(0, len(calls) - 1, STEPS)})
-            project = {"cross_attn_cond": conditioning.cross_attn_cond, "global_cond": conditioning.global_cond}
+            project = {
+                "cross_attn_cond": conditioning.cross_attn_cond,
+                "global_cond": conditioning.global_cond,
+            }
             clips.append(Clip(condition, project, [calls[i] for i in some], latents))
     return clips
 
 
-def replay(component: str, graph: Callable[..., dict[str, np.ndarray]], manifest: Manifest,
-           clip: Clip) -> Iterator[np.ndarray]:
-    """What a component makes of a recorded clip: cross_attn_cond; v of every recorded step; audio."""
+def replay(
+    component: str, graph: Callable[..., dict[str, np.ndarray]], manifest: Manifest, clip: Clip
+) -> Iterator[np.ndarray]:
+    """What a component makes of a recorded clip: cross_attn_cond; v of every recorded
+    step; audio.
+    """
     if component == "conditioners":
         yield graph("condition", **clip.condition)["cross_attn_cond"]
     elif component == "dit":
@@ -172,10 +208,22 @@ def replay(component: str, graph: Callable[..., dict[str, np.ndarray]], manifest
 class Search:
     """The forms of one component's layers."""
 
-    def __init__(self, component: str, base: Path, folder: Path, manifest: Manifest, recording: list[Clip], target: float,
-                 say: Callable[[str], None]):
+    def __init__(
+        self,
+        component: str,
+        base: Path,
+        folder: Path,
+        manifest: Manifest,
+        recording: list[Clip],
+        target: float,
+        say: Callable[[str], None],
+    ):
         self.component, self.base, self.target, self._say = component, base, target, say
-        self.output = {"conditioners": "condition.cross_attn_cond", "dit": "denoise.v", "decoder": "decode.audio"}[component]
+        self.output = {
+            "conditioners": "condition.cross_attn_cond",
+            "dit": "denoise.v",
+            "decoder": "decode.audio",
+        }[component]
         self._folder, self._manifest, self._recording = folder, manifest, recording
         self.groups = grouped(operations(base), base.stat().st_size > SINGLE)
         with Graph(folder / f"{component}.f32.tflite", threads=2) as graph:
@@ -183,18 +231,30 @@ class Search:
         self._table_path = folder / f"{component}.sensitivity.json"
 
     def quantized(self, layers: Mapping[str, str]) -> bytes:
-        return quantize(self.base, layers, self._statistics if any("gptq" in method for method in layers.values()) else None)
+        return quantize(
+            self.base,
+            layers,
+            self._statistics if any("gptq" in method for method in layers.values()) else None,
+        )
 
     def errors(self, layers: Mapping[str, str]) -> np.ndarray:
-        """Error power over signal power of every recorded output, with the layers stored like that."""
+        """Error power over signal power of every recorded output, with the layers stored
+        like that.
+        """
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "candidate.tflite"
             path.write_bytes(self.quantized(layers))
             with Graph(path, threads=2) as graph:
-                return np.array([np.sum(np.square(actual - expected, dtype=np.float64))
-                                 / np.sum(np.square(expected, dtype=np.float64))
-                                 for clip, outputs in zip(self._recording, self._expected)
-                                 for actual, expected in zip(replay(self.component, graph, self._manifest, clip), outputs)])
+                return np.array(
+                    [
+                        np.sum(np.square(actual - expected, dtype=np.float64))
+                        / np.sum(np.square(expected, dtype=np.float64))
+                        for clip, outputs in zip(self._recording, self._expected)
+                        for actual, expected in zip(
+                            replay(self.component, graph, self._manifest, clip), outputs
+                        )
+                    ]
+                )
 
     def run(self) -> Recipe:
         """Measure all groups, choose, build, measure again."""
@@ -204,11 +264,18 @@ class Search:
         tried: dict[tuple, tuple[int, dict[str, str], float]] = {}
         for _ in range(ROUNDS):
             chosen = choose(self.groups, table, floor, budget)
-            layers = {layer: method for group, method in chosen.items() for layer in self.groups[group].layers}
+            layers = {
+                layer: method
+                for group, method in chosen.items()
+                for layer in self.groups[group].layers
+            }
             if (key := tuple(layers.items())) not in tried:
                 size, worst = len(self.quantized(layers)), float(self.errors(layers).max())
                 tried[key] = size, layers, worst
-                self._say(f"{self.component}.{NAME}: {size / 1e6:.2f} MB, {-_decibels(worst):.1f} dB on the recording")
+                self._say(
+                    f"{self.component}.{NAME}: {size / 1e6:.2f} MB, {-_decibels(worst):.1f} dB on"
+                    " the recording"
+                )
             elif fits and fails < math.inf:
                 break
             _, _, worst = tried[key]
@@ -216,39 +283,86 @@ class Search:
                 fits = max(fits, budget)
             else:
                 fails = min(fails, budget)
-            # Without a graph on each side of the target, go as far as the last one missed it, and at least far enough for
-            # another choice.
+            # Without a graph on each side of the target, go as far as the last one missed it, and
+            # at least far enough for another choice.
             step = wanted / worst
-            budget = math.sqrt(fits * fails) if fits and fails < math.inf else budget * (max(step, 1.2) if fits else min(step, 0.8))
+            budget = (
+                math.sqrt(fits * fails)
+                if fits and fails < math.inf
+                else budget * (max(step, 1.2) if fits else min(step, 0.8))
+            )
         closest = min(worst for _, _, worst in tried.values())
         if closest > 10 ** (-self.target / 10):
-            raise EdgeAudioError(f"{self.component} cannot reach {self.target:g} dB (best {-_decibels(closest):.1f} dB); "
-                                 "give a lower --target-snr, or export f16")
-        best = min((found for found in tried.values() if found[2] <= max(wanted, closest)), key=lambda found: found[0])
+            raise EdgeAudioError(
+                f"{self.component} cannot reach {self.target:g} dB (best {-_decibels(closest):.1f}"
+                " dB); give a lower --target-snr, or export f16"
+            )
+        best = min(
+            (found for found in tried.values() if found[2] <= max(wanted, closest)),
+            key=lambda found: found[0],
+        )
         size, layers, worst = best
-        rows = [{"layers": list(group.layers), "bytes_f32": group.bytes, "chosen": layers[group.layers[0]],
-                 "snr": {method: round(-_decibels(float(error.max())), 1) for method, error in table[name].items()}}
-                for name, group in self.groups.items()]
-        return Recipe(self.component, layers, self.target, -_decibels(worst), size, self.base.stat().st_size, rows)
+        rows = [
+            {
+                "layers": list(group.layers),
+                "bytes_f32": group.bytes,
+                "chosen": layers[group.layers[0]],
+                "snr": {
+                    method: round(-_decibels(float(error.max())), 1)
+                    for method, error in table[name].items()
+                },
+            }
+            for name, group in self.groups.items()
+        ]
+        return Recipe(
+            self.component,
+            layers,
+            self.target,
+            -_decibels(worst),
+            size,
+            self.base.stat().st_size,
+            rows,
+        )
 
     def applied(self, recipe: Recipe) -> Recipe:
         """The same choice on these weights, measured; EdgeAudioError if the layers are others."""
         here = {layer for group in self.groups.values() for layer in group.layers}
         if set(recipe.layers) != here:
             other = sorted(set(recipe.layers) ^ here)[0]
-            raise EdgeAudioError(f"the recipe for {self.component} is made for another model (layer {other}); "
-                                 "leave out --recipe to measure this one")
+            raise EdgeAudioError(
+                f"the recipe for {self.component} is made for another model (layer {other}); "
+                "leave out --recipe to measure this one"
+            )
         worst = float(self.errors(recipe.layers).max())
         if -_decibels(worst) < self.target:
-            self._say(f"warning: with this recipe {self.component} has {-_decibels(worst):.1f} dB, not {self.target:g}; "
-                      "leave out --recipe to measure anew")
-        return Recipe(self.component, recipe.layers, self.target, -_decibels(worst), len(self.quantized(recipe.layers)),
-                      self.base.stat().st_size, recipe.table)
+            self._say(
+                f"warning: with this recipe {self.component} has {-_decibels(worst):.1f} dB, not"
+                f" {self.target:g}; leave out --recipe to measure anew"
+            )
+        return Recipe(
+            self.component,
+            recipe.layers,
+            self.target,
+            -_decibels(worst),
+            len(self.quantized(recipe.layers)),
+            self.base.stat().st_size,
+            recipe.table,
+        )
 
     def _sensitivities(self) -> dict[str, dict[str, np.ndarray]]:
-        """group -> method -> errors. Kept in a file row by row, so that an interrupted export goes on."""
-        key = hashlib.sha256(b"".join([self.base.read_bytes(), repr(MENU).encode(),
-                                       *(clip.latents.tobytes() for clip in self._recording)])).hexdigest()
+        """group -> method -> errors.
+
+        Kept in a file row by row, so that an interrupted export goes on.
+        """
+        key = hashlib.sha256(
+            b"".join(
+                [
+                    self.base.read_bytes(),
+                    repr(MENU).encode(),
+                    *(clip.latents.tobytes() for clip in self._recording),
+                ]
+            )
+        ).hexdigest()
         known = {}
         if self._table_path.exists():
             found = json.loads(self._table_path.read_text())
@@ -256,18 +370,29 @@ class Search:
         for number, (name, group) in enumerate(self.groups.items()):
             forms = [form for form in MENU if group.suits(form)]
             if name not in known:
-                row = {form: self.errors(dict.fromkeys(group.layers, form)).tolist() for form in forms}
+                row = {
+                    form: self.errors(dict.fromkeys(group.layers, form)).tolist() for form in forms
+                }
                 known[name] = row
                 self._table_path.write_text(json.dumps({"key": key, "rows": known}))
-                worst = "  ".join(f"{form} {-_decibels(max(error)):.0f}" for form, error in row.items())
-                self._say(f"{self.component} {number + 1}/{len(self.groups)} {name}: {worst or 'stays float32'} dB")
-        return {name: {form: np.array(error) for form, error in known[name].items()} for name in self.groups}
+                worst = "  ".join(
+                    f"{form} {-_decibels(max(error)):.0f}" for form, error in row.items()
+                )
+                self._say(
+                    f"{self.component} {number + 1}/{len(self.groups)} {name}:"
+                    f" {worst or 'stays float32'} dB"
+                )
+        return {
+            name: {form: np.array(error) for form, error in known[name].items()}
+            for name in self.groups
+        }
 
     @functools.cached_property
     def _statistics(self) -> Statistics:
         """What GPTQ must know, of the recorded calls."""
         calls: dict[str, list[dict[str, np.ndarray]]] = {}
         with Graph(self.base, threads=2) as graph:
+
             def noted(signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
                 calls.setdefault(signature, []).append(inputs)
                 return graph(signature, **inputs)
@@ -296,11 +421,15 @@ class Group:
         return 4 * self.count
 
     def suits(self, form: str) -> bool:
-        """Whether every operation can be stored like that, without falling back to something simpler."""
+        """Whether every operation can be stored like that, without falling back to something
+        simpler.
+        """
         return all(suitable(form, operation) == form for operation in self.operations)
 
     def cost(self, form: str) -> float:
-        """Bytes in the file plus bytes in memory: what a form that computes in float32 saves on disk, it spends again."""
+        """Bytes in the file plus bytes in memory: what a form that computes in float32 saves on
+        disk, it spends again.
+        """
         return 0 if form == KEEP else self.count * (METHODS[form].bits + METHODS[form].loaded) / 8
 
 
@@ -308,29 +437,48 @@ def grouped(found: Iterable[Operation], together: bool) -> dict[str, Group]:
     """Name -> group: each layer alone, or those of one kind in four neighbouring blocks."""
     members: dict[str, list[Operation]] = {}
     for operation in found:
-        members.setdefault(_group_name(operation.layer) if together else operation.layer, []).append(operation)
-    return {name: Group(tuple(dict.fromkeys(op.layer for op in ops)), tuple(ops)) for name, ops in members.items()}
+        members.setdefault(
+            _group_name(operation.layer) if together else operation.layer, []
+        ).append(operation)
+    return {
+        name: Group(tuple(dict.fromkeys(op.layer for op in ops)), tuple(ops))
+        for name, ops in members.items()
+    }
 
 
 def _group_name(layer: str) -> str:
     parts = layer.split(".")
     for index, part in enumerate(parts[:-2]):
-        if parts[index - 1] in ("layers", "block") and part.isdigit() and not layer.startswith("decoder"):
+        if (
+            parts[index - 1] in ("layers", "block")
+            and part.isdigit()
+            and not layer.startswith("decoder")
+        ):
             first = int(part) // 4 * 4
-            return ".".join([*parts[:index], f"{first}-{first + 3}", *parts[index + 1:]])
+            return ".".join([*parts[:index], f"{first}-{first + 3}", *parts[index + 1 :]])
     return layer
 
 
-def choose(groups: Mapping[str, Group], errors: Mapping[str, Mapping[str, np.ndarray]], floor: np.ndarray,
-           budget: float) -> dict[str, str]:
+def choose(
+    groups: Mapping[str, Group],
+    errors: Mapping[str, Mapping[str, np.ndarray]],
+    floor: np.ndarray,
+    budget: float,
+) -> dict[str, str]:
     """Group -> form, cheap, such that no output's summed error passes `budget`.
 
-    errors: group -> form -> error of every output with that group alone stored so; floor: error with none.
+    errors: group -> form -> error of every output with that group alone stored so; floor: error
+    with none.
     """
     forms = {name: sorted(errors[name], key=groups[name].cost) or [KEEP] for name in groups}
     chosen = {name: forms[name][0] for name in groups}
-    extra = {name: {KEEP: np.zeros_like(floor)} | {form: np.maximum(error - floor, 0) for form, error in errors[name].items()}
-             for name in groups}
+    extra = {
+        name: (
+            {KEEP: np.zeros_like(floor)}
+            | {form: np.maximum(error - floor, 0) for form, error in errors[name].items()}
+        )
+        for name in groups
+    }
 
     def total() -> np.ndarray:
         return floor + sum(extra[name][form] for name, form in chosen.items())
@@ -338,15 +486,25 @@ def choose(groups: Mapping[str, Group], errors: Mapping[str, Mapping[str, np.nda
     while (now := total()).max() > budget:
         weight = (now / now.max()) ** 4  # mostly the outputs that are worst
         # only towards the exact end of a list, so that this comes to an end
-        steps = [((extra[name][chosen[name]] - extra[name][form]) @ weight
-                  / max(groups[name].cost(form) - groups[name].cost(chosen[name]), 1), name, form)
-                 for name in groups for form in forms[name][forms[name].index(chosen[name]) + 1:]]
+        steps = [
+            (
+                (extra[name][chosen[name]] - extra[name][form])
+                @ weight
+                / max(groups[name].cost(form) - groups[name].cost(chosen[name]), 1),
+                name,
+                form,
+            )
+            for name in groups
+            for form in forms[name][forms[name].index(chosen[name]) + 1 :]
+        ]
         gain, name, form = max(steps, default=(0, "", ""))
         if gain <= 0:
             break  # nothing is left to improve: what is built will be measured, and found wanting
         chosen[name] = form
-    for name in sorted(groups, key=lambda name: -groups[name].count):  # the greedy way may have overshot
-        for form in forms[name][:forms[name].index(chosen[name])]:
+    for name in sorted(
+        groups, key=lambda name: -groups[name].count
+    ):  # the greedy way may have overshot
+        for form in forms[name][: forms[name].index(chosen[name])]:
             if (total() - extra[name][chosen[name]] + extra[name][form]).max() <= budget:
                 chosen[name] = form
                 break
@@ -362,4 +520,3 @@ def _recipes(path: Path) -> dict[str, Recipe]:
 
 def _decibels(power: float) -> float:
     return 10 * math.log10(max(power, 1e-20))
-

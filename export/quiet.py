@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Iterator
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
@@ -27,8 +27,11 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Before anything else imports it: no chatter, and float arithmetic that does not depend on oneDNN's choices."""
+    """Before anything else imports it: no chatter, and float arithmetic that does not depend on
+    oneDNN's choices.
+    """
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
     with quiet_stderr():
         import tensorflow
-        tensorflow.lite.TFLiteConverter  # noqa: B018  (loaded when it is first named, which is another loud moment)
+
+        _ = tensorflow.lite.TFLiteConverter

@@ -1,7 +1,9 @@
-"""A checkpoint as the float reference of a bundle: every stage on the same inputs, and the audit of the weights.
+"""A checkpoint as the float reference of a bundle: every stage on the same inputs, and the audit of
+the weights.
 
-`edge-audio diagnose --checkpoint` calls this. The reference is the same TensorFlow functions that the exporter converts, which the
-golden arrays of the official code hold to 1e-4; so what differs came after them: a conversion, a quantization, or another exporter.
+`edge-audio diagnose --checkpoint` calls this. The reference is the same TensorFlow functions that
+the exporter converts, which the golden arrays of the official code hold to 1e-4; so what differs
+came after them: a conversion, a quantization, or another exporter.
 """
 
 from __future__ import annotations
@@ -39,14 +41,19 @@ from .bundle import BUILDERS, _find_tokenizer  # noqa: E402
 from .checkpoint import LEFT_OUT, Checkpoint, read_checkpoint  # noqa: E402
 from .config import ModelConfig, read_config  # noqa: E402
 
+#: dB of a layer's output on the same input of its graph, below which it departs; other precisions
+#: have NOISY
 FOLLOWS = {"f32": 60.0, "f16": 40.0, "int4": 4.0}
-"""dB of a layer's output on the same input of its graph, below which it departs; other precisions have NOISY"""
 NOISY = 10.0
 GAIN_OFF = 0.25
 AS_IT_SHOULD_BE = "as it should be"
+#: part of a layer's name -> what lies between it and the layer before, where a fault must be if
+#: both have the right weights
 BEFORE = {
     "to_qkv": "the norm before self-attention (gamma, beta, eps 1e-5)",
-    "self_attn.to_out": "self-attention itself: norms of q and k (eps 1e-6), rotary positions, softmax",
+    "self_attn.to_out": (
+        "self-attention itself: norms of q and k (eps 1e-6), rotary positions, softmax"
+    ),
     "to_q": "the norm before cross-attention (gamma, beta, eps 1e-5)",
     "cross_attn.to_out": "cross-attention itself: norm of q (eps 1e-6), scale, softmax",
     "ff.0.proj": "the norm before the feed-forward (gamma, beta, eps 1e-5)",
@@ -58,14 +65,17 @@ BEFORE = {
     "SelfAttention": "T5's norm, or the table of words",
     "DenseReluDense": "T5's attention, relative positions, mask",
 }
-"""part of a layer's name -> what lies between it and the layer before, where a fault must be if both have the right weights"""
 
+#: value between graphs -> how it should come about
 ENDS = {
-    "input_ids": "The prompt is padded to another length than max_length says, or cut into other tokens.",
-    "cross_attn_cond": "It is put together of the prompt's tokens and one for the seconds, and nothing else.",
+    "input_ids": (
+        "The prompt is padded to another length than max_length says, or cut into other tokens."
+    ),
+    "cross_attn_cond": (
+        "It is put together of the prompt's tokens and one for the seconds, and nothing else."
+    ),
     "global_embed": "It must be to_global_embed of the global condition.",
 }
-"""value between graphs -> how it should come about"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +89,20 @@ class Stage:
 
     @property
     def snr(self) -> float:
-        return metrics.snr(self.actual, self.expected) if self.actual.size == self.expected.size else float("-inf")
+        return (
+            metrics.snr(self.actual, self.expected)
+            if self.actual.size == self.expected.size
+            else float("-inf")
+        )
 
     @property
     def said(self) -> str:
         """By how much."""
         if self.actual.size != self.expected.size:
             return f"{list(self.actual.shape)} in place of {list(self.expected.shape)}"
-        return f"{self.snr:.0f} dB, {metrics.gain(self.actual, self.expected):.2f} times the reference"
+        return (
+            f"{self.snr:.0f} dB, {metrics.gain(self.actual, self.expected):.2f} times the reference"
+        )
 
     @property
     def departs(self) -> bool:
@@ -94,24 +110,40 @@ class Stage:
             return True
         if self.limit == -math.inf:
             return False
-        return self.snr < self.limit or (np.any(self.expected) and abs(metrics.gain(self.actual, self.expected) - 1) > GAIN_OFF)
+        return self.snr < self.limit or (
+            np.any(self.expected) and abs(metrics.gain(self.actual, self.expected) - 1) > GAIN_OFF
+        )
 
 
 def open(folder: Path) -> Callable[[Probe, Say], tuple[list[Result], str | None]]:
-    """EdgeAudioError for a folder that is no checkpoint; else what compares a probe's bundle with it."""
+    """EdgeAudioError for a folder that is no checkpoint; else what compares a probe's bundle with
+    it.
+    """
     config, checkpoint = read_config(folder), read_checkpoint(folder)
     return lambda probe, say: _compare(probe, folder, config, checkpoint, say)
 
 
-def _compare(probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say) -> tuple[list[Result], str | None]:
+def _compare(
+    probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say
+) -> tuple[list[Result], str | None]:
     config = config.with_lengths(probe.manifest.latent.shorter)
     results, departs = [], None
     if (probe.manifest.latent, probe.manifest.channels) != (config.latent, config.channels):
-        raise EdgeAudioError(f"{folder} has latents of {config.latent}, the bundle {probe.manifest.latent}; give the checkpoint that "
-                             "the bundle was exported from")
+        raise EdgeAudioError(
+            f"{folder} has latents of {config.latent}, the bundle {probe.manifest.latent}; give the"
+            " checkpoint that the bundle was exported from"
+        )
     if probe.manifest.source_sha256 != checkpoint.sha256:
-        results.append(Result("checkpoint", WARN, "other files than the manifest names", "those that the bundle was exported from",
-                              "Another version of the weights, or converted ones. What follows compares with the files given here."))
+        results.append(
+            Result(
+                "checkpoint",
+                WARN,
+                "other files than the manifest names",
+                "those that the bundle was exported from",
+                "Another version of the weights, or converted ones. What follows compares with the"
+                " files given here.",
+            )
+        )
     run = _Run(probe, folder, config, checkpoint, say)
     groups = []
     for group, stages in run.stages():
@@ -123,14 +155,34 @@ def _compare(probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkp
     for group, stages in groups:
         wrong = next((stage for stage in stages if stage.departs), None)
         least = wrong or min(stages, key=lambda stage: stage.snr - stage.limit)
-        expected = f"{least.limit:.0f} dB or more" if math.isfinite(least.limit) else "another clip is no fault in this precision"
+        expected = (
+            f"{least.limit:.0f} dB or more"
+            if math.isfinite(least.limit)
+            else "another clip is no fault in this precision"
+        )
         if wrong is None:
-            results.append(Result(f"stage {group}", OK, f"{len(stages)} values, least {least.name} {least.snr:.0f} dB", expected, "",
-                                  least.snr))
+            results.append(
+                Result(
+                    f"stage {group}",
+                    OK,
+                    f"{len(stages)} values, least {least.name} {least.snr:.0f} dB",
+                    expected,
+                    "",
+                    least.snr,
+                )
+            )
             continue
         # what departs later may do so only because of the first
-        results.append(Result(f"stage {group}", WARN if departs else FAIL, f"{wrong.name} departs: {wrong.said}", expected,
-                              "" if departs else _reason(wrong.name, suspicious), wrong.snr))
+        results.append(
+            Result(
+                f"stage {group}",
+                WARN if departs else FAIL,
+                f"{wrong.name} departs: {wrong.said}",
+                expected,
+                "" if departs else _reason(wrong.name, suspicious),
+                wrong.snr,
+            )
+        )
         departs = departs or wrong.name
     return results + audit, departs
 
@@ -143,27 +195,52 @@ def _reason(name: str, suspicious: dict[str, str]) -> str:
     if name in suspicious:
         return f"{first} Its weights: {suspicious[name]}."
     between = next((what for part, what in BEFORE.items() if part in name), None)
-    return first if between is None else f"{first} Its weights are the checkpoint's, so the fault lies in {between}."
+    return (
+        first
+        if between is None
+        else f"{first} Its weights are the checkpoint's, so the fault lies in {between}."
+    )
 
 
 class _Run:
-    """The reference and the bundle side by side, one graph at a time, each fed with what the reference gave."""
+    """The reference and the bundle side by side, one graph at a time, each fed with what the
+    reference gave.
+    """
 
-    def __init__(self, probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say):
+    def __init__(
+        self, probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say
+    ):
         self.probe, self.config, self.checkpoint, self._say = probe, config, checkpoint, say
         self.request: Request = probe.request()
         self.components: dict[str, list[tf.Module]] = {}
         self._folder = folder
 
     def stages(self) -> Iterator[tuple[str, list[Stage]]]:
-        probe, request, pipeline, latent = self.probe, self.request, self.probe.pipeline, self.probe.manifest.latent
+        probe, request, pipeline, latent = (
+            self.probe,
+            self.request,
+            self.probe.pipeline,
+            self.probe.manifest.latent,
+        )
         tokens, ours = self._tokens(), probe.tokens()
-        yield "tokens", [Stage("input_ids", ours.ids, tokens.ids, 199), Stage("attention_mask", ours.mask, tokens.mask, 199)]
+        yield (
+            "tokens",
+            [
+                Stage("input_ids", ours.ids, tokens.ids, 199),
+                Stage("attention_mask", ours.mask, tokens.mask, 199),
+            ],
+        )
 
         seconds = np.array([request.seconds], np.float32)
         with self._component("conditioners") as (reference, graph):
             call = functools.partial(self._both, reference, graph, "conditioners")
-            given, found = call("condition", reference.condition, input_ids=tokens.ids, attention_mask=tokens.mask, seconds_total=seconds)
+            given, found = call(
+                "condition",
+                reference.condition,
+                input_ids=tokens.ids,
+                attention_mask=tokens.mask,
+                seconds_total=seconds,
+            )
             text = [stage for stage in found if stage.name.startswith("t5.")]
             yield "text encoder", text
             yield "conditioning", [stage for stage in found if stage not in text]
@@ -173,23 +250,37 @@ class _Run:
             call = functools.partial(self._both, reference, graph, "dit")
             projected, found = call("project", reference.project, **given)
             yield "projection", found
-            unconditional = {name: value.numpy() for name, value in reference.project(
-                tf.zeros_like(given["cross_attn_cond"]), given["global_cond"]).items()} if request.is_guided else None
+            unconditional = (
+                {
+                    name: value.numpy()
+                    for name, value in reference.project(
+                        tf.zeros_like(given["cross_attn_cond"]), given["global_cond"]
+                    ).items()
+                }
+                if request.is_guided
+                else None
+            )
             denoise = latent.signature("denoise", length)
 
             def v(x: np.ndarray, t: float, projected: dict) -> np.ndarray:
                 return reference.denoise(x, np.array([t], np.float32), **projected)["v"].numpy()
+
             calls = []
-            function = guided(v, projected, unconditional, request.cfg_scale if request.is_guided else 1.0)
+            function = guided(
+                v, projected, unconditional, request.cfg_scale if request.is_guided else 1.0
+            )
 
             def kept(x: np.ndarray, t: float) -> np.ndarray:
                 calls.append((x, t, function(x, t)))
                 self._say(f"reference: call {len(calls)} of the transformer")
                 return calls[-1][2]
+
             for step in pipeline.trajectory(request, kept):
                 latents = step.x
             for x, t, _ in (calls[0], calls[len(calls) // 2]):
-                _, found = call(denoise, reference.denoise, x=x, t=np.array([t], np.float32), **projected)
+                _, found = call(
+                    denoise, reference.denoise, x=x, t=np.array([t], np.float32), **projected
+                )
                 for block, stages in itertools.groupby(found, key=lambda stage: _block(stage.name)):
                     yield f"transformer at t {t:.2f}, {block}", list(stages)
 
@@ -197,26 +288,37 @@ class _Run:
             call = functools.partial(self._both, reference, graph, "decoder")
             head, found = call(latent.signature("head", length), reference.head, latents=latents)
             yield "decoder head", found
-            features = head["features"][:, :probe.manifest.tiling.tile]
+            features = head["features"][:, : probe.manifest.tiling.tile]
             _, found = call("tail", reference.tail, features=features)
             yield "decoder tail", found
 
             def float_graph(signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
                 whole = reference.tail if signature == "tail" else reference.head
                 return {name: value.numpy() for name, value in whole(**inputs).items()}
-            audio = np.concatenate(list(decode(float_graph, probe.manifest, latents, request.frames(probe.manifest))))
+
+            audio = np.concatenate(
+                list(decode(float_graph, probe.manifest, latents, request.frames(probe.manifest)))
+            )
             free = probe.trace(request)
         # free runs of small precisions end elsewhere: another clip, and no fault
         loose = all(precision == "f32" for precision in pipeline.precision.values())
-        yield "free run", [Stage("latents", free.latents, latents, 20.0 if loose else float("-inf")),
-                           Stage("audio", free.clip.samples, audio, 15.0 if loose else float("-inf"))]
+        yield (
+            "free run",
+            [
+                Stage("latents", free.latents, latents, 20.0 if loose else float("-inf")),
+                Stage("audio", free.clip.samples, audio, 15.0 if loose else float("-inf")),
+            ],
+        )
 
     def _tokens(self) -> Tokens:
         """As the checkpoint's own configuration has them."""
         request, limit = self.request, self.config.max_length
         if request.ids is not None:
             return padded(request.ids or (1,), limit)
-        model = _find_tokenizer(self._folder, None, self.config.t5.vocab_size) or self.probe.bundle.tokenizer_path()
+        model = (
+            _find_tokenizer(self._folder, None, self.config.t5.vocab_size)
+            or self.probe.bundle.tokenizer_path()
+        )
         return Tokenizer(model, limit).encode(request.prompt)
 
     @contextlib.contextmanager
@@ -225,38 +327,70 @@ class _Run:
         self._say(f"reference: {name}")
         latent, pipeline = self.probe.manifest.latent, self.probe.pipeline
         length = self.request.latents(self.probe.manifest)
-        signatures = {"conditioners": ("condition",), "dit": ("project", latent.signature("denoise", length)),
-                      "decoder": (latent.signature("head", length), "tail")}[name]
+        signatures = {
+            "conditioners": ("condition",),
+            "dit": ("project", latent.signature("denoise", length)),
+            "decoder": (latent.signature("head", length), "tail"),
+        }[name]
         path = pipeline.bundle.graph_path(name, pipeline.precision[name])
         rectified = {operation.layer for operation in operations(path) if operation.rectified}
         reference = BUILDERS[name](self.checkpoint, self.config, _tile(self.probe))
         # a transposed convolution counts in place of the one inside it, which has its name
-        self.components[name] = sorted((module for module in reference.submodules if hasattr(module, "stored")),
-                                       key=lambda module: isinstance(module, TransposedConv))
+        self.components[name] = sorted(
+            (module for module in reference.submodules if hasattr(module, "stored")),
+            key=lambda module: isinstance(module, TransposedConv),
+        )
         with exposed(path, signatures, pipeline.threads) as (graph, names):
             yield reference, (graph, names, rectified)
 
-    def _both(self, reference: tf.Module, opened: tuple, component: str, signature: str, function: Callable,
-              **inputs: np.ndarray) -> tuple[dict[str, np.ndarray], list[Stage]]:
-        """What the reference's signature returns, and every value inside and at the end of it in both."""
+    def _both(
+        self,
+        reference: tf.Module,
+        opened: tuple,
+        component: str,
+        signature: str,
+        function: Callable,
+        **inputs: np.ndarray,
+    ) -> tuple[dict[str, np.ndarray], list[Stage]]:
+        """What the reference's signature returns, and every value inside and at the end of it in
+        both.
+        """
         graph, names, rectified = opened
         limit = FOLLOWS.get(self.probe.pipeline.precision[component], NOISY)
         inside: dict[str, np.ndarray] = {}
         with layers.observed(lambda name, value: inside.__setitem__(name, value.numpy())):
-            outputs = {name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
+            outputs = {
+                name: value.numpy()
+                for name, value in function(
+                    **{k: tf.constant(v) for k, v in inputs.items()}
+                ).items()
+            }
         try:
             actual = graph(signature, **inputs)
         except EdgeAudioError as error:
             return outputs, [Stage(f"{signature} ({error})", np.zeros(0), np.zeros(1), limit)]
-        shown = [Stage(name, actual[name].reshape(-1, actual[name].shape[-1]), (np.maximum(value, 0) if name in rectified else value)
-                       .reshape(-1, value.shape[-1]), limit)
-                 for long, value in inside.items() if (name := short(long)) in names[signature]]
-        return outputs, shown + [Stage(name, actual[name], value, limit) for name, value in outputs.items()]
+        shown = [
+            Stage(
+                name,
+                actual[name].reshape(-1, actual[name].shape[-1]),
+                (np.maximum(value, 0) if name in rectified else value).reshape(-1, value.shape[-1]),
+                limit,
+            )
+            for long, value in inside.items()
+            if (name := short(long)) in names[signature]
+        ]
+        return outputs, shown + [
+            Stage(name, actual[name], value, limit) for name, value in outputs.items()
+        ]
 
 
 def _block(name: str) -> str:
     parts = name.split(".")
-    return f"block {parts[2]}" if name.startswith("transformer.layers.") else ("v" if name in ("v", "transformer.project_out") else "embeddings")
+    return (
+        f"block {parts[2]}"
+        if name.startswith("transformer.layers.")
+        else ("v" if name in ("v", "transformer.project_out") else "embeddings")
+    )
 
 
 def short(name: str) -> str:
@@ -273,24 +407,56 @@ def _tile(probe: Probe) -> int:
 # --- the audit ---
 
 
-def _audit(probe: Probe, checkpoint: Checkpoint, components: dict[str, list]) -> tuple[list[Result], dict[str, str]]:
-    """Tensors used and left out; then the weights of every layer against the checkpoint's, and against what they could have become.
+def _audit(
+    probe: Probe, checkpoint: Checkpoint, components: dict[str, list]
+) -> tuple[list[Result], dict[str, str]]:
+    """Tensors used and left out; then the weights of every layer against the checkpoint's, and
+    against what they could have become.
 
     Returns rows, and what is wrong with which layer's weights.
     """
     left_out = [name for name in checkpoint.tensors if LEFT_OUT.fullmatch(name)]
-    # the encoder is not looked at; nor is what would have come after a stage that ended the comparison
-    ignored = [name for name in checkpoint.tensors if len(components) == len(GENERATING) and name not in (*checkpoint.used, *left_out)
-               and not name.startswith("pretransform.model.encoder.")]
-    odd = [f"{name} ({what})" for name in sorted(checkpoint.used) if (what := _odd(checkpoint.tensors[name]))]
+    # the encoder is not looked at; nor is what would have come after a stage that ended the
+    # comparison
+    ignored = [
+        name
+        for name in checkpoint.tensors
+        if len(components) == len(GENERATING)
+        and name not in (*checkpoint.used, *left_out)
+        and not name.startswith("pretransform.model.encoder.")
+    ]
+    odd = [
+        f"{name} ({what})"
+        for name in sorted(checkpoint.used)
+        if (what := _odd(checkpoint.tensors[name]))
+    ]
     results = [
-        Result("weights used", WARN if ignored else OK,
-               f"{len(checkpoint.used)} used, {len(left_out)} left out on purpose, {len(ignored)} ignored", "none ignored",
-               f"Not explained: {', '.join(sorted(ignored)[:5])}. Is this the model_config.json of these weights?" if ignored else "",
-               float(len(ignored))),
-        Result("weights of the checkpoint", WARN if odd else OK, "; ".join(odd[:3]) or f"{len(checkpoint.used)} tensors",
-               "none all zero, none out of the range of their type",
-               "Unless the network was trained so, a conversion of the checkpoint has lost it." if odd else "")]
+        Result(
+            "weights used",
+            WARN if ignored else OK,
+            f"{len(checkpoint.used)} used, {len(left_out)} left out on purpose, {len(ignored)}"
+            " ignored",
+            "none ignored",
+            (
+                f"Not explained: {', '.join(sorted(ignored)[:5])}. Is this the model_config.json of"
+                " these weights?"
+                if ignored
+                else ""
+            ),
+            float(len(ignored)),
+        ),
+        Result(
+            "weights of the checkpoint",
+            WARN if odd else OK,
+            "; ".join(odd[:3]) or f"{len(checkpoint.used)} tensors",
+            "none all zero, none out of the range of their type",
+            (
+                "Unless the network was trained so, a conversion of the checkpoint has lost it."
+                if odd
+                else ""
+            ),
+        ),
+    ]
     suspicious: dict[str, str] = {}
     for component, found in components.items():
         expected = {short(module.scope): module for module in found}
@@ -298,18 +464,33 @@ def _audit(probe: Probe, checkpoint: Checkpoint, components: dict[str, list]) ->
         stored: dict[str, list[tuple[Operation, np.ndarray]]] = {}
         for operation, values, _ in weights(path):
             stored.setdefault(operation.layer, []).append((operation, values))
-        named = any("." in layer for layer in stored)  # a graph of another exporter may not name its layers
+        named = any(
+            "." in layer for layer in stored
+        )  # a graph of another exporter may not name its layers
         wrong = {layer: "not in the graph" for layer in expected if named and layer not in stored}
         for layer in expected:
             if layer in stored:
-                values = np.concatenate([values.reshape(len(values), -1, values.shape[-1]) for _, values in stored[layer]], axis=-1)
+                values = np.concatenate(
+                    [
+                        values.reshape(len(values), -1, values.shape[-1])
+                        for _, values in stored[layer]
+                    ],
+                    axis=-1,
+                )
                 if reason := _suspicion(values, expected[layer], checkpoint, stored[layer][0][0]):
                     wrong[layer] = reason
         suspicious |= wrong
         said = "; ".join(f"{layer}: {reason}" for layer, reason in list(wrong.items())[:3])
-        results.append(Result(f"weights in {component}", FAIL if wrong else OK, said or f"{len(expected)} layers are the checkpoint's",
-                              "the checkpoint's, but for rounding",
-                              "The export changed them. Layers are named as in the checkpoint." if wrong else "", float(len(wrong))))
+        results.append(
+            Result(
+                f"weights in {component}",
+                FAIL if wrong else OK,
+                said or f"{len(expected)} layers are the checkpoint's",
+                "the checkpoint's, but for rounding",
+                "The export changed them. Layers are named as in the checkpoint." if wrong else "",
+                float(len(wrong)),
+            )
+        )
     return results, suspicious
 
 
@@ -325,7 +506,9 @@ def _odd(tensor: np.ndarray) -> str:
 
 
 def _suspicion(values: np.ndarray, module, checkpoint: Checkpoint, operation: Operation) -> str:
-    """What a layer's weights look like, if not like the checkpoint's; values [outputs, taps, inputs]."""
+    """What a layer's weights look like, if not like the checkpoint's; values [outputs, taps,
+    inputs].
+    """
     right = module.stored
     if values.size != right.size:
         return f"{list(values.shape)} in place of {list(right.shape)}"
@@ -344,33 +527,61 @@ def _suspicion(values: np.ndarray, module, checkpoint: Checkpoint, operation: Op
     gain = metrics.gain(values, right)
     if metrics.cosine(values, right) > 0.9 and abs(gain - 1) > 0.05:
         return f"{gain:.2f} times the checkpoint's"
-    return f"{metrics.snr(values, right):.0f} dB of the checkpoint's (cosine {metrics.cosine(values, right):.2f})"
+    return (
+        f"{metrics.snr(values, right):.0f} dB of the checkpoint's (cosine"
+        f" {metrics.cosine(values, right):.2f})"
+    )
 
 
 def _twins(module, right: np.ndarray, checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
-    """What becomes of a layer's weights: as it should be, a norm's gain multiplied in, the inputs turned by a Hadamard matrix where the
-    quantizer did that on purpose; and what faulty conversions make of them."""
-    for scaled in (right, *(right * gain for gain in _norms_before(module.scope, right.shape[-1], checkpoint))):
+    """What becomes of a layer's weights: as it should be, a norm's gain multiplied in, the inputs
+    turned by a Hadamard matrix where the quantizer did that on purpose; and what faulty conversions
+    make of them.
+    """
+    for scaled in (
+        right,
+        *(right * gain for gain in _norms_before(module.scope, right.shape[-1], checkpoint)),
+    ):
         yield AS_IT_SHOULD_BE, scaled
         width = right.shape[-1] & -right.shape[-1]
         if right.shape[1] == 1 and width > 1:
             from scipy.linalg import hadamard
-            yield AS_IT_SHOULD_BE, (scaled.reshape(-1, width) @ (hadamard(width) / np.sqrt(width))).reshape(right.shape)
+
+            yield (
+                AS_IT_SHOULD_BE,
+                (scaled.reshape(-1, width) @ (hadamard(width) / np.sqrt(width))).reshape(
+                    right.shape
+                ),
+            )
     for what, weight in _misread(module.scope, checkpoint):
         if weight.shape == _shape(module.scope, checkpoint):
             yield what, module.arranged(weight)
 
 
 def _norms_before(name: str, inputs: int, checkpoint: Checkpoint) -> list[np.ndarray]:
-    """Gains of the norms of the same block, which a converter multiplies into the weights behind them."""
+    """Gains of the norms of the same block, which a converter multiplies into the weights behind
+    them.
+    """
     block = re.match(r".*?\b(layers|block)\.\d+\.", name)
-    return [] if block is None else [
-        checkpoint.tensors[gain].astype(np.float32) for gain in checkpoint.used
-        if gain.startswith(block[0]) and gain.endswith((".gamma", ".layer_norm.weight")) and checkpoint.tensors[gain].shape == (inputs,)]
+    return (
+        []
+        if block is None
+        else [
+            checkpoint.tensors[gain].astype(np.float32)
+            for gain in checkpoint.used
+            if gain.startswith(block[0])
+            and gain.endswith((".gamma", ".layer_norm.weight"))
+            and checkpoint.tensors[gain].shape == (inputs,)
+        ]
+    )
 
 
 def _shape(name: str, checkpoint: Checkpoint) -> tuple[int, ...]:
-    return next(checkpoint.tensors[f"{name}.{kind}"].shape for kind in ("weight", "weight_v") if f"{name}.{kind}" in checkpoint.tensors)
+    return next(
+        checkpoint.tensors[f"{name}.{kind}"].shape
+        for kind in ("weight", "weight_v")
+        if f"{name}.{kind}" in checkpoint.tensors
+    )
 
 
 def _misread(name: str, checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
@@ -383,10 +594,20 @@ def _misread(name: str, checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarra
 
     def folded(*axes: int) -> np.ndarray:
         return g * v / np.maximum(np.sqrt((v * v).sum(axis=axes, keepdims=True)), 1e-12)
+
     right = folded(1, 2)
-    yield "transposed, as if it were another kind of convolution", right.swapaxes(0, 1).reshape(right.shape)
+    yield (
+        "transposed, as if it were another kind of convolution",
+        right.swapaxes(0, 1).reshape(right.shape),
+    )
     yield "reversed in time", right[:, :, ::-1]
     for axes in ((0, 2), (0, 1), (0,), (1,), (2,), (0, 1, 2)):
-        yield f"weight norm folded over the wrong axes ({', '.join(map(str, axes))} in place of 1, 2)", folded(*axes)
+        yield (
+            (
+                f"weight norm folded over the wrong axes ({', '.join(map(str, axes))} in place of"
+                " 1, 2)"
+            ),
+            folded(*axes),
+        )
     yield "weight_v without its norm", v
     yield "weight_g times weight_v, not normalized", g * v

@@ -1,8 +1,10 @@
-"""`python -m export synth`: a checkpoint of official names, shapes and config with random, well-scaled weights.
+"""`python -m export synth`: a checkpoint of official names, shapes and config with random,
+well-scaled weights.
 
-The published weights are gated and cannot be shipped. A stand-in of exact size lets everyone measure memory, speed and parity
-of the full model. It makes noise, not music, but no part of it is degenerate: every tensor influences the output, activations
-stay of the size that trained ones have, and the decoder's audio stays within full scale.
+The published weights are gated and cannot be shipped. A stand-in of exact size lets everyone
+measure memory, speed and parity of the full model. It makes noise, not music, but no part of it is
+degenerate: every tensor influences the output, activations stay of the size that trained ones have,
+and the decoder's audio stays within full scale.
 """
 
 from __future__ import annotations
@@ -10,43 +12,94 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
 
 import numpy as np
 
 from edge_audio.errors import EdgeAudioError
 
-T5_BASE = {"architectures": ["T5EncoderModel"], "model_type": "t5", "vocab_size": 32128, "d_model": 768, "d_kv": 64,
-           "d_ff": 3072, "num_layers": 12, "num_heads": 12, "relative_attention_num_buckets": 32,
-           "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6, "feed_forward_proj": "relu"}
+T5_BASE = {
+    "architectures": ["T5EncoderModel"],
+    "model_type": "t5",
+    "vocab_size": 32128,
+    "d_model": 768,
+    "d_kv": 64,
+    "d_ff": 3072,
+    "num_layers": 12,
+    "num_heads": 12,
+    "relative_attention_num_buckets": 32,
+    "relative_attention_max_distance": 128,
+    "layer_norm_epsilon": 1e-6,
+    "feed_forward_proj": "relu",
+}
 
 
 def _oobleck(**side) -> dict:
-    return {"type": "oobleck",
-            "config": {"channels": 128, "c_mults": [1, 2, 4, 8, 16], "strides": [2, 4, 4, 8, 8], "use_snake": True, **side}}
+    return {
+        "type": "oobleck",
+        "config": {
+            "channels": 128,
+            "c_mults": [1, 2, 4, 8, 16],
+            "strides": [2, 4, 4, 8, 8],
+            "use_snake": True,
+            **side,
+        },
+    }
 
 
 SAO_SMALL = {
-    "model_type": "diffusion_cond", "sample_size": 524288, "sample_rate": 44100, "audio_channels": 2,
+    "model_type": "diffusion_cond",
+    "sample_size": 524288,
+    "sample_rate": 44100,
+    "audio_channels": 2,
     "model": {
-        "pretransform": {"type": "autoencoder", "iterate_batch": True, "config": {
-            "encoder": _oobleck(in_channels=2, latent_dim=128),
-            "decoder": _oobleck(out_channels=2, latent_dim=64, final_tanh=False),
-            "bottleneck": {"type": "vae"}, "latent_dim": 64, "downsampling_ratio": 2048, "io_channels": 2}},
-        "conditioning": {"cond_dim": 768, "configs": [
-            {"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-base", "max_length": 64}},
-            {"id": "seconds_total", "type": "number", "config": {"min_val": 0, "max_val": 256}}]},
+        "pretransform": {
+            "type": "autoencoder",
+            "iterate_batch": True,
+            "config": {
+                "encoder": _oobleck(in_channels=2, latent_dim=128),
+                "decoder": _oobleck(out_channels=2, latent_dim=64, final_tanh=False),
+                "bottleneck": {"type": "vae"},
+                "latent_dim": 64,
+                "downsampling_ratio": 2048,
+                "io_channels": 2,
+            },
+        },
+        "conditioning": {
+            "cond_dim": 768,
+            "configs": [
+                {
+                    "id": "prompt",
+                    "type": "t5",
+                    "config": {"t5_model_name": "t5-base", "max_length": 64},
+                },
+                {"id": "seconds_total", "type": "number", "config": {"min_val": 0, "max_val": 256}},
+            ],
+        },
         "diffusion": {
-            "type": "dit", "diffusion_objective": "rf_denoiser",
-            "cross_attention_cond_ids": ["prompt", "seconds_total"], "global_cond_ids": ["seconds_total"],
-            "config": {"io_channels": 64, "embed_dim": 1024, "depth": 16, "num_heads": 8, "cond_token_dim": 768,
-                       "global_cond_dim": 768, "transformer_type": "continuous_transformer", "attn_kwargs": {"qk_norm": "ln"}}},
-        "io_channels": 64}}
+            "type": "dit",
+            "diffusion_objective": "rf_denoiser",
+            "cross_attention_cond_ids": ["prompt", "seconds_total"],
+            "global_cond_ids": ["seconds_total"],
+            "config": {
+                "io_channels": 64,
+                "embed_dim": 1024,
+                "depth": 16,
+                "num_heads": 8,
+                "cond_token_dim": 768,
+                "global_cond_dim": 768,
+                "transformer_type": "continuous_transformer",
+                "attn_kwargs": {"qk_norm": "ln"},
+            },
+        },
+        "io_channels": 64,
+    },
+}
 
+#: name -> (model_config.json, t5/config.json)
 PRESETS: dict[str, tuple[dict, dict]] = {"sao-small": (SAO_SMALL, T5_BASE)}
-"""name -> (model_config.json, t5/config.json)"""
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -61,7 +114,9 @@ class Tensor:
 
 
 def normal(scale: float, mean: float = 0.0) -> Draw:
-    return lambda rng, shape: rng.standard_normal(shape, np.float32) * np.float32(scale) + np.float32(mean)
+    return lambda rng, shape: (
+        rng.standard_normal(shape, np.float32) * np.float32(scale) + np.float32(mean)
+    )
 
 
 def matrix(gain: float = 1.0) -> Draw:
@@ -69,8 +124,13 @@ def matrix(gain: float = 1.0) -> Draw:
     return lambda rng, shape: normal(gain / math.sqrt(math.prod(shape[1:])))(rng, shape)
 
 
-def write(preset: str, out: Path, dtype: str = "f32", seed: int = 0, say: Callable[[str], None] = print) -> None:
-    """Write a checkpoint directory. EdgeAudioError for an unknown preset or a folder that already holds something."""
+def write(
+    preset: str, out: Path, dtype: str = "f32", seed: int = 0, say: Callable[[str], None] = print
+) -> None:
+    """Write a checkpoint directory.
+
+    EdgeAudioError for an unknown preset or a folder that already holds something.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -85,11 +145,19 @@ def write(preset: str, out: Path, dtype: str = "f32", seed: int = 0, say: Callab
     (out / "t5").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     try:
-        for path, tensors in ((out / "model.safetensors", model_tensors(config)),
-                              (out / "t5" / "model.safetensors", t5_tensors(t5))):
-            made = {t.name: t.draw(rng, t.shape).astype(np.float16 if dtype == "f16" else np.float32) for t in tensors}
+        for path, tensors in (
+            (out / "model.safetensors", model_tensors(config)),
+            (out / "t5" / "model.safetensors", t5_tensors(t5)),
+        ):
+            made = {
+                t.name: t.draw(rng, t.shape).astype(np.float16 if dtype == "f16" else np.float32)
+                for t in tensors
+            }
             save_file(made, path)
-            say(f"{path}: {len(made)} tensors, {sum(map(np.size, made.values())) / 1e6:.1f} million parameters, {dtype}")
+            say(
+                f"{path}: {len(made)} tensors, {sum(map(np.size, made.values())) / 1e6:.1f} million"
+                f" parameters, {dtype}"
+            )
             del made
         (out / "t5" / "config.json").write_text(json.dumps(t5, indent=2))
         (out / "model_config.json").write_text(json.dumps(config, indent=2))
@@ -98,7 +166,9 @@ def write(preset: str, out: Path, dtype: str = "f32", seed: int = 0, say: Callab
         if not made_here:
             out.mkdir()
         if isinstance(error, SafetensorError):
-            raise EdgeAudioError(f"{out} cannot be written ({error}); free some space or choose another folder") from None
+            raise EdgeAudioError(
+                f"{out} cannot be written ({error}); free some space or choose another folder"
+            ) from None
         raise
 
 
@@ -118,25 +188,36 @@ def dit_tensors(config: dict) -> Iterator[Tensor]:
     dim, channels, name = config["embed_dim"], config["io_channels"], "model.model"
     head = dim // config["num_heads"]
     yield Tensor(f"{name}.timestep_features.weight", (128, 1), normal(1.0))
-    for embed, inputs in (("to_timestep_embed", 256), ("to_cond_embed", config["cond_token_dim"]),
-                          ("to_global_embed", config["global_cond_dim"])):
+    for embed, inputs in (
+        ("to_timestep_embed", 256),
+        ("to_cond_embed", config["cond_token_dim"]),
+        ("to_global_embed", config["global_cond_dim"]),
+    ):
         for index, width in ((0, inputs), (2, dim)):
-            yield from _linear(f"{name}.{embed}.{index}", width, dim, bias=embed == "to_timestep_embed")
+            yield from _linear(
+                f"{name}.{embed}.{index}", width, dim, bias=embed == "to_timestep_embed"
+            )
     for conv in ("preprocess_conv", "postprocess_conv"):
         yield Tensor(f"{name}.{conv}.weight", (channels, channels, 1), matrix(0.3))
     name += ".transformer"
     yield Tensor(f"{name}.project_in.weight", (dim, channels), matrix())
     yield Tensor(f"{name}.project_out.weight", (channels, dim), matrix(0.5))
     dims = max(head // 2, 32)
-    yield Tensor(f"{name}.rotary_pos_emb.inv_freq", (dims // 2,),
-                 lambda rng, shape: (10000.0 ** (-np.arange(0, dims, 2) / dims)).astype(np.float32))
+    yield Tensor(
+        f"{name}.rotary_pos_emb.inv_freq",
+        (dims // 2,),
+        lambda rng, shape: (10000.0 ** (-np.arange(0, dims, 2) / dims)).astype(np.float32),
+    )
     residual = 0.5  # so that sixteen blocks add up to about the size of what enters them
     for block in range(config["depth"]):
         layer = f"{name}.layers.{block}"
         for norm in ("pre_norm", "cross_attend_norm", "ff_norm"):
             yield Tensor(f"{layer}.{norm}.gamma", (dim,), normal(0.1, 1.0))
             yield Tensor(f"{layer}.{norm}.beta", (dim,), normal(0.1))
-        for attention, inputs in (("self_attn", {"to_qkv": 3 * dim}), ("cross_attn", {"to_q": dim, "to_kv": 2 * dim})):
+        for attention, inputs in (
+            ("self_attn", {"to_qkv": 3 * dim}),
+            ("cross_attn", {"to_q": dim, "to_kv": 2 * dim}),
+        ):
             for matrix_name, outputs in inputs.items():
                 yield Tensor(f"{layer}.{attention}.{matrix_name}.weight", (outputs, dim), matrix())
             yield Tensor(f"{layer}.{attention}.to_out.weight", (dim, dim), matrix(residual))
@@ -155,12 +236,25 @@ def decoder_tensors(config: dict) -> Iterator[Tensor]:
         block = f"{name}.layers.{index}"
         yield from _snake(f"{block}.layers.0", inputs)
         # of a transposed convolution each output sample hears two taps of every input
-        yield from _conv(f"{block}.layers.1", inputs, outputs, 2 * stride, bias=outputs,
-                         gain=math.sqrt(outputs * stride / inputs))
+        yield from _conv(
+            f"{block}.layers.1",
+            inputs,
+            outputs,
+            2 * stride,
+            bias=outputs,
+            gain=math.sqrt(outputs * stride / inputs),
+        )
         for unit in range(3):
             yield from _residual_unit(f"{block}.layers.{2 + unit}", outputs)
     yield from _snake(f"{name}.layers.{len(blocks) + 1}", widths[0])
-    yield from _conv(f"{name}.layers.{len(blocks) + 2}", config["out_channels"], widths[0], 7, bias=None, gain=0.1)
+    yield from _conv(
+        f"{name}.layers.{len(blocks) + 2}",
+        config["out_channels"],
+        widths[0],
+        7,
+        bias=None,
+        gain=0.1,
+    )
 
 
 def encoder_tensors(config: dict) -> Iterator[Tensor]:
@@ -200,21 +294,31 @@ def t5_tensors(config: dict) -> Iterator[Tensor]:
 def _sizes(config: dict) -> tuple[list[int], list[int]]:
     """Channel widths from audio to latents, one more than there are strides, and the strides."""
     channels = config["channels"]
-    return [channels, *(channels * multiplier for multiplier in config["c_mults"])], config["strides"]
+    return [channels, *(channels * multiplier for multiplier in config["c_mults"])], config[
+        "strides"
+    ]
 
 
-def _linear(name: str, inputs: int, outputs: int, bias: bool = True, gain: float = 1.0) -> Iterator[Tensor]:
+def _linear(
+    name: str, inputs: int, outputs: int, bias: bool = True, gain: float = 1.0
+) -> Iterator[Tensor]:
     yield Tensor(f"{name}.weight", (outputs, inputs), matrix(gain))
     if bias:
         yield Tensor(f"{name}.bias", (outputs,), normal(0.1))
 
 
-def _conv(name: str, first: int, second: int, kernel: int, bias: int | None = 0, gain: float = 1.0) -> Iterator[Tensor]:
-    """Weight-norm pair of a convolution [first, second, kernel]; the bias has `first` entries, `bias` entries, or is absent.
+def _conv(
+    name: str, first: int, second: int, kernel: int, bias: int | None = 0, gain: float = 1.0
+) -> Iterator[Tensor]:
+    """Weight-norm pair of a convolution [first, second, kernel]; the bias has `first` entries,
+    `bias` entries, or is absent.
 
-    g is the norm that a row of the folded weight gets: `gain` for a plain convolution of unit inputs.
+    g is the norm that a row of the folded weight gets: `gain` for a plain convolution of unit
+    inputs.
     """
-    yield Tensor(f"{name}.weight_g", (first, 1, 1), lambda rng, shape: normal(0.05 * gain, gain)(rng, shape))
+    yield Tensor(
+        f"{name}.weight_g", (first, 1, 1), lambda rng, shape: normal(0.05 * gain, gain)(rng, shape)
+    )
     yield Tensor(f"{name}.weight_v", (first, second, kernel), matrix())
     if bias is not None:
         yield Tensor(f"{name}.bias", (bias or first,), normal(0.02))
@@ -228,6 +332,8 @@ def _residual_unit(name: str, channels: int) -> Iterator[Tensor]:
 
 
 def _snake(name: str, channels: int) -> Iterator[Tensor]:
-    """beta above alpha: the slope 1 + α/β·sin(2αx) stays near 1, so that small errors do not grow from stage to stage."""
+    """beta above alpha: the slope 1 + α/β·sin(2αx) stays near 1, so that small errors do not grow
+    from stage to stage.
+    """
     yield Tensor(f"{name}.alpha", (channels,), normal(0.2))
     yield Tensor(f"{name}.beta", (channels,), normal(0.2, 0.7))

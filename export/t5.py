@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,15 +20,26 @@ class T5Encoder(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, config: T5Config, length: int):
         super().__init__()
-        self.embedding = Embedding(checkpoint.take("t5.shared.weight", (config.vocab_size, config.d_model)))
-        table = checkpoint.take("t5.encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-                                (config.buckets, config.num_heads))
+        self.embedding = Embedding(
+            checkpoint.take("t5.shared.weight", (config.vocab_size, config.d_model))
+        )
+        table = checkpoint.take(
+            "t5.encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            (config.buckets, config.num_heads),
+        )
         buckets = relative_position_buckets(length, config.buckets, config.max_distance)
         self.position_bias = constant(table[buckets].transpose(2, 0, 1)[None])
-        self.blocks = [T5Block(checkpoint, f"t5.encoder.block.{i}.layer", config) for i in range(config.num_layers)]
-        self.norm = RMSNorm(checkpoint.take("t5.encoder.final_layer_norm.weight", (config.d_model,)), config.eps)
+        self.blocks = [
+            T5Block(checkpoint, f"t5.encoder.block.{i}.layer", config)
+            for i in range(config.num_layers)
+        ]
+        self.norm = RMSNorm(
+            checkpoint.take("t5.encoder.final_layer_norm.weight", (config.d_model,)), config.eps
+        )
 
-    def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
+    def __call__(
+        self, input_ids: tf.Tensor, attention_mask: tf.Tensor, taps: Taps = no_taps
+    ) -> tf.Tensor:
         mask = tf.cast(attention_mask, tf.float32)
         bias = self.position_bias + tf.reshape(1.0 - mask, [1, 1, 1, -1]) * MASKED
         x = self.embedding(input_ids)
@@ -38,14 +50,16 @@ class T5Encoder(tf.Module):
 
 
 class Embedding(tf.Module):
-    """The table of word vectors, small in the precisions that are: only the rows that are asked for are ever widened.
+    """The table of word vectors, small in the precisions that are: only the rows that are asked for
+    are ever widened.
 
-    Left to the converter, a float16 table would be widened whole when the graph is loaded (98 MB for T5-base), and an int8
-    one would have a single scale for all words. Here rows are integers with a scale each, int16 standing for float16, which
-    LiteRT cannot gather and which is no more exact.
+    Left to the converter, a float16 table would be widened whole when the graph is loaded (98 MB
+    for T5-base), and an int8 one would have a single scale for all words. Here rows are integers
+    with a scale each, int16 standing for float16, which LiteRT cannot gather and which is no more
+    exact.
     """
 
-    FORMS = {"f32": np.float32, "int16": np.int16, "int8": np.int8}
+    FORMS: ClassVar = {"f32": np.float32, "int16": np.int16, "int8": np.int8}
 
     def __init__(self, table: np.ndarray):
         super().__init__()
@@ -76,10 +90,16 @@ class T5Block(tf.Module):
         inner = config.num_heads * config.d_kv
         self.heads = config.num_heads
         attention, dense = f"{name}.0.SelfAttention", f"{name}.1.DenseReluDense"
-        self.attention_norm = RMSNorm(checkpoint.take(f"{name}.0.layer_norm.weight", (config.d_model,)), config.eps)
-        self.q, self.k, self.v = (Linear.take(checkpoint, f"{attention}.{n}", config.d_model, inner) for n in "qkv")
+        self.attention_norm = RMSNorm(
+            checkpoint.take(f"{name}.0.layer_norm.weight", (config.d_model,)), config.eps
+        )
+        self.q, self.k, self.v = (
+            Linear.take(checkpoint, f"{attention}.{n}", config.d_model, inner) for n in "qkv"
+        )
         self.o = Linear.take(checkpoint, f"{attention}.o", inner, config.d_model)
-        self.dense_norm = RMSNorm(checkpoint.take(f"{name}.1.layer_norm.weight", (config.d_model,)), config.eps)
+        self.dense_norm = RMSNorm(
+            checkpoint.take(f"{name}.1.layer_norm.weight", (config.d_model,)), config.eps
+        )
         self.wi = Linear.take(checkpoint, f"{dense}.wi", config.d_model, config.d_ff)
         self.wo = Linear.take(checkpoint, f"{dense}.wo", config.d_ff, config.d_model)
 
@@ -91,10 +111,14 @@ class T5Block(tf.Module):
 
 
 def relative_position_buckets(length: int, buckets: int, max_distance: int) -> np.ndarray:
-    """Bucket of each (query, key) pair, int [L, L]: half of them for each sign, near ones exact, far ones logarithmic."""
+    """Bucket of each (query, key) pair, int [L, L]: half of them for each sign, near ones exact,
+    far ones logarithmic.
+    """
     distance = np.arange(length)[None, :] - np.arange(length)[:, None]
     half, exact = buckets // 2, buckets // 4
     # float32 like the official code: the truncation below is sensitive to the last digit
-    ratio = np.log(np.maximum(np.abs(distance), 1).astype(np.float32) / exact) / np.float32(math.log(max_distance / exact))
+    ratio = np.log(np.maximum(np.abs(distance), 1).astype(np.float32) / exact) / np.float32(
+        math.log(max_distance / exact)
+    )
     far = np.minimum(exact + (ratio * (half - exact)).astype(np.int64), half - 1)
     return np.where(np.abs(distance) < exact, np.abs(distance), far) + half * (distance > 0)

@@ -19,7 +19,9 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", params=REFERENCES)
 def reference(request, tmp_path_factory):
-    """(golden arrays, components in TensorFlow, folder of the exported bundle) of each reference checkpoint."""
+    """(golden arrays, components in TensorFlow, folder of the exported bundle) of each reference
+    checkpoint.
+    """
     return _exported(request.param, tmp_path_factory)
 
 
@@ -39,7 +41,12 @@ def _exported(name: str, tmp_path_factory):
         from export.config import read_config
 
         source, out = DATA / name, tmp_path_factory.mktemp("exported") / name
-        export(source, out, Options(REFERENCES[name], latent_lengths=SHORTER[name]), say=lambda line: None)
+        export(
+            source,
+            out,
+            Options(REFERENCES[name], latent_lengths=SHORTER[name]),
+            say=lambda line: None,
+        )
         components = build(read_checkpoint(source), read_config(source).with_lengths(SHORTER[name]))
         with np.load(source / "golden.npz") as arrays:
             golden = {key: channels_last(key, arrays[key]) for key in arrays.files}

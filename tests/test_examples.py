@@ -1,4 +1,6 @@
-"""The examples do what they say, as far as that goes without a board: pins, loudspeaker and paths are stand-ins."""
+"""The examples do what they say, as far as that goes without a board: pins, loudspeaker and paths
+are stand-ins.
+"""
 
 import configparser
 import os
@@ -28,17 +30,27 @@ class Button:
 
 
 def run(command, **environment):
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
 
 
 def test_a_press_plays_a_sound(tmp_path):
     player = tmp_path / "bin"
     player.mkdir()
-    (player / "aplay").write_text("#!/bin/sh\nwc -c > \"$PLAYED.$$\"\n")
+    (player / "aplay").write_text('#!/bin/sh\nwc -c > "$PLAYED.$$"\n')
     (player / "aplay").chmod(0o755)
     (tmp_path / "gpiozero.py").write_text(GPIOZERO)
-    done = run([sys.executable, EXAMPLES / "button.py", "a laser shot"], PYTHONPATH=f"{tmp_path}:{ROOT}", PLAYED=str(tmp_path / "played"),
-               PATH=f"{player}:/usr/bin:/bin")
+    done = run(
+        [sys.executable, EXAMPLES / "button.py", "a laser shot"],
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+        PLAYED=str(tmp_path / "played"),
+        PATH=f"{player}:/usr/bin:/bin",
+    )
     assert "no more presses" in done.stderr and done.stdout.count("released") == 2, done.stderr
     played = [int(path.read_text()) for path in tmp_path.glob("played.*")]
     assert len(played) == 2 and all(size == 65536 * 4 for size in played)  # 4.096 s of float32
@@ -61,8 +73,10 @@ def test_the_unit_is_one(tmp_path):
 def test_the_home_assistant_command_makes_the_file(tmp_path):
     text = (EXAMPLES / "home_assistant.yaml").read_text()
     command = " ".join(re.search(r"make_sound: >-\n((?:    .*\n)+)", text)[1].split())
-    filled = [part.replace("{{ prompt }}", "slow beeps").replace("{{ seed }}", "7") for part in  # as Home Assistant: split, then filled
-              re.findall(r"\{\{.*?\}\}|\S+", command)]
+    filled = [
+        part.replace("{{ prompt }}", "slow beeps").replace("{{ seed }}", "7")
+        for part in re.findall(r"\{\{.*?\}\}|\S+", command)  # as Home Assistant: split, then filled
+    ]
     filled[filled.index("/config/www/edge-audio.wav")] = str(tmp_path / "edge-audio.wav")
     for _ in range(2):  # the second time it replaces the first
         done = run([sys.executable, "-m", "edge_audio.cli", *filled[1:]])

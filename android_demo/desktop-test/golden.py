@@ -1,6 +1,8 @@
-"""What the Python runtime gives, for the Kotlin tests to compare with: `python golden.py BUNDLE OUT_DIR`.
+"""What the Python runtime gives, for the Kotlin tests to compare with: `python golden.py BUNDLE
+OUT_DIR`.
 
-Text files with a case a line, and raw little-endian float32: no format that needs a library to read.
+Text files with a case a line, and raw little-endian float32: no format that needs a library to
+read.
 """
 
 from __future__ import annotations
@@ -18,18 +20,63 @@ from edge_audio.samplers import SAMPLERS
 from edge_audio.tokens import Tokenizer
 
 STRINGS, SEEDS = 500, (0, 1, 7, 42, 1234, 2**31 - 1, 2**32, 2**40 + 1, 2**62, 2**63 - 1)
-WORDS = ("steady", "rain", "Drum", "BEAT", "120 bpm", "C#4", "naïve", "Straße", "İstanbul", "ﬁre", "①②", "½", "ｆｕｌｌ", "日本語", "한국어",
-         "العربية", "हिन्दी", "ไทย", "🎹", "👩‍🚀", "🇫🇷", "é", "é", "\t", "  ", "\u3000", "\u200b", "▁", "-", "...", "\u00a0", "ǅ", "Ω", "K")
+WORDS = (
+    "steady",
+    "rain",
+    "Drum",
+    "BEAT",
+    "120 bpm",
+    "C#4",
+    "naïve",
+    "Straße",
+    "İstanbul",
+    "ﬁre",
+    "①②",
+    "½",
+    "ｆｕｌｌ",
+    "日本語",
+    "한국어",
+    "العربية",
+    "हिन्दी",
+    "ไทย",
+    "🎹",
+    "👩‍🚀",
+    "🇫🇷",
+    "é",
+    "é",
+    "\t",
+    "  ",
+    "\u3000",
+    "\u200b",
+    "▁",
+    "-",
+    "...",
+    "\u00a0",
+    "ǅ",
+    "Ω",
+    "K",
+)
 
 
 def strings() -> list[str]:
-    """Words of many scripts in many combinations, random code points, and the odd cases. Never a line break, which ends a case."""
+    """Words of many scripts in many combinations, random code points, and the odd cases.
+
+    Never a line break, which ends a case.
+    """
     rng = random.Random(0)
     cases = ["", " ", "   ", "▁", " a ", "a  b", "\t\t", "🎹🎹", "x" * 300]
-    assigned = [chr(code) for code in range(32, 0x1FFFF) if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Zl", "Zp") and code != 0x85]
+    assigned = [
+        chr(code)
+        for code in range(32, 0x1FFFF)
+        if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Zl", "Zp") and code != 0x85
+    ]
     while len(cases) < STRINGS:
         if rng.random() < 0.7:
-            cases.append(rng.choice(("", " ", "  ")).join(rng.choice(WORDS) for _ in range(rng.randrange(1, 9))))
+            cases.append(
+                rng.choice(("", " ", "  ")).join(
+                    rng.choice(WORDS) for _ in range(rng.randrange(1, 9))
+                )
+            )
         else:
             cases.append("".join(rng.choice(assigned) for _ in range(rng.randrange(1, 24))))
     return [case for case in cases if not set(case) & set("\n\r\x0b\x0c\x1c\x1d\x1e\x85")][:STRINGS]
@@ -40,8 +87,22 @@ def toy(x: np.ndarray, t: float) -> np.ndarray:
     return np.float32(0.5) * x * np.float32(t) + np.float32(0.25) * np.abs(x) - np.float32(t * t)
 
 
-PROMPTS = ("a dog barking", "flut", "hi-hat", "orgna at C#5", "bell at C#7, 117 bpm", "metronom", "violin & piano", "日本語", "a bell",
-           "drum-beat", "someone whistling", "x" * 40, "the kitchen's clock", "")
+PROMPTS = (
+    "a dog barking",
+    "flut",
+    "hi-hat",
+    "orgna at C#5",
+    "bell at C#7, 117 bpm",
+    "metronom",
+    "violin & piano",
+    "日本語",
+    "a bell",
+    "drum-beat",
+    "someone whistling",
+    "x" * 40,
+    "the kitchen's clock",
+    "",
+)
 
 
 def main(bundle: Path, out: Path) -> None:
@@ -50,26 +111,48 @@ def main(bundle: Path, out: Path) -> None:
     cases = strings()
     # The last part of a note names a command that an app does not have.
     vocabulary = Bundle.open(bundle).vocabulary
-    notes = [(vocabulary.note(prompt, "pocket") or "").removesuffix(", see edge-audio info --prompts") for prompt in PROMPTS]
-    (out / "notes.txt").write_text("\n".join(f"{prompt}\t{note}" for prompt, note in zip(PROMPTS, notes)))
+    notes = [
+        (vocabulary.note(prompt, "pocket") or "").removesuffix(", see edge-audio info --prompts")
+        for prompt in PROMPTS
+    ]
+    (out / "notes.txt").write_text(
+        "\n".join(f"{prompt}\t{note}" for prompt, note in zip(PROMPTS, notes))
+    )
     (out / "strings.txt").write_bytes("\n".join(cases).encode())
-    (out / "tokens.txt").write_text("\n".join(" ".join(map(str, tokenizer.encode(case).ids[0, :tokenizer.encode(case).count]))
-                                              for case in cases))
+    (out / "tokens.txt").write_text(
+        "\n".join(
+            " ".join(map(str, tokenizer.encode(case).ids[0, : tokenizer.encode(case).count]))
+            for case in cases
+        )
+    )
     for seed in SEEDS:
         NoiseStream(seed).normal(100_000).tofile(out / f"noise-{seed}.f32")
     for name, sampler in SAMPLERS.items():
         for steps in (1, 2, 8, 50):
-            np.asarray(sampler.schedule(steps), np.float64).tofile(out / f"sigmas-{name}-{steps}.f64")
+            np.asarray(sampler.schedule(steps), np.float64).tofile(
+                out / f"sigmas-{name}-{steps}.f64"
+            )
         noise = NoiseStream(3)
         x = noise.normal((1, 16, 4))
         steps = list(sampler.sample(toy, x, sampler.schedule(8), noise.normal))
         np.concatenate([step.x.ravel() for step in steps]).tofile(out / f"steps-{name}.f32")
     for precision in ("f32", "int8", "mixed"):
         pipeline = Pipeline.load(bundle, precision, threads=2, half=False)
-        for number, settings in enumerate((
-                {"prompt": "a plucked string at A3", "seed": 7}, {"prompt": "steady rain", "seed": 3, "seconds": 2.5, "steps": 4},
-                {"prompt": "", "seed": 5, "steps": 3}, {"prompt": "drum beat at 120 bpm", "negative": "rain", "seed": 1, "cfg_scale": 3.0,
-                                                        "sampler": "dpmpp", "steps": 6})):
+        for number, settings in enumerate(
+            (
+                {"prompt": "a plucked string at A3", "seed": 7},
+                {"prompt": "steady rain", "seed": 3, "seconds": 2.5, "steps": 4},
+                {"prompt": "", "seed": 5, "steps": 3},
+                {
+                    "prompt": "drum beat at 120 bpm",
+                    "negative": "rain",
+                    "seed": 1,
+                    "cfg_scale": 3.0,
+                    "sampler": "dpmpp",
+                    "steps": 6,
+                },
+            )
+        ):
             pipeline.generate(**settings).samples.tofile(out / f"clip-{precision}-{number}.f32")
 
 

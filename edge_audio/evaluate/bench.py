@@ -1,8 +1,9 @@
 """`edge-audio bench`: what one clip costs on this computer, by precision and number of threads.
 
-Every row is measured in processes of its own: one that starts with an empty cache (cold), one that finds it filled (warm). The
-second makes a clip to warm up and then `repeats` clips; its peak memory is the row's. Loading counts what happens between asking
-for a graph and having it ready; the process's start and imports are not in any figure.
+Every row is measured in processes of its own: one that starts with an empty cache (cold), one that
+finds it filled (warm). The second makes a clip to warm up and then `repeats` clips; its peak memory
+is the row's. Loading counts what happens between asking for a graph and having it ready; the
+process's start and imports are not in any figure.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from ..samplers import SAMPLERS
 PACKAGES = ("edge-audio", "ai-edge-litert", "numpy")
 FORMATS = ("markdown", "csv", "json")
 IDS = (37, 1712, 13, 1)  # for bundles without a tokenizer; any ids cost the same
+#: m, k, n of the float32 matrix product that stands for the computer's peak
 GEMM = (1024, 2048, 2048)
-"""m, k, n of the float32 matrix product that stands for the computer's peak"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Spread:
     deviation: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Spread":
+    def of(cls, values: Iterable[float]) -> Spread:
         values = list(values)
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
 
@@ -61,23 +62,24 @@ class Row:
 
     precision: str
     threads: int
+    #: of audio
     seconds: float
-    """of audio"""
     condition: Spread
+    #: one evaluation of the transformer, guidance included
     step: Spread
-    """one evaluation of the transformer, guidance included"""
     sample: Spread
     decode: Spread
+    #: from the end of sampling to the first block of audio, loading the decoder included
     first_block: Spread
-    """from the end of sampling to the first block of audio, loading the decoder included"""
+    #: a whole clip, loading included
     total: Spread
-    """a whole clip, loading included"""
     load_cold: float
     load_warm: Spread
     peak_cold: int
     peak: int
+    #: matrix operations of a step a second, over those of numpy's own product; None where the
+    #: bundle does not tell them
     gemm_share: float | None
-    """matrix operations of a step a second, over those of numpy's own product; None where the bundle does not tell them"""
 
     @property
     def times_real_time(self) -> float:
@@ -96,19 +98,29 @@ class Report:
     rows: list[Row] = field(default_factory=list)
 
 
-def bench(model: str | Path | None = None, precisions: Iterable[str] | None = None, threads: Iterable[int] | None = None,
-          request: Request = Request(), repeats: int = 5, say: Callable[[str], None] = lambda line: None) -> Report:
-    """Measure every precision (default: each that all components have) with every number of threads (default: what suits).
+def bench(
+    model: str | Path | None = None,
+    precisions: Iterable[str] | None = None,
+    threads: Iterable[int] | None = None,
+    request: Request | None = None,
+    repeats: int = 5,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Measure every precision (default: each that all components have) with every number of threads
+    (default: what suits).
 
-    request: what to make; the prompt, seed and what else it leaves open are filled in. EdgeAudioError if a row cannot run.
+    request: what to make; the prompt, seed and what else it leaves open are filled in.
+    EdgeAudioError if a row cannot run.
     """
     folder = default_model() if model is None else Path(model)
     bundle, here = Bundle.open(folder), device.describe()
-    precisions = list(precisions or common_precisions(bundle))
+    request, precisions = request or Request(), list(precisions or common_precisions(bundle))
     threads = list(threads or [device.recommended_threads(here)])
     if request.prompt is None and request.ids is None:
         text = bundle.manifest.prompt.tokenizer is not None
-        request = dataclasses.replace(request, prompt="steady rain" if text else None, ids=None if text else IDS)
+        request = dataclasses.replace(
+            request, prompt="steady rain" if text else None, ids=None if text else IDS
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeAudioWarning)
         request = dataclasses.replace(request, seed=request.seed or 1).resolved(bundle.manifest)
@@ -120,10 +132,19 @@ def bench(model: str | Path | None = None, precisions: Iterable[str] | None = No
         for precision in precisions:
             say(f"{precision}, {count} threads")
             rows.append(_row(folder, precision, count, request, repeats, peak["flops"], bundle))
-    machine = {"cpu": here.model or here.architecture, "cores": here.cores, "features": list(here.features),
-               "memory": here.memory, "system": platform.platform(), "python": platform.python_version(),
-               **{name: importlib.metadata.version(name) for name in PACKAGES}, "date": time.strftime("%Y-%m-%d")}
-    return Report(bundle.manifest.name, bundle.sha256, dataclasses.asdict(request), repeats, machine, rows)
+    machine = {
+        "cpu": here.model or here.architecture,
+        "cores": here.cores,
+        "features": list(here.features),
+        "memory": here.memory,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    return Report(
+        bundle.manifest.name, bundle.sha256, dataclasses.asdict(request), repeats, machine, rows
+    )
 
 
 def common_precisions(bundle: Bundle) -> list[str]:
@@ -131,10 +152,23 @@ def common_precisions(bundle: Bundle) -> list[str]:
     return [precision for precision in of_each[0] if all(precision in here for here in of_each)]
 
 
-def _row(folder: Path, precision: str, threads: int, request: Request, repeats: int, peak: float, bundle: Bundle) -> Row:
+def _row(
+    folder: Path,
+    precision: str,
+    threads: int,
+    request: Request,
+    repeats: int,
+    peak: float,
+    bundle: Bundle,
+) -> Row:
     with tempfile.TemporaryDirectory() as own:
         off = cache.folder() is None
-        job = {"model": str(folder), "precision": precision, "threads": threads, "request": dataclasses.asdict(request)}
+        job = {
+            "model": str(folder),
+            "precision": precision,
+            "threads": threads,
+            "request": dataclasses.asdict(request),
+        }
         environment = {cache.VARIABLE: "off" if off else own}
         cold = _child("clips", job | {"repeats": 0}, threads, environment)
         warm = _child("clips", job | {"repeats": repeats}, threads, environment)
@@ -149,39 +183,77 @@ def _row(folder: Path, precision: str, threads: int, request: Request, repeats: 
     step = Spread.of(value for clip in timed for value in clip["steps"])
     chosen = bundle.choose(precision)["dit"]
     length = request.latents(bundle.manifest)
-    work = bundle.manifest.graphs["dit"][chosen].flops.get(bundle.manifest.latent.signature("denoise", length), 0)
+    work = bundle.manifest.graphs["dit"][chosen].flops.get(
+        bundle.manifest.latent.signature("denoise", length), 0
+    )
     work *= SAMPLERS[request.sampler].evaluations * (2 if request.is_guided else 1)
     return Row(
-        precision=precision, threads=threads, seconds=request.seconds,
-        condition=spread(lambda clip: clip["timings"]["condition_run"]), step=step,
-        sample=spread(lambda clip: clip["timings"]["sample_run"]), decode=spread(lambda clip: clip["timings"]["decode_run"]),
-        first_block=spread(lambda clip: clip["first_block"]), total=spread(lambda clip: clip["total"]),
-        load_cold=loading(cold["clips"][0]), load_warm=spread(loading), peak_cold=cold["peak"], peak=warm["peak"],
-        gemm_share=work / step.mean / peak if work else None)
+        precision=precision,
+        threads=threads,
+        seconds=request.seconds,
+        condition=spread(lambda clip: clip["timings"]["condition_run"]),
+        step=step,
+        sample=spread(lambda clip: clip["timings"]["sample_run"]),
+        decode=spread(lambda clip: clip["timings"]["decode_run"]),
+        first_block=spread(lambda clip: clip["first_block"]),
+        total=spread(lambda clip: clip["total"]),
+        load_cold=loading(cold["clips"][0]),
+        load_warm=spread(loading),
+        peak_cold=cold["peak"],
+        peak=warm["peak"],
+        gemm_share=work / step.mean / peak if work else None,
+    )
 
 
-def _child(task: str, job: dict, threads: int, environment: Mapping[str, str] = MappingProxyType({})) -> dict:
-    """Run a task of this module in a fresh process; numpy's products use as many threads as the row."""
-    counts = {name: str(threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
-    done = subprocess.run([sys.executable, "-m", "edge_audio.evaluate.bench", task], input=json.dumps(job),
-                          capture_output=True, text=True, env={**os.environ, **counts, **environment})
+def _child(
+    task: str, job: dict, threads: int, environment: Mapping[str, str] = MappingProxyType({})
+) -> dict:
+    """Run a task of this module in a fresh process; numpy's products use as many threads as the
+    row.
+    """
+    counts = {
+        name: str(threads)
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_audio.evaluate.bench", task],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **counts, **environment},
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        where = f"{job['precision']} with {threads} threads" if "precision" in job else "the matrix product"
-        raise EdgeAudioError(f"measuring {where} failed: {last}; see whether `edge-audio generate` works, or free some memory")
+        where = (
+            f"{job['precision']} with {threads} threads"
+            if "precision" in job
+            else "the matrix product"
+        )
+        raise EdgeAudioError(
+            f"measuring {where} failed: {last}; see whether `edge-audio generate` works, or free"
+            " some memory"
+        )
     return json.loads(done.stdout)
 
 
 def _clips(job: dict) -> dict:
     """Make 1 + `repeats` clips and tell what each took, and the process's peak memory."""
     warnings.simplefilter("ignore", EdgeAudioWarning)
-    request = Request(**{**job["request"], "ids": job["request"]["ids"] and tuple(job["request"]["ids"])})
+    request = Request(
+        **{**job["request"], "ids": job["request"]["ids"] and tuple(job["request"]["ids"])}
+    )
     pipeline, clips = Pipeline.load(job["model"], job["precision"], job["threads"]), []
     for _ in range(1 + job["repeats"]):
         watch = Watch()
         clip = pipeline.generate(request, progress=watch.progress, on_block=watch.block)
-        clips.append({"timings": clip.timings, "total": time.perf_counter() - watch.start, "first_block": watch.first_block,
-                      "steps": watch.steps[1:] or watch.steps})  # the first step's time includes loading and `project`
+        clips.append(
+            {
+                "timings": clip.timings,
+                "total": time.perf_counter() - watch.start,
+                "first_block": watch.first_block,
+                "steps": watch.steps[1:] or watch.steps,
+            }
+        )  # the first step's time includes loading and `project`
     return {"clips": clips, "peak": peak_memory()}
 
 
@@ -206,10 +278,15 @@ class Watch:
 
 
 def gemm(_: dict | None = None) -> dict:
-    """Floating-point operations a second of numpy's float32 product: the best of several, since a peak is asked for."""
+    """Floating-point operations a second of numpy's float32 product: the best of several, since a
+    peak is asked for.
+    """
     import numpy as np
+
     m, k, n = GEMM
-    left, right = (np.random.default_rng(0).standard_normal(shape, np.float32) for shape in ((m, k), (k, n)))
+    left, right = (
+        np.random.default_rng(0).standard_normal(shape, np.float32) for shape in ((m, k), (k, n))
+    )
     best = float("inf")
     for _ in range(8):
         start = time.perf_counter()
@@ -225,6 +302,7 @@ def peak_memory() -> int:
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError):
         import resource
+
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 
@@ -239,16 +317,26 @@ def _json(report: Report) -> str:
 
 
 def _csv(report: Report) -> str:
-    """A line a row; the machine, the model and the settings are repeated in each, so that files can be joined."""
+    """A line a row; the machine, the model and the settings are repeated in each, so that files can
+    be joined.
+    """
     out = io.StringIO()
-    shared = {"model": report.model, "repeats": report.repeats, **report.machine,
-              **{name: report.request[name] for name in ("sampler", "steps", "cfg_scale", "fit_length")}}
+    shared = {
+        "model": report.model,
+        "repeats": report.repeats,
+        **report.machine,
+        **{name: report.request[name] for name in ("sampler", "steps", "cfg_scale", "fit_length")},
+    }
     shared["features"] = " ".join(shared["features"])
     lines = []
     for row in report.rows:
         line = {"times_real_time": row.times_real_time}
         for name, value in dataclasses.asdict(row).items():
-            line |= {f"{name}_{part}": number for part, number in value.items()} if isinstance(value, dict) else {name: value}
+            line |= (
+                {f"{name}_{part}": number for part, number in value.items()}
+                if isinstance(value, dict)
+                else {name: value}
+            )
         lines.append(line | shared)
     writer = csv.DictWriter(out, list(lines[0]))
     writer.writeheader()
@@ -258,22 +346,60 @@ def _csv(report: Report) -> str:
 
 def _markdown(report: Report) -> str:
     machine, request = report.machine, report.request
-    head = ("precision", "threads", "condition", "step", "sample", "decode", "first block", "whole clip", "× real time",
-            "load cold", "load warm", "peak memory", "of GEMM peak")
-    lines = [f"{report.model}, {request['seconds']:g} s of audio, {request['sampler']}, {request['steps']} steps, "
-             f"cfg {request['cfg_scale']:g}{', fitted length' if request['fit_length'] else ''}; seconds, mean ± deviation of "
-             f"{report.repeats} clips after one to warm up", "",
-             f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    head = (
+        "precision",
+        "threads",
+        "condition",
+        "step",
+        "sample",
+        "decode",
+        "first block",
+        "whole clip",
+        "× real time",
+        "load cold",
+        "load warm",
+        "peak memory",
+        "of GEMM peak",
+    )
+    lines = [
+        (
+            f"{report.model}, {request['seconds']:g} s of audio, {request['sampler']},"
+            f" {request['steps']} steps, cfg"
+            f" {request['cfg_scale']:g}{', fitted length' if request['fit_length'] else ''};"
+            f" seconds, mean ± deviation of {report.repeats} clips after one to warm up"
+        ),
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+    ]
     for row in report.rows:
         share = "–" if row.gemm_share is None else f"{100 * row.gemm_share:.0f} %"
-        cells = (row.precision, row.threads, row.condition, row.step, row.sample, row.decode, row.first_block, row.total,
-                 f"{row.times_real_time:.1f}", f"{row.load_cold:.3f}", row.load_warm,
-                 f"{row.peak / 1e6:.0f} MB ({row.peak_cold / 1e6:.0f} cold)", share)
+        cells = (
+            row.precision,
+            row.threads,
+            row.condition,
+            row.step,
+            row.sample,
+            row.decode,
+            row.first_block,
+            row.total,
+            f"{row.times_real_time:.1f}",
+            f"{row.load_cold:.3f}",
+            row.load_warm,
+            f"{row.peak / 1e6:.0f} MB ({row.peak_cold / 1e6:.0f} cold)",
+            share,
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     memory = f", {machine['memory'] / 2**30:.0f} GiB" if machine["memory"] else ""
     versions = ", ".join(f"{name} {machine[name]}" for name in PACKAGES)
-    lines += ["", f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['features']) or 'no known features'}){memory}; "
-                  f"{machine['system']}; Python {machine['python']}, {versions}; {machine['date']}"]
+    lines += [
+        "",
+        (
+            f"{machine['cpu']}, {machine['cores']} cores"
+            f" ({' '.join(machine['features']) or 'no known features'}){memory};"
+            f" {machine['system']}; Python {machine['python']}, {versions}; {machine['date']}"
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,15 +1,19 @@
 """Does a clip sound as asked? One check per family of sounds, made of small named measures.
 
-A check never hears the caption, only the samples, the family and its attributes. It has to be fair to what a small
-model and its codec do to a sound (a noise floor 25 dB down, nothing above 4 kHz, attacks smeared by 30 ms, a level that
-wobbles), and still fail on silence, on white noise, on another family, and on a neighbouring note or tempo. So each
-check asks for two things: that the clip is the right *kind* of sound, and that the named attribute is right. An attribute that is not
-named, as in "a bell", may have any value: then only the kind is judged, and that the value is one of that kind.
+A check never hears the caption, only the samples, the family and its attributes. It has to be fair
+to what a small model and its codec do to a sound (a noise floor 25 dB down, nothing above 4 kHz,
+attacks smeared by 30 ms, a level that wobbles), and still fail on silence, on white noise, on
+another family, and on a neighbouring note or tempo. So each check asks for two things: that the
+clip is the right *kind* of sound, and that the named attribute is right. An attribute that is not
+named, as in "a bell", may have any value: then only the kind is judged, and that the value is one
+of that kind.
 
     >>> check(audio, 16_000, "tone", {"note": "A4", "hz": 440.0})
-    Verdict(passed=True, measured='441.2 Hz (+5 cents); ...', expected='A4 440.0 Hz +-50 cents; ...')
+    Verdict(passed=True, measured='441.2 Hz (+5 cents); ...', expected='A4 440.0 Hz +-50 cents;
+    ...')
 
-To add a family: write a function `(audio, attributes) -> Verdict` and put it in the table with `@_checks("name")`.
+To add a family: write a function `(audio, attributes) -> Verdict` and put it in the table with
+`@_checks("name")`.
 """
 
 from __future__ import annotations
@@ -22,10 +26,44 @@ from typing import Any
 import numpy as np
 from scipy.signal import resample_poly
 
-from .measures import (ANALYSIS_RATE, band_pass, bar_overtone, brightness_slide, burst_edges, burst_rate, busy_share, centroid, contour,
-                       decay_rate, decay_time, duration, falls, harmonic_hz, level_spread, line_share, notes_in_turn, onset_count,
-                       onset_strength, overtone_share, power_share, pulse_rate, repetition, rise_time, roughness, share_near, sharpest_rise, spikiness,
-                       steadiness, strongest_hz, string_overtones, sway, tilt, travel, trend, vibrato)
+from .measures import (
+    ANALYSIS_RATE,
+    band_pass,
+    bar_overtone,
+    brightness_slide,
+    burst_edges,
+    burst_rate,
+    busy_share,
+    centroid,
+    contour,
+    decay_rate,
+    decay_time,
+    duration,
+    falls,
+    harmonic_hz,
+    level_spread,
+    line_share,
+    notes_in_turn,
+    onset_count,
+    onset_strength,
+    overtone_share,
+    power_share,
+    pulse_rate,
+    repetition,
+    rise_time,
+    roughness,
+    share_near,
+    sharpest_rise,
+    spikiness,
+    steadiness,
+    string_overtones,
+    strongest_hz,
+    sway,
+    tilt,
+    travel,
+    trend,
+    vibrato,
+)
 
 SILENCE = 1e-3  # a clip whose peak is below this is silent
 CENTS = 50.0  # allowed error of a pitch: half a semitone, so that a neighbouring note fails
@@ -43,7 +81,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing a check asks for, e.g. Claim(True, "441.2 Hz (+5 cents)", "A4 440.0 Hz +-50 cents")."""
+    """One thing a check asks for, e.g.
+
+    Claim(True, "441.2 Hz (+5 cents)", "A4 440.0 Hz +-50 cents").
+    """
 
     holds: bool
     measured: str
@@ -51,7 +92,9 @@ class Claim:
 
 
 Attributes = dict[str, Any]
-Check = Callable[[np.ndarray, Attributes], Verdict]  # audio: float64 [frames], mono, ANALYSIS_RATE, peak 1
+Check = Callable[
+    [np.ndarray, Attributes], Verdict
+]  # audio: float64 [frames], mono, ANALYSIS_RATE, peak 1
 CHECKS: dict[str, Check] = {}
 
 
@@ -76,14 +119,17 @@ def _verdict(*claims: Claim) -> Verdict:
 
 def _within(name: str, value: float, low: float, high: float, unit: str = "") -> Claim:
     """The claim that low <= value <= high. A value that could not be measured (NaN) fails."""
-    return Claim(bool(low <= value <= high), f"{name} {value:.3g}{unit}", f"{name} {low:g}..{high:g}{unit}")
+    return Claim(
+        bool(low <= value <= high), f"{name} {value:.3g}{unit}", f"{name} {low:g}..{high:g}{unit}"
+    )
 
 
 def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attributes) -> Verdict:
-    """Judge a clip: float [frames] or [frames, channels] at `sample_rate` Hz, asked to be `family` with `attributes`.
+    """Judge a clip: float [frames] or [frames, channels] at `sample_rate` Hz, asked to be `family`
+    with `attributes`.
 
-    family: one of CHECKS. attributes: those that were asked for, and the numbers that follow from them
-    (`models.training.sounds.complete_attributes`).
+    family: one of CHECKS. attributes: those that were asked for, and the numbers that follow from
+    them (`models.training.sounds.complete_attributes`).
     """
     mono = np.asarray(audio, dtype=np.float64)
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
@@ -103,7 +149,9 @@ def _tempo_claim(period: float, bpm: float | None) -> Claim:
     if bpm is None:
         return _within("tempo", measured, 55, 190, " bpm")
     return Claim(
-        abs(measured / bpm - 1) <= TEMPO_ERROR, f"{measured:.1f} bpm", f"{bpm:g} bpm +-{TEMPO_ERROR * 100:g} %"
+        abs(measured / bpm - 1) <= TEMPO_ERROR,
+        f"{measured:.1f} bpm",
+        f"{bpm:g} bpm +-{TEMPO_ERROR * 100:g} %",
     )
 
 
@@ -111,8 +159,17 @@ def _cents(measured: float, expected: float) -> float:
     return 1200 * float(np.log2(max(measured, 1e-3) / expected))
 
 
-def _rate_claim(name: str, measured: float, wanted: float | None, slack: tuple[float, float], unnamed: tuple[float, float], unit: str) -> Claim:
-    """About as fast as asked, `slack` being the factors allowed; where no rate was named, within `unnamed`."""
+def _rate_claim(
+    name: str,
+    measured: float,
+    wanted: float | None,
+    slack: tuple[float, float],
+    unnamed: tuple[float, float],
+    unit: str,
+) -> Claim:
+    """About as fast as asked, `slack` being the factors allowed; where no rate was named, within
+    `unnamed`.
+    """
     low, high = unnamed if wanted is None else (slack[0] * wanted, slack[1] * wanted)
     return _within(name, measured, low, high, unit)
 
@@ -124,7 +181,9 @@ def _direction(attributes: Attributes, measured: float) -> tuple[str, int]:
 
 
 def _pitch_claim(measured: float, attributes: Attributes, unnamed: tuple[float, float]) -> Claim:
-    """The note that was asked for; where none was, one between two frequencies in Hz, where such instruments play."""
+    """The note that was asked for; where none was, one between two frequencies in Hz, where such
+    instruments play.
+    """
     if "hz" not in attributes:
         return _within("pitch", measured, *unnamed, " Hz")
     error = _cents(measured, attributes["hz"])
@@ -132,14 +191,16 @@ def _pitch_claim(measured: float, attributes: Attributes, unnamed: tuple[float, 
     return Claim(abs(error) <= CENTS, f"{measured:.1f} Hz ({error:+.0f} cents)", wanted)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The checks: pitched sounds
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @_checks("tone")
 def _check_tone(audio: np.ndarray, attributes: Attributes) -> Verdict:
-    pitch = strongest_hz(audio)  # of a sine there is only one line, so an octave too high or low is a failure
+    pitch = strongest_hz(
+        audio
+    )  # of a sine there is only one line, so an octave too high or low is a failure
     return _verdict(
         _pitch_claim(pitch, attributes, (127, 1080)),
         _within("purity", share_near(audio, pitch), 0.8, 1),
@@ -167,14 +228,21 @@ def _check_bell(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
         _pitch_claim(pitch, attributes, (254, 763)),
         _within("decay", decay_rate(audio), -9, -2.5, " dB/s"),
-        _within("bell overtone", bar_overtone(audio, pitch), max(0.004, string_overtones(audio, pitch)), 1),
+        _within(
+            "bell overtone",
+            bar_overtone(audio, pitch),
+            max(0.004, string_overtones(audio, pitch)),
+            1,
+        ),
         _within("purity", share_near(audio, pitch), 0.5, 1),
     )
 
 
 @_checks("bass")
 def _check_bass(audio: np.ndarray, attributes: Attributes) -> Verdict:
-    pitch = harmonic_hz(audio)  # small codecs weaken the lowest line, so its overtones count as well
+    pitch = harmonic_hz(
+        audio
+    )  # small codecs weaken the lowest line, so its overtones count as well
     return _verdict(
         _pitch_claim(pitch, attributes, (63, 128)),
         _within("energy below 450 Hz", power_share(audio, 0, 450), 0.7, 1),
@@ -202,7 +270,12 @@ def _check_organ(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
         _pitch_claim(pitch, attributes, (127, 540)),
         _within("octave", overtone_share(audio, pitch, 2), 0.08, 0.6),
-        _within("twelfth and fifteenth", overtone_share(audio, pitch, 3) + overtone_share(audio, pitch, 4), 0.06, 0.5),
+        _within(
+            "twelfth and fifteenth",
+            overtone_share(audio, pitch, 3) + overtone_share(audio, pitch, 4),
+            0.06,
+            0.5,
+        ),
         _within("energy in lines", line_share(audio, 6), 0.75, 1),
         _within("decay", decay_rate(audio), -6, 3, " dB/s"),
         _within("length", duration(audio), 0.7, 60, " s"),
@@ -244,23 +317,34 @@ _TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 7)}  # semitones above the root
 def _chords() -> dict[str, tuple[float, ...]]:
     """Every major and minor triad with its root in octave 4, its frequencies in Hz."""
     names = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-    return {f"{root} {quality}": tuple(440 * 2 ** ((number - 9 + step) / 12) for step in steps)
-            for number, root in enumerate(names) for quality, steps in _TRIADS.items()}
+    return {
+        f"{root} {quality}": tuple(440 * 2 ** ((number - 9 + step) / 12) for step in steps)
+        for number, root in enumerate(names)
+        for quality, steps in _TRIADS.items()
+    }
 
 
 def _chord_claims(audio: np.ndarray, attributes: Attributes) -> tuple[Claim, ...]:
     chords = {attributes["chord"]: attributes["hz"]} if "chord" in attributes else _chords()
-    strengths = {chord: [share_near(audio, hz, 40) for hz in notes] for chord, notes in chords.items()}
+    strengths = {
+        chord: [share_near(audio, hz, 40) for hz in notes] for chord, notes in chords.items()
+    }
     chord = max(strengths, key=lambda name: min(strengths[name]))
     weakest = 10 * np.log10(min(strengths[chord]) / (max(strengths[chord]) + 1e-12) + 1e-9)
     overtones = sum(share_near(audio, 2 * hz, 40) for hz in chords[chord])
-    return (_within(f"{chord} in notes", sum(strengths[chord]) + overtones, 0.7, 1.1), _within("weakest note", weakest, -10, 0, " dB"))
+    return (
+        _within(f"{chord} in notes", sum(strengths[chord]) + overtones, 0.7, 1.1),
+        _within("weakest note", weakest, -10, 0, " dB"),
+    )
 
 
 def _swell(audio: np.ndarray) -> float:
     """Level in dB, against the loudest, of the first eighth of a second."""
     eighth = ANALYSIS_RATE // 8
-    levels = [np.sqrt(np.mean(audio[at : at + eighth] ** 2)) for at in range(0, len(audio) - eighth, eighth)]
+    levels = [
+        np.sqrt(np.mean(audio[at : at + eighth] ** 2))
+        for at in range(0, len(audio) - eighth, eighth)
+    ]
     return float(20 * np.log10(levels[0] / max(levels) + 1e-5))
 
 
@@ -287,7 +371,10 @@ def _check_arpeggio(audio: np.ndarray, attributes: Attributes) -> Verdict:
         near = np.abs(1200 * np.log2(np.where(audible, heard, 1.0) / notes)) < 60
         return float(near[audible].mean()) if audible.any() else 0.0
 
-    chord, direction = max(((chord, direction) for chord in chords for direction in directions), key=lambda pair: right(*pair))
+    chord, direction = max(
+        ((chord, direction) for chord in chords for direction in directions),
+        key=lambda pair: right(*pair),
+    )
     return _verdict(
         _within(f"notes of {chord} {direction}", right(chord, direction), 0.75, 1),
         _within("notes", int(audible.sum()), 4, 16),
@@ -304,9 +391,9 @@ def _check_chord(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The checks: moving and electronic sounds
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @_checks("sweep")
@@ -323,7 +410,9 @@ def _check_sweep(audio: np.ndarray, attributes: Attributes) -> Verdict:
 
 def _register_claim(hz: float, attributes: Attributes, border: float) -> tuple[Claim, ...]:
     """Above or below a border in Hz, where high or low is asked for."""
-    low, high = {"high": (border, 8000), "low": (20, border)}.get(attributes.get("register"), (20, 8000))
+    low, high = {"high": (border, 8000), "low": (20, border)}.get(
+        attributes.get("register"), (20, 8000)
+    )
     return (_within("pitch", hz, low, high, " Hz"),)
 
 
@@ -349,7 +438,9 @@ def _check_beeps(audio: np.ndarray, attributes: Attributes) -> Verdict:
     line, rate = contour(audio, floor_db=-9), attributes.get("per_second")
     return _verdict(
         _rate_claim("beeps", 1 / interval, rate, (0.7, 1.4), (1.0, 7.0), " per s"),
-        _within("share of even gaps", float(np.mean(np.abs(intervals / interval - 1) < 0.3)), 0.7, 1),
+        _within(
+            "share of even gaps", float(np.mean(np.abs(intervals / interval - 1) < 0.3)), 0.7, 1
+        ),
         _within("share of time on", float(np.median(ends - starts)) / interval, 0.25, 0.75),
         *_register_claim(2 ** float(np.median(line.octaves)), attributes, 750),
         _within("pitch wander", steadiness(line), 0, 80, " cents"),
@@ -359,7 +450,9 @@ def _check_beeps(audio: np.ndarray, attributes: Attributes) -> Verdict:
 
 @_checks("laser")
 def _check_laser(audio: np.ndarray, attributes: Attributes) -> Verdict:
-    shots = [piece for piece in falls(contour(audio, 0.032, 0.008, -20)) if piece[0] - piece[-1] > 1]
+    shots = [
+        piece for piece in falls(contour(audio, 0.032, 0.008, -20)) if piece[0] - piece[-1] > 1
+    ]
     downward = [float(np.mean(np.diff(shot) <= 0.02)) for shot in shots]
     steps = [len(shot) for shot in shots]
     low, high = {"one": (1, 1), "repeated": (2, 40)}.get(attributes.get("shots"), (1, 40))
@@ -367,14 +460,20 @@ def _check_laser(audio: np.ndarray, attributes: Attributes) -> Verdict:
         _within("falling shots", len(shots), low, high),
         _within("steps that fall", float(np.mean(downward or [0])), 0.8, 1),
         _within("length of a shot", float(np.median(steps or [0])) * 0.008, 0.1, 0.6, " s"),
-        _within("sound outside shots", duration(audio) - attributes.get("interval", 0.5) * len(shots), -60, 0.5, " s"),
+        _within(
+            "sound outside shots",
+            duration(audio) - attributes.get("interval", 0.5) * len(shots),
+            -60,
+            0.5,
+            " s",
+        ),
     )
 
 
 @_checks("alarm")
 def _check_alarm(audio: np.ndarray, attributes: Attributes) -> Verdict:
     line = contour(audio)
-    rate, height, explained = sway(line)
+    rate, _, explained = sway(line)
     low, high = np.percentile(line.octaves, (15, 85))
     near = np.minimum(np.abs(line.octaves - low), np.abs(line.octaves - high)) < 0.07
     return _verdict(
@@ -436,7 +535,9 @@ def _check_notification(audio: np.ndarray, attributes: Attributes) -> Verdict:
 
 @_checks("buzz")
 def _check_buzz(audio: np.ndarray, attributes: Attributes) -> Verdict:
-    low, high = {"short": (0.15, 0.65), "long": (1.0, 2.2)}.get(attributes.get("length"), (0.15, 2.2))
+    low, high = {"short": (0.15, 0.65), "long": (1.0, 2.2)}.get(
+        attributes.get("length"), (0.15, 2.2)
+    )
     return _verdict(
         _within("length", duration(audio), low, high, " s"),
         _within("pitch", harmonic_hz(audio, 60, 500), 100, 140, " Hz"),
@@ -478,9 +579,9 @@ def _check_whoosh(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The checks: drums and rhythms
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @_checks("kick")
@@ -499,7 +600,9 @@ def _check_snare(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
         _within("centroid", centroid(audio), 900, 2900, " Hz"),
         _within("energy above 800 Hz", power_share(audio, 800, 8000), 0.4, 1),
-        _within("tonality", contour(band_pass(audio, 800, 8000)).purity, 0, 0.45),  # leaves out the drum's own tone
+        _within(
+            "tonality", contour(band_pass(audio, 800, 8000)).purity, 0, 0.45
+        ),  # leaves out the drum's own tone
         _within("dies away in", decay_time(audio), 0.04, 0.45, " s"),
         _within("length", duration(audio), 0.05, 0.7, " s"),
         _within("hits", onset_count(audio), 1, 1),
@@ -522,16 +625,23 @@ def _check_hat(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _check_beat(audio: np.ndarray, attributes: Attributes) -> Verdict:
     """Tempo from kicks and snares together.
 
-    Half or double tempo is accepted in one case only, where it is truly ambiguous: when loud hats (or a weak snare)
-    make another subdivision repeat best, but the kicks alone come exactly every second beat, as asked.
+    Half or double tempo is accepted in one case only, where it is truly ambiguous: when loud hats
+    (or a weak snare) make another subdivision repeat best, but the kicks alone come exactly every
+    second beat, as asked.
     """
-    low, high = onset_strength(band_pass(audio, 30, 150)), onset_strength(band_pass(audio, 300, 8000))
+    low, high = (
+        onset_strength(band_pass(audio, 30, 150)),
+        onset_strength(band_pass(audio, 300, 8000)),
+    )
     onsets = low + high
     period, regularity = repetition(onsets, 0.25, 1.2)
     bpm = attributes.get("bpm")
     tempo = _tempo_claim(period, bpm)
     kicks = _tempo_claim(repetition(low)[0] / 2, bpm)
-    octave_off = bpm is not None and min(abs(60 / period / bpm * factor - 1) for factor in (0.5, 2)) <= TEMPO_ERROR
+    octave_off = (
+        bpm is not None
+        and min(abs(60 / period / bpm * factor - 1) for factor in (0.5, 2)) <= TEMPO_ERROR
+    )
     return _verdict(
         kicks if octave_off else tempo,
         _within("regularity", regularity, 0.6, 1.01),
@@ -548,11 +658,18 @@ def _check_metronome(audio: np.ndarray, attributes: Attributes) -> Verdict:
     period, regularity = repetition(onset_strength(audio))
     starts, ends = burst_edges(audio, -9)
     return _verdict(
-        _tempo_claim(period, attributes.get("bpm")),  # all clicks are alike, so half or double tempo is simply wrong
+        _tempo_claim(
+            period, attributes.get("bpm")
+        ),  # all clicks are alike, so half or double tempo is simply wrong
         _within("regularity", regularity, 0.4, 1.01),
         _within("energy from 800 to 3000 Hz", power_share(audio, 800, 3000), 0.6, 1),
         _within("length of a click", float(np.median(ends - starts)), 0.01, 0.14, " s"),
-        _within("clicks per beat", (len(starts) - 1) * period / (starts[-1] - starts[0] + 1e-9), 0.75, 1.3),
+        _within(
+            "clicks per beat",
+            (len(starts) - 1) * period / (starts[-1] - starts[0] + 1e-9),
+            0.75,
+            1.3,
+        ),
     )
 
 
@@ -561,7 +678,9 @@ def _check_heartbeat(audio: np.ndarray, attributes: Attributes) -> Verdict:
     period, regularity = repetition(onset_strength(audio), 0.35)
     beats = duration(audio) / period if period > 0 else float("nan")
     return _verdict(
-        _rate_claim("heartbeats", 60 / period, attributes.get("bpm"), (0.8, 1.25), (48, 150), " per min"),
+        _rate_claim(
+            "heartbeats", 60 / period, attributes.get("bpm"), (0.8, 1.25), (48, 150), " per min"
+        ),
         _within("thumps per beat", onset_count(audio) / beats, 1.4, 2.8),
         _within("regularity", regularity, 0.6, 1.01),
         _within("energy below 200 Hz", power_share(audio, 0, 200), 0.85, 1),
@@ -619,7 +738,9 @@ def _check_house(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _check_footsteps(audio: np.ndarray, attributes: Attributes) -> Verdict:
     period, regularity = repetition(onset_strength(audio), 0.2, 1.2)
     return _verdict(
-        _rate_claim("steps", 1 / period, attributes.get("per_second"), (0.7, 1.4), (1.0, 4.5), " per s"),
+        _rate_claim(
+            "steps", 1 / period, attributes.get("per_second"), (0.7, 1.4), (1.0, 4.5), " per s"
+        ),
         _within("regularity", regularity, 0.5, 1.01),
         _within("energy below 300 Hz", power_share(audio, 0, 300), 0.25, 0.97),
         _within("energy from 400 to 2500 Hz", power_share(audio, 400, 2500), 0.02, 0.75),
@@ -635,7 +756,13 @@ def _check_knock(audio: np.ndarray, attributes: Attributes) -> Verdict:
         _within("knocks", knocks, hits, hits),
         _within("energy from 180 to 1000 Hz", power_share(audio, 180, 1000), 0.7, 1),
         _within("length", duration(audio), 0.02, 0.3 * hits - 0.05, " s"),
-        _within("time between", float(np.median(np.diff(burst_edges(audio)[0]))) if hits > 1 else 0.3, 0.2, 0.4, " s"),
+        _within(
+            "time between",
+            float(np.median(np.diff(burst_edges(audio)[0]))) if hits > 1 else 0.3,
+            0.2,
+            0.4,
+            " s",
+        ),
     )
 
 
@@ -654,20 +781,24 @@ def _check_engine(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _check_clock(audio: np.ndarray, attributes: Attributes) -> Verdict:
     rate, even, length = burst_rate(audio, -14)
     return _verdict(
-        _rate_claim("ticks", rate, attributes.get("per_second"), (0.75, 1.3), (0.75, 5.2), " per s"),
+        _rate_claim(
+            "ticks", rate, attributes.get("per_second"), (0.75, 1.3), (0.75, 5.2), " per s"
+        ),
         _within("share of even gaps", even, 0.7, 1),
         _within("length of a tick", length, 0.01, 0.15, " s"),
         _within("energy from 500 to 1200 Hz", power_share(audio, 500, 1200), 0.6, 1),
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The checks: nature and noise
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _noise_claims(audio: np.ndarray) -> tuple[Claim, ...]:
-    """What all long noises have in common: no lines in the spectrum, and a level that flutters at random."""
+    """What all long noises have in common: no lines in the spectrum, and a level that flutters at
+    random.
+    """
     return (
         _within("energy in lines", line_share(audio), 0, 0.35),
         _within("roughness", roughness(audio), 0.38, 0.65),
@@ -713,7 +844,9 @@ def _check_waves(audio: np.ndarray, attributes: Attributes) -> Verdict:
 @_checks("wind")
 def _check_wind(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
-        _within("energy below 1000 Hz", power_share(audio, 0, 1000), 0.8, 1),  # rain has about half of it there
+        _within(
+            "energy below 1000 Hz", power_share(audio, 0, 1000), 0.8, 1
+        ),  # rain has about half of it there
         _within("centroid", centroid(audio), 120, 1000, " Hz"),
         _within("tilt", tilt(audio), -60, -8, " dB/octave"),
         _within("level spread", level_spread(audio), 0, 9, " dB"),
@@ -739,7 +872,13 @@ def _check_thunder(audio: np.ndarray, attributes: Attributes) -> Verdict:
         _within("energy below 200 Hz", power_share(audio, 0, 200), 0.85, 1),
         _within("energy in lines", line_share(audio), 0, 0.6),
         _within("swell", level_spread(audio), 5, 60, " dB"),
-        _within("second half", 10 * np.log10(np.mean(audio[half:] ** 2) / np.mean(audio[:half] ** 2) + 1e-9), -40, -2, " dB"),
+        _within(
+            "second half",
+            10 * np.log10(np.mean(audio[half:] ** 2) / np.mean(audio[:half] ** 2) + 1e-9),
+            -40,
+            -2,
+            " dB",
+        ),
         _within("sharpest rise", sharpest_rise(audio), 0, 16, " dB"),
         _within("length", duration(audio), 0.8, 60, " s"),
     )
@@ -752,7 +891,9 @@ def _check_frog(audio: np.ndarray, attributes: Attributes) -> Verdict:
     return _verdict(
         _within("energy from 400 to 1500 Hz", power_share(audio, 400, 1500), 0.8, 1),
         _within("croaks", 1 / repetition(onset_strength(audio), 0.5, 1.2)[0], 1.0, 1.6, " per s"),
-        _within("length of a croak", float(np.median(lengths)) if len(lengths) else 0.0, 0.2, 0.5, " s"),
+        _within(
+            "length of a croak", float(np.median(lengths)) if len(lengths) else 0.0, 0.2, 0.5, " s"
+        ),
         _within("pulses", pulse_rate(audio, 12, 60), 18, 26, " per s"),
     )
 
@@ -763,7 +904,9 @@ def _check_cuckoo(audio: np.ndarray, attributes: Attributes) -> Verdict:
     calls = 1 / repetition(onset_strength(audio), 0.6, 2.4)[0]
     low, high = np.percentile(line.octaves, (20, 90))
     return _verdict(
-        _rate_claim("calls", calls, attributes.get("per_second"), (0.7, 1.4), (0.38, 1.75), " per s"),
+        _rate_claim(
+            "calls", calls, attributes.get("per_second"), (0.7, 1.4), (0.38, 1.75), " per s"
+        ),
         _within("interval", 12 * float(high - low), 2.5, 5.5, " semitones"),
         _within("pitch", 2 ** float(np.median(line.octaves)), 450, 760, " Hz"),
         _within("purity", line.purity, 0.5, 1),
@@ -795,13 +938,18 @@ def _check_stream(audio: np.ndarray, attributes: Attributes) -> Verdict:
     )
 
 
-_SLOPES = {"white": (-1.6, 3), "pink": (-4.6, -1.6), "brown": (-9, -4.6), None: (-9, 3)}  # dB per octave, as measured over amplitudes of noise
+_SLOPES = {
+    "white": (-1.6, 3),
+    "pink": (-4.6, -1.6),
+    "brown": (-9, -4.6),
+    None: (-9, 3),
+}  # dB per octave, as measured over amplitudes of noise
 
 
 @_checks("noise")
 def _check_noise(audio: np.ndarray, attributes: Attributes) -> Verdict:
     colour = attributes.get("colour")
-    dull = colour == "brown" or colour is None and tilt(audio) < -4.6
+    dull = colour == "brown" or (colour is None and tilt(audio) < -4.6)
     return _verdict(
         _within(f"{colour or 'any'}: tilt", tilt(audio), *_SLOPES[colour], " dB/octave"),
         _within("tonality", contour(audio).purity, 0, 0.8 if dull else 0.45),

@@ -1,7 +1,8 @@
 """`edge-audio diagnose`: which stage of a model is wrong, from a pair of prompts and a few seeds.
 
-A probe makes the clips once and keeps what went through the graphs; the checks (`symptoms`) look at it, each at one thing. With a
-checkpoint at hand, `export.reference` adds rows that compare every stage with the float reference.
+A probe makes the clips once and keeps what went through the graphs; the checks (`symptoms`) look at
+it, each at one thing. With a checkpoint at hand, `export.reference` adds rows that compare every
+stage with the float reference.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from .prompts import ANY, ANY_IDS, Prompt
 from .verdict import FAIL, OK, WARN
 
 Say = Callable[[str], None]
+#: width of that column on a terminal
 MEASURED = 46
-"""width of that column on a terminal"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row: what was measured, what it should be, and, unless that is so, what it means and what to try."""
+    """One row: what was measured, what it should be, and, unless that is so, what it means and what
+    to try.
+    """
 
     check: str
     level: str
@@ -65,16 +68,26 @@ class Trace:
 
 
 class Probe:
-    """A model under examination: everything is computed when a check first asks for it, and kept for the next."""
+    """A model under examination: everything is computed when a check first asks for it, and kept
+    for the next.
+    """
 
-    def __init__(self, pipeline: Pipeline, prompts: Sequence[Prompt], seeds: Sequence[int], settings: dict):
-        self.pipeline, self.bundle, self.manifest = pipeline, pipeline.bundle, pipeline.bundle.manifest
+    def __init__(
+        self, pipeline: Pipeline, prompts: Sequence[Prompt], seeds: Sequence[int], settings: dict
+    ):
+        self.pipeline, self.bundle, self.manifest = (
+            pipeline,
+            pipeline.bundle,
+            pipeline.bundle.manifest,
+        )
         self.prompts, self.seeds, self.settings = prompts, seeds, settings
         self._traces: dict[Request, Trace] = {}
 
     def request(self, prompt: int = 0, seed: int = 0, **settings) -> Request:
         """Of one of the prompts and one of the seeds."""
-        return self.prompts[prompt].request(self.bundle, self.seeds[seed], **(self.settings | settings))
+        return self.prompts[prompt].request(
+            self.bundle, self.seeds[seed], **(self.settings | settings)
+        )
 
     def tokens(self, prompt: int = 0) -> Tokens:
         return self.pipeline.tokens(self.request(prompt))
@@ -82,33 +95,48 @@ class Probe:
     @functools.cached_property
     def traces(self) -> list[Trace]:
         """A clip of every prompt and seed, prompt after prompt."""
-        return [self.trace(self.request(prompt, seed)) for prompt in range(len(self.prompts)) for seed in range(len(self.seeds))]
+        return [
+            self.trace(self.request(prompt, seed))
+            for prompt in range(len(self.prompts))
+            for seed in range(len(self.seeds))
+        ]
 
     def trace(self, request: Request) -> Trace:
         if request not in self._traces:
             calls, conditioning = [], self.pipeline.condition(request)
             with self.pipeline.velocity(request, conditioning) as v:
+
                 def kept(x: np.ndarray, t: float) -> np.ndarray:
                     calls.append((x, t, v(x, t)))
                     return calls[-1][2]
 
                 for step in self.pipeline.trajectory(request, kept):
                     latents = step.x
-            self._traces[request] = Trace(request, conditioning, calls, latents, self.decoded(request, latents))
+            self._traces[request] = Trace(
+                request, conditioning, calls, latents, self.decoded(request, latents)
+            )
         return self._traces[request]
 
     def decoded(self, request: Request, latents: np.ndarray) -> Clip:
-        return Clip(np.concatenate(list(self.pipeline.decode(request, latents))), self.manifest.sample_rate, self.pipeline.recipe(request))
+        return Clip(
+            np.concatenate(list(self.pipeline.decode(request, latents))),
+            self.manifest.sample_rate,
+            self.pipeline.recipe(request),
+        )
 
     def plain(self, trace: Trace, conditioning: Conditioning) -> list[np.ndarray]:
         """v for other conditioning, without guidance, on every x and t of a trace."""
-        with self.pipeline.velocity(dataclasses.replace(trace.request, cfg_scale=1.0), conditioning) as v:
+        with self.pipeline.velocity(
+            dataclasses.replace(trace.request, cfg_scale=1.0), conditioning
+        ) as v:
             return [v(x, t) for x, t, _ in trace.calls]
 
     @functools.cached_property
     def mels(self) -> list[np.ndarray]:
         """Log-mel spectrogram of every trace's clip."""
-        return [metrics.log_mel(trace.clip.samples, trace.clip.sample_rate) for trace in self.traces]
+        return [
+            metrics.log_mel(trace.clip.samples, trace.clip.sample_rate) for trace in self.traces
+        ]
 
 
 @dataclass(frozen=True)
@@ -122,8 +150,8 @@ class Report:
     prompts: list[str]
     seeds: list[int]
     results: list[Result] = field(default_factory=list)
+    #: with a checkpoint: the first stage that is not the reference's, None if all are
     departs: str | None = None
-    """with a checkpoint: the first stage that is not the reference's, None if all are"""
 
     @property
     def failed(self) -> bool:
@@ -134,26 +162,44 @@ class Report:
         found = dataclasses.asdict(self)
         for result in found["results"]:
             if result["value"] is not None:
-                result["value"] = float(f"{result['value']:.5g}") if math.isfinite(result["value"]) else None
+                result["value"] = (
+                    float(f"{result['value']:.5g}") if math.isfinite(result["value"]) else None
+                )
         return {**found, "failed": self.failed}
 
 
-def diagnose(pipeline: Pipeline, prompts: Sequence[Prompt] = (), seeds: int = 2, checks: Sequence[Check] | None = None,
-             say: Say = lambda line: None, first_seed: int = 1, checkpoint: Path | None = None, **settings) -> Report:
+def diagnose(
+    pipeline: Pipeline,
+    prompts: Sequence[Prompt] = (),
+    seeds: int = 2,
+    checks: Sequence[Check] | None = None,
+    say: Say = lambda line: None,
+    first_seed: int = 1,
+    checkpoint: Path | None = None,
+    **settings,
+) -> Report:
     """Run all checks. settings: of Request, for all clips; default, the model's own.
 
-    prompts: two or more that should sound different; default, some that any model understands. checkpoint: folder of the official
-    checkpoint that the bundle should be equal to. Whatever a check stumbles over becomes its FAIL.
+    prompts: two or more that should sound different; default, some that any model understands.
+    checkpoint: folder of the official checkpoint that the bundle should be equal to. Whatever a
+    check stumbles over becomes its FAIL.
     """
     from .symptoms import CHECKS
 
     manifest = pipeline.bundle.manifest
     prompts = list(prompts or (ANY if manifest.prompt.tokenizer else ANY_IDS)[:2])
     if len(prompts) < 2 or len({prompt.text for prompt in prompts}) < len(prompts):
-        raise UsageError("one prompt tells nothing about what prompts change; give two different ones, or none")
+        raise UsageError(
+            "one prompt tells nothing about what prompts change; give two different ones, or none"
+        )
     if seeds < 2:
         raise UsageError(f"seeds {seeds} cannot be compared; use 2 or more")
-    probe = Probe(pipeline, prompts, range(first_seed, first_seed + seeds), {k: v for k, v in settings.items() if v is not None})
+    probe = Probe(
+        pipeline,
+        prompts,
+        range(first_seed, first_seed + seeds),
+        {k: v for k, v in settings.items() if v is not None},
+    )
     probe.request()  # settings that no model could have are the caller's error, no finding
     against = _reference(checkpoint) if checkpoint is not None else None
     results, departs = [], None
@@ -169,22 +215,37 @@ def diagnose(pipeline: Pipeline, prompts: Sequence[Prompt] = (), seeds: int = 2,
         if against is not None:
             stages, departs = against(probe, say)
             results += stages
-    return Report(__version__, manifest.name, pipeline.bundle.sha256, dict(pipeline.precision), [prompt.text for prompt in prompts],
-                  list(probe.seeds), results, departs)
+    return Report(
+        __version__,
+        manifest.name,
+        pipeline.bundle.sha256,
+        dict(pipeline.precision),
+        [prompt.text for prompt in prompts],
+        list(probe.seeds),
+        results,
+        departs,
+    )
 
 
 def _reference(folder: Path) -> Callable[[Probe, Say], tuple[list[Result], str | None]]:
-    """The exporter's side of it, for this checkpoint. It is not part of the wheel, so it is looked up by name, and only here."""
+    """The exporter's side of it, for this checkpoint.
+
+    It is not part of the wheel, so it is looked up by name, and only here.
+    """
     try:
         reference = importlib.import_module("export.reference")
     except ImportError as error:
-        raise EdgeAudioError(f"--checkpoint needs the exporter ({error}); run pip install -e '.[export,eval]' in a clone of "
-                             "edge-audio") from None
+        raise EdgeAudioError(
+            f"--checkpoint needs the exporter ({error}); run pip install -e '.[export,eval]' in a"
+            " clone of edge-audio"
+        ) from None
     return reference.open(folder)
 
 
 def load(model: str | Path | None, precision: str | None, threads: int | None) -> Pipeline:
-    """A pipeline whose graphs stay open, as examinations want it; files that are damaged are found here."""
+    """A pipeline whose graphs stay open, as examinations want it; files that are damaged are found
+    here.
+    """
     pipeline = Pipeline.load(model, precision, threads, keep_loaded=True)
     for component in GENERATING:
         pipeline.bundle.graph_path(component, pipeline.precision[component])
@@ -194,13 +255,23 @@ def load(model: str | Path | None, precision: str | None, threads: int | None) -
 def table(report: Report, width: int = 100) -> str:
     """For a terminal: a line a row, and below it, where something is wrong, what it means."""
     names = max(len(result.check) for result in report.results)
-    lines = [f"{report.model}, {', '.join(f'{name}={precision}' for name, precision in report.precision.items())}",
-             f"      {'check':{names}}  {'measured':{MEASURED}}  expected"]
+    lines = [
+        (
+            f"{report.model},"
+            f" {', '.join(f'{name}={precision}' for name, precision in report.precision.items())}"
+        ),
+        f"      {'check':{names}}  {'measured':{MEASURED}}  expected",
+    ]
     for result in report.results:
-        lines.append(f"{result.shown:4}  {result.check:{names}}  {result.measured:{MEASURED}}  {result.expected}".rstrip())
+        lines.append(
+            f"{result.shown:4}  {result.check:{names}}  {result.measured:{MEASURED}} "
+            f" {result.expected}".rstrip()
+        )
         if result.meaning:
             lines += _wrapped(result.meaning, width, " " * 6)
-    counts = {level: sum(result.level == level for result in report.results) for level in (OK, WARN, FAIL)}
+    counts = {
+        level: sum(result.level == level for result in report.results) for level in (OK, WARN, FAIL)
+    }
     lines.append(", ".join(f"{count} {level}" for level, count in counts.items()))
     if report.departs:
         lines.append(f"first stage that is not the checkpoint's: {report.departs}")
@@ -209,4 +280,5 @@ def table(report: Report, width: int = 100) -> str:
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
     import textwrap
+
     return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent)

@@ -1,7 +1,8 @@
 """The layers inside a graph: what they are called, what they weigh, and what each of them gives.
 
-Exported graphs keep the official names of their layers (`transformer.layers.3.ff.ff.2`) in the names of their tensors. A graph
-in another precision has the same layers, so two graphs can be compared layer by layer.
+Exported graphs keep the official names of their layers (`transformer.layers.3.ff.ff.2`) in the
+names of their tensors. A graph in another precision has the same layers, so two graphs can be
+compared layer by layer.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 from ..errors import EdgeAudioError
 from ..graph import Graph
 
+#: operations that have weights, and that a quantizer may change
 KINDS = ("FULLY_CONNECTED", "CONV_2D")
-"""operations that have weights, and that a quantizer may change"""
-_SCOPE = re.compile(r"(?:^|;)([^;/]+(?:\.[^;/]+)+)/")  # a dotted name before a slash, as the exporter gives it
+_SCOPE = re.compile(
+    r"(?:^|;)([^;/]+(?:\.[^;/]+)+)/"
+)  # a dotted name before a slash, as the exporter gives it
 _ROOTS = re.compile(r"^(?:model\.model\.|pretransform\.model\.)")
 _BITS = {"FLOAT32": 32, "FLOAT16": 16, "INT8": 8, "INT4": 4}
 
@@ -32,16 +35,16 @@ class Operation:
     layer: str
     kind: str
     subgraph: int
+    #: place in the order of execution
     index: int
-    """place in the order of execution"""
+    #: name of its output tensor
     output: str
-    """name of its output tensor"""
+    #: of the weights, outputs first
     shape: tuple[int, ...]
-    """of the weights, outputs first"""
+    #: type of the stored weights: FLOAT32, FLOAT16, INT8 or INT4
     stored: str
-    """type of the stored weights: FLOAT32, FLOAT16, INT8 or INT4"""
+    #: whether negative outputs become 0 in the same operation
     rectified: bool = False
-    """whether negative outputs become 0 in the same operation"""
 
     @property
     def bytes(self) -> int:
@@ -58,10 +61,14 @@ def operations(path: str | Path) -> list[Operation]:
 
 
 @contextlib.contextmanager
-def exposed(path: str | Path, signatures: tuple[str, ...], threads: int, inputs: tuple[str, ...] = ()) -> Iterator[tuple[Graph, dict]]:
-    """The graph opened such that `signatures` return what every layer gives, beside their own outputs; and signature -> layers in order.
+def exposed(
+    path: str | Path, signatures: tuple[str, ...], threads: int, inputs: tuple[str, ...] = ()
+) -> Iterator[tuple[Graph, dict]]:
+    """The graph opened such that `signatures` return what every layer gives, beside their own
+    outputs; and signature -> layers in order.
 
-    The outputs are named after the layers. inputs: layers of which what they take is returned too, as NAME.input.
+    The outputs are named after the layers. inputs: layers of which what they take is returned too,
+    as NAME.input.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / Path(path).name
@@ -70,8 +77,11 @@ def exposed(path: str | Path, signatures: tuple[str, ...], threads: int, inputs:
             yield graph, names
 
 
-def expose(path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Write to `out` the same graph with the output of every layer as one more output; signature -> layers in order.
+def expose(
+    path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tuple[str, ...] = ()
+) -> dict[str, list[str]]:
+    """Write to `out` the same graph with the output of every layer as one more output; signature ->
+    layers in order.
 
     A layer of several operations (a convolution that is split over its inputs) gives their sum.
     """
@@ -91,7 +101,11 @@ def expose(path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tup
         graph = model.subgraphs[signature.subgraphIndex]
         names[name], outputs = list(runs), list(graph.outputs)
         shown = [(layer, _result(model, graph, parts)) for layer, parts in runs.items()]
-        shown += [(f"{layer}.input", int(graph.operators[parts[0].index].inputs[0])) for layer, parts in runs.items() if layer in inputs]
+        shown += [
+            (f"{layer}.input", int(graph.operators[parts[0].index].inputs[0]))
+            for layer, parts in runs.items()
+            if layer in inputs
+        ]
         for label, tensor in shown:
             entry = TensorMapT()
             entry.name, entry.tensorIndex = label.encode(), tensor
@@ -104,12 +118,16 @@ def expose(path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tup
 
 
 def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:
-    """Every layer's weights as floats, with the share of integers at the end of their range (0 for floats), once a layer and part."""
+    """Every layer's weights as floats, with the share of integers at the end of their range (0 for
+    floats), once a layer and part.
+    """
     model, seen = _read(path), set()
     for operation in _operations(model):
         graph = model.subgraphs[operation.subgraph]
         tensor = graph.tensors[graph.operators[operation.index].inputs[1]]
-        made_by = {int(output): operator for operator in graph.operators for output in operator.outputs}
+        made_by = {
+            int(output): operator for operator in graph.operators for output in operator.outputs
+        }
         if (source := made_by.get(int(graph.operators[operation.index].inputs[1]))) is not None:
             tensor = graph.tensors[source.inputs[0]]
         if tensor.buffer in seen:
@@ -120,15 +138,23 @@ def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:
 
 
 def epsilons(path: str | Path) -> list[float]:
-    """What the norms of a graph add to a variance before the root, in order: the constants x + eps of every 1/√(x + eps)."""
+    """What the norms of a graph add to a variance before the root, in order: the constants x + eps
+    of every 1/√(x + eps).
+    """
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     model, found = _read(path), []
     codes = [code.builtinCode for code in model.operatorCodes]
     for graph in model.subgraphs:
-        made_by = {int(output): operator for operator in graph.operators for output in operator.outputs}
+        made_by = {
+            int(output): operator for operator in graph.operators for output in operator.outputs
+        }
         for operator in graph.operators:
-            source = made_by.get(int(operator.inputs[0])) if codes[operator.opcodeIndex] == BuiltinOperator.RSQRT else None
+            source = (
+                made_by.get(int(operator.inputs[0]))
+                if codes[operator.opcodeIndex] == BuiltinOperator.RSQRT
+                else None
+            )
             if source is None or codes[source.opcodeIndex] != BuiltinOperator.ADD:
                 continue
             for tensor in (graph.tensors[index] for index in source.inputs):
@@ -141,7 +167,12 @@ def epsilons(path: str | Path) -> list[float]:
 def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, float]:
     raw = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
     if operation.stored in ("FLOAT32", "FLOAT16"):
-        return raw.view(np.float32 if operation.stored == "FLOAT32" else np.float16).astype(np.float32).reshape(operation.shape), 0.0
+        return (
+            raw.view(np.float32 if operation.stored == "FLOAT32" else np.float16)
+            .astype(np.float32)
+            .reshape(operation.shape),
+            0.0,
+        )
     if operation.stored == "INT4":  # two to a byte, the first in the low half
         halves = np.stack([raw & 15, raw >> 4], axis=-1).reshape(-1)[: np.prod(operation.shape)]
         values, limit = (halves.astype(np.int8) ^ 8) - 8, 7
@@ -149,14 +180,22 @@ def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, flo
         values, limit = raw.view(np.int8), 127
     values = values.reshape(operation.shape)
     scale = _scales(model, graph, tensor.quantization, operation.shape)
-    return values.astype(np.float32) * scale, float(np.mean(np.abs(values.astype(np.int16)) >= limit))
+    return values.astype(np.float32) * scale, float(
+        np.mean(np.abs(values.astype(np.int16)) >= limit)
+    )
 
 
 def _scales(model, graph, quantization, shape: tuple[int, ...]) -> np.ndarray:
     """One for every weight, one for each output, or one for each block of inputs of each output."""
-    if quantization.scale is None or not len(quantization.scale):  # blockwise: float16, in a tensor of its own
+    if quantization.scale is None or not len(
+        quantization.scale
+    ):  # blockwise: float16, in a tensor of its own
         details = quantization.details
-        values = np.asarray(model.buffers[graph.tensors[details.scales].buffer].data, np.uint8).view(np.float16).astype(np.float32)
+        values = (
+            np.asarray(model.buffers[graph.tensors[details.scales].buffer].data, np.uint8)
+            .view(np.float16)
+            .astype(np.float32)
+        )
         return np.repeat(values.reshape(shape[0], -1), details.blockSize, axis=1).reshape(shape)
     scale = np.asarray(quantization.scale, np.float32)
     return scale if scale.size == 1 else scale.reshape(-1, *[1] * (len(shape) - 1))
@@ -169,7 +208,10 @@ def _result(model, graph, parts: list[Operation]) -> int:
     tensor = int(graph.operators[parts[-1].index].outputs[0])
     while len(parts) > 1:
         readers = [operator for operator in graph.operators if tensor in operator.inputs]
-        if len(readers) != 1 or model.operatorCodes[readers[0].opcodeIndex].builtinCode != BuiltinOperator.ADD:
+        if (
+            len(readers) != 1
+            or model.operatorCodes[readers[0].opcodeIndex].builtinCode != BuiltinOperator.ADD
+        ):
             break
         tensor = int(readers[0].outputs[0])
     return tensor
@@ -181,17 +223,25 @@ def _read(path: str | Path):
     try:
         return flatbuffer_utils.read_model(str(path))
     except Exception as error:  # whatever a damaged flatbuffer makes of the generated reader
-        raise EdgeAudioError(f"{path} is not a graph whose layers can be read ({error}); "
-                             "copy the bundle again or export the model again") from None
+        raise EdgeAudioError(
+            f"{path} is not a graph whose layers can be read ({error}); "
+            "copy the bundle again or export the model again"
+        ) from None
 
 
 def _operations(model) -> Iterator[Operation]:
-    from ai_edge_litert.schema_py_generated import ActivationFunctionType, BuiltinOperator, TensorType
+    from ai_edge_litert.schema_py_generated import (
+        ActivationFunctionType,
+        BuiltinOperator,
+        TensorType,
+    )
 
     kinds = {getattr(BuiltinOperator, kind): kind for kind in KINDS}
     types = {getattr(TensorType, kind): kind for kind in _BITS}
     for number, graph in enumerate(model.subgraphs):
-        made_by = {int(output): operator for operator in graph.operators for output in operator.outputs}
+        made_by = {
+            int(output): operator for operator in graph.operators for output in operator.outputs
+        }
         for index, operator in enumerate(graph.operators):
             kind = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
             if kind is None:
@@ -206,13 +256,22 @@ def _operations(model) -> Iterator[Operation]:
             rotation = any(b"hadamard" in name or name.endswith(b"_rotated") for name in names)
             if not constant or rotation:
                 continue
-            yield Operation(_layer([name.decode() for name in names]), kind, number, index, names[1].decode(),
-                            tuple(int(size) for size in weights.shape), types[weights.type],
-                            operator.builtinOptions.fusedActivationFunction == ActivationFunctionType.RELU)
+            yield Operation(
+                _layer([name.decode() for name in names]),
+                kind,
+                number,
+                index,
+                names[1].decode(),
+                tuple(int(size) for size in weights.shape),
+                types[weights.type],
+                operator.builtinOptions.fusedActivationFunction == ActivationFunctionType.RELU,
+            )
 
 
 def _layer(names: list[str]) -> str:
-    """The layer's official name, without the part that all layers of a component share; a graph without one has its tensor's."""
+    """The layer's official name, without the part that all layers of a component share; a graph
+    without one has its tensor's.
+    """
     for name in names:
         if found := _SCOPE.findall(name):
             return _ROOTS.sub("", found[-1])

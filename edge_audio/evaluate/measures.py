@@ -1,10 +1,12 @@
 """What can be measured of a sound: level over time, rhythm, spectrum and pitch, spectrum over time.
 
-Every measure takes audio as float64 [frames], mono, at ANALYSIS_RATE, its peak at 1, and returns numbers that a person can picture.
+Every measure takes audio as float64 [frames], mono, at ANALYSIS_RATE, its peak at 1, and returns
+numbers that a person can picture.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +16,17 @@ from scipy.signal import find_peaks, hilbert
 ANALYSIS_RATE = 16_000  # Hz; every clip is brought to this rate first
 ACTIVE_DB = -18.0  # relative to the loudest moment; what lies below may be noise floor
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Measures of level over time
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 ENVELOPE_HOP = 0.01  # s
 
 
 def envelope(audio: np.ndarray, smooth: float = 0.03) -> np.ndarray:
-    """RMS level in windows of `smooth` seconds, one value every ENVELOPE_HOP: [frames] -> [steps]."""
+    """RMS level in windows of `smooth` seconds, one value every ENVELOPE_HOP: [frames] ->
+    [steps].
+    """
     power = uniform_filter1d(audio**2, max(1, round(smooth * ANALYSIS_RATE)), mode="constant")
     return np.sqrt(np.maximum(power[:: round(ENVELOPE_HOP * ANALYSIS_RATE)], 0))
 
@@ -33,7 +37,9 @@ def decibels(level: np.ndarray) -> np.ndarray:
 
 
 def active_part(audio: np.ndarray, floor_db: float = ACTIVE_DB) -> np.ndarray:
-    """The stretch from the first to the last moment that is louder than `floor_db` below the loudest."""
+    """The stretch from the first to the last moment that is louder than `floor_db` below the
+    loudest.
+    """
     loud = np.flatnonzero(decibels(envelope(audio)) > floor_db)
     hop = round(ENVELOPE_HOP * ANALYSIS_RATE)
     return audio[loud[0] * hop : (loud[-1] + 1) * hop]
@@ -45,7 +51,9 @@ def duration(audio: np.ndarray) -> float:
 
 
 def level_spread(audio: np.ndarray, smooth: float = 0.25) -> float:
-    """How much the level moves within the active part, in dB: 95th less 5th percentile, edges left out."""
+    """How much the level moves within the active part, in dB: 95th less 5th percentile, edges left
+    out.
+    """
     levels = decibels(envelope(active_part(audio), smooth))
     edge = min(round(smooth / 2 / ENVELOPE_HOP) + 2, len(levels) // 4)
     low, high = np.percentile(levels[edge : len(levels) - edge], (5, 95))
@@ -53,15 +61,20 @@ def level_spread(audio: np.ndarray, smooth: float = 0.25) -> float:
 
 
 def _decay_span(levels: np.ndarray) -> tuple[int, int]:
-    """Steps between which a sound dies away: first within 3 dB of the loudest, then first 15 dB below it."""
+    """Steps between which a sound dies away: first within 3 dB of the loudest, then first 15 dB
+    below it.
+    """
     start = int(np.flatnonzero(levels > -3)[0])
     below = np.flatnonzero(levels[start:] < -15)
     return start, start + int(below[0]) if len(below) else len(levels)
 
 
 def decay_rate(audio: np.ndarray) -> float:
-    """Slope of the level in dB per second from the attack until it is 15 dB down; negative = dies away."""
-    # Only the active part, less its last 60 ms: they hold the fade at the end of the clip, not the decay.
+    """Slope of the level in dB per second from the attack until it is 15 dB down; negative = dies
+    away.
+    """
+    # Only the active part, less its last 60 ms: they hold the fade at the end of the clip, not the
+    # decay.
     levels = decibels(envelope(active_part(audio), 0.05))[:-6]
     if not (levels > -3).any():
         return float("-inf")  # over at once
@@ -86,14 +99,18 @@ def rise_time(audio: np.ndarray) -> float:
 
 
 def sharpest_rise(audio: np.ndarray) -> float:
-    """Largest rise in dB within 50 ms that ends at a loud moment: large for a hit, small for a swell."""
+    """Largest rise in dB within 50 ms that ends at a loud moment: large for a hit, small for a
+    swell.
+    """
     levels = decibels(envelope(audio, 0.05))
     rises = levels[5:] - levels[:-5]
     return float(rises[levels[5:] > -10].max(initial=0.0))
 
 
 def burst_edges(audio: np.ndarray, threshold_db: float = -12.0) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end times in seconds of the stretches louder than the threshold; gaps below 20 ms are closed."""
+    """Start and end times in seconds of the stretches louder than the threshold; gaps below 20 ms
+    are closed.
+    """
     loud = decibels(envelope(audio, 0.02)) > threshold_db
     edges = np.diff(np.concatenate(([0], loud.astype(int), [0])))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -103,9 +120,9 @@ def burst_edges(audio: np.ndarray, threshold_db: float = -12.0) -> tuple[np.ndar
     return starts * ENVELOPE_HOP, ends * ENVELOPE_HOP
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Measures of rhythm
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def band_pass(audio: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -117,7 +134,9 @@ def band_pass(audio: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def onset_strength(audio: np.ndarray) -> np.ndarray:
-    """How much the level rises at each step of ENVELOPE_HOP, blurred over 50 ms, greatest = 1: [steps]."""
+    """How much the level rises at each step of ENVELOPE_HOP, blurred over 50 ms, greatest = 1:
+    [steps].
+    """
     rise = np.maximum(np.diff(envelope(audio), prepend=0), 0)
     # Two passes of a box blur: hits that are a few steps off the exact rhythm should still count.
     rise = uniform_filter1d(uniform_filter1d(rise, 3, mode="constant"), 3, mode="constant")
@@ -130,29 +149,41 @@ def onset_count(audio: np.ndarray) -> int:
 
 
 def busy_share(onsets: np.ndarray) -> float:
-    """Share of the time in which the level rises: small for separate hits, large for noise that rises all the time."""
+    """Share of the time in which the level rises: small for separate hits, large for noise that
+    rises all the time.
+    """
     rising = np.flatnonzero(onsets > 0.15 * onsets.max())
     return len(rising) / (rising[-1] - rising[0] + 1) if len(rising) else 1.0
 
 
 def self_similarity(onsets: np.ndarray) -> np.ndarray:
-    """How well the onsets agree with themselves some steps later: [steps], 1 = perfectly. Fair to long lags."""
+    """How well the onsets agree with themselves some steps later: [steps], 1 = perfectly. Fair to
+    long lags.
+    """
     size = len(onsets)
-    onsets = onsets - onsets.mean()  # else a rise at every moment, as in noise, would agree with itself anywhere
+    onsets = (
+        onsets - onsets.mean()
+    )  # else a rise at every moment, as in noise, would agree with itself anywhere
     correlation = np.correlate(onsets, onsets, "full")[size - 1 :]
     power = np.cumsum(onsets**2)
     early, late = power[::-1], power[-1] - np.concatenate(([0], power[:-1]))
     return correlation / (np.sqrt(early * late) + 1e-9)
 
 
-def repetition(onsets: np.ndarray, shortest: float = 0.2, longest: float = 2.2) -> tuple[float, float]:
+def repetition(
+    onsets: np.ndarray, shortest: float = 0.2, longest: float = 2.2
+) -> tuple[float, float]:
     """Period in seconds after which the onsets repeat, and how well they do (0 to 1).
 
-    A rhythm that repeats after T also repeats after 2 T, so the shortest lag that is nearly as good as the best wins.
-    The period is then sharpened on the longest multiple that fits: one step of error there counts less.
+    A rhythm that repeats after T also repeats after 2 T, so the shortest lag that is nearly as good
+    as the best wins. The period is then sharpened on the longest multiple that fits: one step of
+    error there counts less.
     """
     similarity = self_similarity(onsets)
-    low, high = round(shortest / ENVELOPE_HOP), min(round(longest / ENVELOPE_HOP), round(0.85 * len(onsets)))
+    low, high = (
+        round(shortest / ENVELOPE_HOP),
+        min(round(longest / ENVELOPE_HOP), round(0.85 * len(onsets))),
+    )
     if high <= low + 2:
         return float("nan"), 0.0
     peaks = find_peaks(similarity[low : high + 1])[0] + low
@@ -165,7 +196,8 @@ def repetition(onsets: np.ndarray, shortest: float = 0.2, longest: float = 2.2) 
 
 
 def _sharpen_period(similarity: np.ndarray, first: int) -> float:
-    """Follow the peaks of `similarity` at the multiples of the lag `first`: the period in steps, fractional.
+    """Follow the peaks of `similarity` at the multiples of the lag `first`: the period in steps,
+    fractional.
 
     `similarity` has to end soon after the last hit: at longer lags there is nothing to compare.
     """
@@ -178,9 +210,9 @@ def _sharpen_period(similarity: np.ndarray, first: int) -> float:
     return period
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Measures of spectrum and pitch
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def spectrum(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,12 +250,16 @@ def strongest_hz(audio: np.ndarray, lowest: float = 50.0) -> float:
 
 def share_near(audio: np.ndarray, hz: float, cents: float = 60.0) -> float:
     """Share of the energy within `cents` of one frequency, 0 to 1: near 1 for a pure tone."""
-    reach = max(2 ** (cents / 1200), 1 + 4.0 / hz)  # at least 4 Hz: the spectrum of a short clip is no finer
+    reach = max(
+        2 ** (cents / 1200), 1 + 4.0 / hz
+    )  # at least 4 Hz: the spectrum of a short clip is no finer
     return power_share(audio, hz / reach, hz * reach)
 
 
 def line_share(audio: np.ndarray, lines: int = 3) -> float:
-    """Share of the energy in the few strongest narrow lines of the spectrum: high for held notes, low for noise."""
+    """Share of the energy in the few strongest narrow lines of the spectrum: high for held notes,
+    low for noise.
+    """
     hz, magnitude = spectrum(audio)
     power, total, share = magnitude**2, (magnitude**2).sum() + 1e-12, 0.0
     for _ in range(lines):
@@ -235,14 +271,19 @@ def line_share(audio: np.ndarray, lines: int = 3) -> float:
 
 
 def harmonic_hz(audio: np.ndarray, low: float = 55.0, high: float = 1500.0) -> float:
-    """Fundamental in Hz of the strongest harmonic series, even where the fundamental itself is weak.
+    """Fundamental in Hz of the strongest harmonic series, even where the fundamental itself is
+    weak.
 
-    Every candidate collects the magnitudes at its multiples, each counting less than the one before. So half the
-    true pitch, which would collect the same lines as its even multiples, always collects less.
+    Every candidate collects the magnitudes at its multiples, each counting less than the one
+    before. So half the true pitch, which would collect the same lines as its even multiples, always
+    collects less.
     """
-    per_octave = 240  # steps of 5 cents: on such a grid, "three times the frequency" is the same shift everywhere
+    # steps of 5 cents: on such a grid, "three times the frequency" is the same shift everywhere
+    per_octave = 240
     hz, magnitude = spectrum(audio)
-    grid = low * 2 ** (np.arange(-0.5, per_octave * np.log2(0.5 * ANALYSIS_RATE / low)) / per_octave)
+    grid = low * 2 ** (
+        np.arange(-0.5, per_octave * np.log2(0.5 * ANALYSIS_RATE / low)) / per_octave
+    )
     lines = np.maximum.reduceat(magnitude, np.searchsorted(hz, grid))  # strongest line in each step
     scores = np.zeros(int(per_octave * np.log2(high / low)))
     for multiple in range(1, 7):
@@ -257,25 +298,35 @@ def string_overtones(audio: np.ndarray, hz: float) -> float:
 
 
 def bar_overtone(audio: np.ndarray, hz: float) -> float:
-    """Share of the energy around 2.76 times `hz`, where the first overtone of a struck metal bar is."""
+    """Share of the energy around 2.76 times `hz`, where the first overtone of a struck metal bar
+    is.
+    """
     return power_share(audio, 2.62 * hz, 2.88 * hz)
 
 
 def tilt(audio: np.ndarray, low: float = 500.0, high: float = 3600.0) -> float:
-    """Slope of the spectrum in dB per octave: 0 for white noise, negative where the treble is softer."""
+    """Slope of the spectrum in dB per octave: 0 for white noise, negative where the treble is
+    softer.
+    """
     hz, magnitude = spectrum(audio)
     edges = np.geomspace(low, high, 13)  # bands of equal width in octaves, each averaged
-    powers = [np.mean(magnitude[(hz >= a) & (hz < b)] ** 2) for a, b in zip(edges, edges[1:])]
-    return float(np.polyfit(np.log2(np.sqrt(edges[1:] * edges[:-1])), 10 * np.log10(np.array(powers) + 1e-12), 1)[0])
+    powers = [np.mean(magnitude[(hz >= a) & (hz < b)] ** 2) for a, b in itertools.pairwise(edges)]
+    return float(
+        np.polyfit(
+            np.log2(np.sqrt(edges[1:] * edges[:-1])), 10 * np.log10(np.array(powers) + 1e-12), 1
+        )[0]
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Measures of spectrum over time
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def frames_of(audio: np.ndarray, frame: float, hop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Short-time power spectra: frequencies in Hz [bins] and powers [frames, bins], twice zero-padded."""
+    """Short-time power spectra: frequencies in Hz [bins] and powers [frames, bins], twice
+    zero-padded.
+    """
     size, step = round(frame * ANALYSIS_RATE), round(hop * ANALYSIS_RATE)
     padded = np.pad(audio, (0, max(0, size - len(audio))))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size)[::step] * np.hanning(size)
@@ -288,21 +339,27 @@ class Contour:
 
     times: np.ndarray  # [points] s
     octaves: np.ndarray  # [points] log2 of Hz
-    purity: float  # median over the points: share of the energy close to the strongest frequency, 0 to 1
+    # median over the points: share of the energy close to the strongest frequency, 0 to 1
+    purity: float
 
 
-def contour(audio: np.ndarray, frame: float = 0.048, hop: float = 0.012, floor_db: float = ACTIVE_DB) -> Contour:
+def contour(
+    audio: np.ndarray, frame: float = 0.048, hop: float = 0.012, floor_db: float = ACTIVE_DB
+) -> Contour:
     """Follow the strongest frequency above 80 Hz."""
     hz, power = frames_of(audio, frame, hop)
     audible = np.where(hz >= 80, power, 0)
     level = audible.sum(axis=1)
     loud = level > level.max() * 10 ** (floor_db / 10)
     best = audible.argmax(axis=1)
-    # A steady sine fills +-2 bins of the unpadded transform; +-3 leaves room for pitch that moves within the frame.
+    # A steady sine fills +-2 bins of the unpadded transform; +-3 leaves room for pitch that moves
+    # within the frame.
     near = np.abs(hz[None, :] - hz[best][:, None]) <= 3 / frame
     purity = (audible * near).sum(axis=1) / (level + 1e-12)
     times = np.arange(len(best)) * hop + frame / 2
-    return Contour(times[loud], np.log2(np.maximum(hz[best], 80.0))[loud], float(np.median(purity[loud])))
+    return Contour(
+        times[loud], np.log2(np.maximum(hz[best], 80.0))[loud], float(np.median(purity[loud]))
+    )
 
 
 def steadiness(line: Contour) -> float:
@@ -325,7 +382,9 @@ def travel(line: Contour) -> float:
 
 
 def sway(line: Contour) -> tuple[float, float, float]:
-    """The sine that fits the pitch contour best: its rate per second, its height in octaves, the share it explains."""
+    """The sine that fits the pitch contour best: its rate per second, its height in octaves, the
+    share it explains.
+    """
     best = (float("nan"), 0.0, 0.0)
     pitch = line.octaves - line.octaves.mean()
     for rate in np.geomspace(0.3, 6.0, 90):
@@ -339,7 +398,9 @@ def sway(line: Contour) -> tuple[float, float, float]:
 
 
 def falls(line: Contour) -> list[np.ndarray]:
-    """Split a contour where the pitch jumps up by more than an octave or pauses: one array of octaves per piece."""
+    """Split a contour where the pitch jumps up by more than an octave or pauses: one array of
+    octaves per piece.
+    """
     jumps = np.diff(line.octaves) > 1.0
     pauses = np.diff(line.times) > 0.08
     pieces = np.split(line.octaves, np.flatnonzero(jumps | pauses) + 1)
@@ -347,7 +408,9 @@ def falls(line: Contour) -> list[np.ndarray]:
 
 
 def roughness(audio: np.ndarray) -> float:
-    """Random flutter of the level: its spread over its mean. 0.52 for noise however narrow, 0 for a sine."""
+    """Random flutter of the level: its spread over its mean. 0.52 for noise however narrow, 0 for a
+    sine.
+    """
     part = active_part(audio)
     if len(part) < 0.2 * ANALYSIS_RATE:
         return float("nan")
@@ -365,7 +428,9 @@ def overtone_share(audio: np.ndarray, hz: float, multiple: float) -> float:
 def vibrato(audio: np.ndarray, hz: float) -> tuple[float, float]:
     """How far the pitch of a tone at `hz` swings, in cents RMS, and how many times a second."""
     analytic = hilbert(band_pass(active_part(audio), 0.9 * hz, 1.1 * hz))
-    cents = 1200 * np.log2(np.maximum(np.diff(np.unwrap(np.angle(analytic))) * ANALYSIS_RATE / (2 * np.pi), 1.0) / hz)
+    cents = 1200 * np.log2(
+        np.maximum(np.diff(np.unwrap(np.angle(analytic))) * ANALYSIS_RATE / (2 * np.pi), 1.0) / hz
+    )
     edge = round(0.15 * ANALYSIS_RATE)
     swing = uniform_filter1d(cents, round(0.02 * ANALYSIS_RATE))[edge:-edge]
     if len(swing) < ANALYSIS_RATE // 2:
@@ -377,18 +442,24 @@ def vibrato(audio: np.ndarray, hz: float) -> tuple[float, float]:
 
 
 def notes_in_turn(audio: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
-    """Strongest frequency in Hz of the stretches of `length` seconds from each start on; NaN where it is quiet."""
+    """Strongest frequency in Hz of the stretches of `length` seconds from each start on; NaN where
+    it is quiet.
+    """
     loudest, notes = np.sqrt(np.mean(active_part(audio) ** 2)), []
     for start in starts:
         piece = audio[round(start * ANALYSIS_RATE) : round((start + length) * ANALYSIS_RATE)]
-        quiet = len(piece) < 0.5 * length * ANALYSIS_RATE or np.sqrt(np.mean(piece**2)) < 0.15 * loudest
+        quiet = (
+            len(piece) < 0.5 * length * ANALYSIS_RATE or np.sqrt(np.mean(piece**2)) < 0.15 * loudest
+        )
         magnitude = np.abs(np.fft.rfft(piece * np.hanning(len(piece)), 1 << 16))
         notes.append(np.nan if quiet else float(magnitude.argmax() * ANALYSIS_RATE / (1 << 16)))
     return np.array(notes)
 
 
 def brightness_slide(audio: np.ndarray) -> float:
-    """Octaves that the centre of the spectrum moves from the first to the last third of the active part."""
+    """Octaves that the centre of the spectrum moves from the first to the last third of the active
+    part.
+    """
     hz, power = frames_of(active_part(audio), 0.048, 0.012)
     centres = np.log2((hz * power).sum(axis=1) / (power.sum(axis=1) + 1e-12) + 1.0)
     third = max(1, len(centres) // 3)
@@ -396,19 +467,27 @@ def brightness_slide(audio: np.ndarray) -> float:
 
 
 def spikiness(audio: np.ndarray) -> float:
-    """Kurtosis of the samples: 3 for noise, 1.5 for a sine, 10 and more where single events stand out."""
+    """Kurtosis of the samples: 3 for noise, 1.5 for a sine, 10 and more where single events stand
+    out.
+    """
     part = active_part(audio)
     return float(np.mean(part**4) / (np.mean(part**2) ** 2 + 1e-20))
 
 
 def burst_rate(audio: np.ndarray, threshold_db: float = -9.0) -> tuple[float, float, float]:
-    """Bursts per second from the median time between them, the share of even gaps, the median length of a burst in seconds."""
+    """Bursts per second from the median time between them, the share of even gaps, the median
+    length of a burst in seconds.
+    """
     starts, ends = burst_edges(audio, threshold_db)
     if len(starts) < 2:
         return float("nan"), 0.0, float(np.median(ends - starts))
     gaps = np.diff(starts)
     typical = float(np.median(gaps))
-    return 1 / typical, float(np.mean(np.abs(gaps / typical - 1) < 0.3)), float(np.median(ends - starts))
+    return (
+        1 / typical,
+        float(np.mean(np.abs(gaps / typical - 1) < 0.3)),
+        float(np.median(ends - starts)),
+    )
 
 
 def pulse_rate(audio: np.ndarray, low: float, high: float) -> float:

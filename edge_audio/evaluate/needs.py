@@ -15,10 +15,14 @@ EXPORT = ("tensorflow", "safetensors", "ai_edge_quantizer")
 
 
 def packages(what: str, extra: str, names: tuple[str, ...]) -> None:
-    """EdgeAudioError with the command that installs an extra, unless all of its packages are there."""
+    """EdgeAudioError with the command that installs an extra, unless all of its packages
+    are there.
+    """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise EdgeAudioError(f"{what} needs {', '.join(missing)}; run pip install 'edge-audio[{extra}]'")
+        raise EdgeAudioError(
+            f"{what} needs {', '.join(missing)}; run pip install 'edge-audio[{extra}]'"
+        )
 
 
 def new_folder(out: Path) -> None:
@@ -29,4 +33,6 @@ def new_folder(out: Path) -> None:
         out.mkdir(parents=True)
         out.rmdir()
     except OSError as error:
-        raise EdgeAudioError(f"{out} cannot be made ({error.strerror}); choose another folder") from None
+        raise EdgeAudioError(
+            f"{out} cannot be made ({error.strerror}); choose another folder"
+        ) from None

@@ -1,7 +1,8 @@
-"""Train the pocket model: `python -m models.training OUT_DIR`. Run the same command again to go on after a kill.
+"""Train the pocket model: `python -m models.training OUT_DIR`. Run the same command again to go on
+after a kill.
 
-With `--from CHECKPOINT` the autoencoder and the tokenizer stay as they are, and the text encoder and the transformer go on learning from
-where they stand: for new wordings of sounds that are known.
+With `--from CHECKPOINT` the autoencoder and the tokenizer stay as they are, and the text encoder
+and the transformer go on learning from where they stand: for new wordings of sounds that are known.
 """
 
 from __future__ import annotations
@@ -18,19 +19,33 @@ from .modules import Model
 from .official import TOKENIZER, read_checkpoint, write_checkpoint
 from .pocket import MODEL_CONFIG, t5_config
 
+#: share of the learning rates with `--from`
 PACE = 0.4
-"""share of the learning rates with `--from`"""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path, help="folder for the training set, the states, the logs and the checkpoint")
-    parser.add_argument("--from", type=Path, dest="start", metavar="CHECKPOINT", help="go on from this checkpoint, its autoencoder left as it is")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.training", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "out",
+        type=Path,
+        help="folder for the training set, the states, the logs and the checkpoint",
+    )
+    parser.add_argument(
+        "--from",
+        type=Path,
+        dest="start",
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint, its autoencoder left as it is",
+    )
     parser.add_argument("--clips", type=int, default=24_000)
     parser.add_argument("--autoencoder-steps", type=int, default=4000)
     parser.add_argument("--decoder-steps", type=int, default=3500)
     parser.add_argument("--dit-steps", type=int, default=20_500)
-    parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few steps of everything, to see that it runs"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
 
@@ -38,7 +53,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.quick:
-        arguments.clips, arguments.autoencoder_steps, arguments.decoder_steps, arguments.dit_steps = 200, 4, 4, 4
+        (
+            arguments.clips,
+            arguments.autoencoder_steps,
+            arguments.decoder_steps,
+            arguments.dit_steps,
+        ) = (200, 4, 4, 4)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(arguments.threads)
     folder = arguments.out
@@ -50,27 +70,42 @@ def main() -> None:
     held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
     if arguments.start:
         model = read_checkpoint(arguments.start)
-        latents = train_dit.encode_clips(model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device)
+        latents = train_dit.encode_clips(
+            model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device
+        )
         train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, PACE, held_back)
     else:
         model = train_from_scratch(arguments, clips, tokenizer, device, held_back)
     write_checkpoint(model, tokenizer, folder / "checkpoint")
-    print(f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'} OUT_DIR")
+    print(
+        f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'}"
+        " OUT_DIR"
+    )
 
 
-def train_from_scratch(arguments: argparse.Namespace, clips: data.Clips, tokenizer: Path, device: str, held_back: int) -> Model:
+def train_from_scratch(
+    arguments: argparse.Namespace, clips: data.Clips, tokenizer: Path, device: str, held_back: int
+) -> Model:
     """The autoencoder, then its decoder alone, then the transformer; returns the whole model."""
     folder = arguments.out
     autoencoder = train_autoencoder.train(clips, folder, arguments.autoencoder_steps, device)
-    encoded = folder / f"latents-{arguments.autoencoder_steps}.npy"  # those of another autoencoder would be no use
-    latents = train_dit.normalise_latents(autoencoder, train_dit.encode_clips(autoencoder, clips, encoded, device))
+    encoded = (
+        folder / f"latents-{arguments.autoencoder_steps}.npy"
+    )  # those of another autoencoder would be no use
+    latents = train_dit.normalise_latents(
+        autoencoder, train_dit.encode_clips(autoencoder, clips, encoded, device)
+    )
 
-    autoencoder = train_decoder.train(autoencoder, clips, latents, folder, arguments.decoder_steps, device, held_back)
+    autoencoder = train_decoder.train(
+        autoencoder, clips, latents, folder, arguments.decoder_steps, device, held_back
+    )
 
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    return train_dit.train(model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back)
+    return train_dit.train(
+        model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back
+    )
 
 
 if __name__ == "__main__":

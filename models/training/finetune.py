@@ -1,8 +1,10 @@
-"""Teach the pocket model your own sounds: `python -m models.training.finetune --data FOLDER OUT_DIR`.
+"""Teach the pocket model your own sounds: `python -m models.training.finetune --data FOLDER
+OUT_DIR`.
 
-FOLDER holds sounds and their captions (`recordings`). The text encoder and the transformer go on learning from the checkpoint that ships,
-half on your sounds and half on sounds that it knows, so that those are not forgotten; the autoencoder stays. Run the same command again to
-go on after a kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
+FOLDER holds sounds and their captions (`recordings`). The text encoder and the transformer go on
+learning from the checkpoint that ships, half on your sounds and half on sounds that it knows, so
+that those are not forgotten; the autoencoder stays. Run the same command again to go on after a
+kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
 """
 
 from __future__ import annotations
@@ -24,35 +26,76 @@ from .pocket import CHECKPOINT, SAMPLING
 from .recordings import read_folder
 from .sounds import make_dataset
 
+#: share of the learning rates that a model is trained from scratch with
 PACE = 0.2
-"""share of the learning rates that a model is trained from scratch with"""
+#: sounds of the training set to go on with, and the set they are from
 KNOWN, KNOWN_SEED = 1000, 7
-"""sounds of the training set to go on with, and the set they are from"""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.training.finetune", description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder for the states, the log and the checkpoint")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="sounds with captions.csv, or a .txt beside each")
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, metavar="DIR", help="where to start from (default: the pocket model)")
-    parser.add_argument("--steps", type=int, default=1000, help="default: %(default)s; about ten minutes on two cores")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.training.finetune", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT_DIR",
+        help="folder for the states, the log and the checkpoint",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="sounds with captions.csv, or a .txt beside each",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=CHECKPOINT,
+        metavar="DIR",
+        help="where to start from (default: the pocket model)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=1000,
+        help="default: %(default)s; about ten minutes on two cores",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args(arguments)
 
 
 def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:
-    """The same clips and `known` of the training set's; and the rows to draw from, half of them own ones, however few these are."""
+    """The same clips and `known` of the training set's; and the rows to draw from, half of them own
+    ones, however few these are.
+    """
     sounds = list(make_dataset(known, KNOWN_SEED))
     ids, mask = tokenize(tokenizer, [sound.captions for sound in sounds])
     audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in sounds])
-    clips = Clips(np.concatenate([own.audio, audio]), own.captions + [sound.captions for sound in sounds], np.concatenate([own.ids, ids]),
-                  np.concatenate([own.mask, mask]), np.concatenate([own.seconds, [sound.seconds for sound in sounds]]))
+    clips = Clips(
+        np.concatenate([own.audio, audio]),
+        own.captions + [sound.captions for sound in sounds],
+        np.concatenate([own.ids, ids]),
+        np.concatenate([own.mask, mask]),
+        np.concatenate([own.seconds, [sound.seconds for sound in sounds]]),
+    )
     count = len(own.audio)
-    return clips, np.concatenate([np.resize(np.arange(count), max(count, known)), count + np.resize(np.arange(known), max(count, known))])
+    return clips, np.concatenate(
+        [
+            np.resize(np.arange(count), max(count, known)),
+            count + np.resize(np.arange(known), max(count, known)),
+        ]
+    )
 
 
-def finetune(data: Path, out: Path, checkpoint: Path, steps: int, known: int = KNOWN, say=print) -> Path:
-    """The folder of the new checkpoint. known: how many sounds that the model knows are mixed in."""
+def finetune(
+    data: Path, out: Path, checkpoint: Path, steps: int, known: int = KNOWN, say=print
+) -> Path:
+    """The folder of the new checkpoint.
+
+    known: how many sounds that the model knows are mixed in.
+    """
     if steps < 1:
         raise EdgeAudioError(f"steps {steps} teach nothing; use 1 or more")
     device, tokenizer = "cuda" if torch.cuda.is_available() else "cpu", checkpoint / TOKENIZER
@@ -62,8 +105,16 @@ def finetune(data: Path, out: Path, checkpoint: Path, steps: int, known: int = K
     out.mkdir(parents=True, exist_ok=True)
     clips, rows = with_known(own, tokenizer, known)
     model.autoencoder.to(device).eval()
-    latents = train_dit.encode_clips(model.autoencoder, clips, out / f"latents-{clips.sha256[:16]}.npy", device)
-    drawn = Clips(clips.audio, [clips.captions[row] for row in rows], clips.ids[rows], clips.mask[rows], clips.seconds[rows])
+    latents = train_dit.encode_clips(
+        model.autoencoder, clips, out / f"latents-{clips.sha256[:16]}.npy", device
+    )
+    drawn = Clips(
+        clips.audio,
+        [clips.captions[row] for row in rows],
+        clips.ids[rows],
+        clips.mask[rows],
+        clips.seconds[rows],
+    )
     train_dit.train(model, drawn, latents[rows], out, steps, device, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
@@ -77,8 +128,11 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8 --sampler {SAMPLING['sampler']} "
-          f"--steps {SAMPLING['steps']} --cfg {SAMPLING['cfg_scale']}")
+    print(
+        f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8"
+        f" --sampler {SAMPLING['sampler']} --steps {SAMPLING['steps']} --cfg"
+        f" {SAMPLING['cfg_scale']}"
+    )
     return 0
 
 

@@ -1,4 +1,6 @@
-"""A page with a clip of every family, to look at and listen to: `python -m models.training.gallery BUNDLE PAGE.html`."""
+"""A page with a clip of every family, to look at and listen to: `python -m models.training.gallery
+BUNDLE PAGE.html`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from .prompts import BUNDLED
 from .sounds import electronic, music, nature, rhythm
 
 SEED = 1
-GROUPS = {"Notes and chords": music, "Signals and games": electronic, "Drums, and what knocks and ticks": rhythm, "Weather, water, animals, noise": nature}
+GROUPS = {
+    "Notes and chords": music,
+    "Signals and games": electronic,
+    "Drums, and what knocks and ticks": rhythm,
+    "Weather, water, animals, noise": nature,
+}
 
 
 def page(bundle: Path, precision: str | None, command: str) -> str:
@@ -30,12 +37,26 @@ def page(bundle: Path, precision: str | None, command: str) -> str:
             for prompt in (asked[family] for family in module.FAMILIES):
                 clip = pipeline.generate(prompt.text, seconds=prompt.seconds, seed=SEED)
                 verdict = check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes)
-                note = verdict.measured.split(";")[0] if verdict.passed else f"not as asked: {verdict.measured}"
+                note = (
+                    verdict.measured.split(";")[0]
+                    if verdict.passed
+                    else f"not as asked: {verdict.measured}"
+                )
                 sounds.append((prompt.text, note, picture(clip), _ogg(clip)))
             groups.append((title, sounds))
-        environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-        template = environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
-        return template.render(groups=groups, name=pipeline.bundle.manifest.name, seed=SEED, precision=pipeline.precision, command=command)
+        environment = jinja2.Environment(
+            autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        )
+        template = environment.from_string(
+            Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+        )
+        return template.render(
+            groups=groups,
+            name=pipeline.bundle.manifest.name,
+            seed=SEED,
+            precision=pipeline.precision,
+            command=command,
+        )
 
 
 def _ogg(clip: Clip) -> str:
@@ -43,7 +64,9 @@ def _ogg(clip: Clip) -> str:
     import soundfile
 
     stream = io.BytesIO()
-    soundfile.write(stream, clip.samples * clip.gain, clip.sample_rate, format="OGG", subtype="VORBIS")
+    soundfile.write(
+        stream, clip.samples * clip.gain, clip.sample_rate, format="OGG", subtype="VORBIS"
+    )
     return base64.b64encode(stream.getvalue()).decode()
 
 
@@ -54,7 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", help="as for edge-audio generate")
     options = parser.parse_args(arguments)
     try:
-        text = page(options.bundle, options.precision, "python -m models.training.gallery " + " ".join(arguments or sys.argv[1:]))
+        text = page(
+            options.bundle,
+            options.precision,
+            "python -m models.training.gallery " + " ".join(arguments or sys.argv[1:]),
+        )
         options.page.write_text(text, encoding="utf-8")
     except (EdgeAudioError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,8 @@
 """A second judge: a small classifier that learnt from synthesised sounds which family a clip is of.
 
-It shares nothing with the checks: it sees only a log-mel spectrogram, boiled down to how loud each band is on average, how much that
-moves, and at which rates. The sounds that it learns from are none of the training set.
+It shares nothing with the checks: it sees only a log-mel spectrogram, boiled down to how loud each
+band is on average, how much that moves, and at which rates. The sounds that it learns from are none
+of the training set.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from edge_audio.evaluate.metrics import log_mel
 
 from .sounds import FAMILIES, SAMPLE_RATE, make_sound
 
+#: sounds of each family that it learns from, and the set they are of
 EACH, SEED = 40, 4242
-"""sounds of each family that it learns from, and the set they are of"""
+#: dB below the loudest band: synthesised sounds are clean below that, which no decoder's are, and
+#: that is not what is to be told apart
 HEARD = 30.0
-"""dB below the loudest band: synthesised sounds are clean below that, which no decoder's are, and that is not what is to be told apart"""
+#: modulation rates that it sees, from one in four seconds up
 RATES = 24
-"""modulation rates that it sees, from one in four seconds up"""
 
 
 def features(samples: np.ndarray) -> np.ndarray:
@@ -29,13 +31,25 @@ def features(samples: np.ndarray) -> np.ndarray:
     mel = np.maximum(mel - mel.max(), -HEARD)
     groups = np.stack([part.mean(axis=1) for part in np.array_split(mel, 4, axis=1)], axis=1)
     level = 10 ** (groups / 20)
-    rates = np.abs(np.fft.rfft(level - level.mean(axis=0), 1024, axis=0))[1 : 4 * RATES + 1 : 4] / len(level)
+    rates = np.abs(np.fft.rfft(level - level.mean(axis=0), 1024, axis=0))[
+        1 : 4 * RATES + 1 : 4
+    ] / len(level)
     rises = np.maximum(np.diff(mel, axis=0), 0)
-    return np.concatenate([mel.mean(axis=0), mel.std(axis=0), np.percentile(mel, 95, axis=0), rises.mean(axis=0), np.log10(rates + 1e-4).ravel()])
+    return np.concatenate(
+        [
+            mel.mean(axis=0),
+            mel.std(axis=0),
+            np.percentile(mel, 95, axis=0),
+            rises.mean(axis=0),
+            np.log10(rates + 1e-4).ravel(),
+        ]
+    )
 
 
 class Judge:
-    """Learns on construction, in some ten seconds; `accuracy` is its share of right answers on synthesised sounds it has not heard."""
+    """Learns on construction, in some ten seconds; `accuracy` is its share of right answers on
+    synthesised sounds it has not heard.
+    """
 
     def __init__(self, each: int = EACH):
         from sklearn.linear_model import LogisticRegression
@@ -51,8 +65,17 @@ class Judge:
     @staticmethod
     def _sounds(each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         names = np.repeat(list(FAMILIES), each)
-        return np.stack([features(make_sound(np.random.default_rng([seed, index]), name, seconds=4.0).audio)
-                         for index, name in enumerate(names)]), names
+        return (
+            np.stack(
+                [
+                    features(
+                        make_sound(np.random.default_rng([seed, index]), name, seconds=4.0).audio
+                    )
+                    for index, name in enumerate(names)
+                ]
+            ),
+            names,
+        )
 
     def hear(self, clips: Sequence[np.ndarray]) -> list[str]:
         """The family that each mono clip sounds like."""
@@ -60,7 +83,9 @@ class Judge:
 
 
 def confusion(asked: Sequence[str], heard: Sequence[str]) -> np.ndarray:
-    """Share of the clips of each asked family (row) that were heard as each family (column), in the order of FAMILIES."""
+    """Share of the clips of each asked family (row) that were heard as each family (column), in the
+    order of FAMILIES.
+    """
     places = {name: index for index, name in enumerate(FAMILIES)}
     counts = np.zeros((len(places), len(places)))
     for a, h in zip(asked, heard):
@@ -69,7 +94,9 @@ def confusion(asked: Sequence[str], heard: Sequence[str]) -> np.ndarray:
 
 
 def draw(table: np.ndarray, path: Path, title: str) -> None:
-    """The confusion table as a picture: what was asked for downwards, what was heard to the right."""
+    """The confusion table as a picture: what was asked for downwards, what was heard to
+    the right.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 8.5), layout="constrained")

@@ -1,9 +1,11 @@
-"""Start an Oobleck autoencoder as a lapped transform, so that it carries sound before the first training step.
+"""Start an Oobleck autoencoder as a lapped transform, so that it carries sound before the first
+training step.
 
-Every layer of Oobleck can be set to something linear and known: a snake with a large beta is the identity, a residual unit
-whose last convolution has gain 0 is the identity, a convolution of kernel 2s and stride s is an MDCT with a sine window
-(Princen and Bradley 1986), the matching transposed convolution is its inverse. Every later stage takes groups of
-frames to their principal components (the KLT), the last one scaled to unit variance; the first `latents` of those are the latents.
+Every layer of Oobleck can be set to something linear and known: a snake with a large beta is the
+identity, a residual unit whose last convolution has gain 0 is the identity, a convolution of kernel
+2s and stride s is an MDCT with a sine window (Princen and Bradley 1986), the matching transposed
+convolution is its inverse. Every later stage takes groups of frames to their principal components
+(the KLT), the last one scaled to unit variance; the first `latents` of those are the latents.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from .modules import Autoencoder, ResidualUnit, SnakeBeta, WeightNormConv1d
 
 SNAKE_LOG_BETA = 4.0  # near the identity, and still able to learn; at 20 its gradient vanishes
 OTHER_CHANNELS = 0.3  # how much signal the full-rate channels besides the first start with
-BLOCK_GAIN = 6.0  # brings the coefficients of clips at our level near unit size, where a snake can bend them
+BLOCK_GAIN = (
+    6.0  # brings the coefficients of clips at our level near unit size, where a snake can bend them
+)
 
 
 def mdct_basis(coefficients: int) -> Tensor:
@@ -30,7 +34,8 @@ def mdct_basis(coefficients: int) -> Tensor:
 
 
 def principal_components(frames: Tensor, group: int, keep: int) -> Tensor:
-    """KLT of groups of frames [clips, channels, length]: orthonormal components [keep, channels, group], strongest first.
+    """KLT of groups of frames [clips, channels, length]: orthonormal components [keep, channels,
+    group], strongest first.
 
     Groups are weighted by 1/rms, so that quiet sounds count as much as loud ones.
     """
@@ -70,18 +75,32 @@ def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: l
     inverse[:, 0] = basis
     _set(decoder[stages].layers[1], inverse / BLOCK_GAIN)
 
-    frames = nn.functional.conv1d(audio[:, None], basis[:, None] * BLOCK_GAIN, stride=strides[0], padding=strides[0] // 2)
+    frames = nn.functional.conv1d(
+        audio[:, None], basis[:, None] * BLOCK_GAIN, stride=strides[0], padding=strides[0] // 2
+    )
     for stage in range(1, stages):
-        group, down, up = strides[stage], encoder[1 + stage].layers[4], decoder[stages - stage].layers[1]
-        taps = slice(group // 2, group // 2 + group)  # of the 2·group taps, those of the group itself
+        group, down, up = (
+            strides[stage],
+            encoder[1 + stage].layers[4],
+            decoder[stages - stage].layers[1],
+        )
+        taps = slice(
+            group // 2, group // 2 + group
+        )  # of the 2·group taps, those of the group itself
         components = principal_components(frames, group, down.weight_v.shape[0])
         frames = nn.functional.conv1d(frames, components, stride=group)
-        std = frames.std(dim=(0, 2)).clamp(min=1e-3) if stage == stages - 1 else torch.ones(len(components))
+        std = (
+            frames.std(dim=(0, 2)).clamp(min=1e-3)
+            if stage == stages - 1
+            else torch.ones(len(components))
+        )
         grouped, ungrouped = (_small(layer, 1e-3) for layer in (down, up))
         grouped[:, :, taps] += components / std[:, None, None]
         components = components * std[:, None, None]
         if stage == stages - 1:
-            components[latents:] *= 0.02  # what no latent carries starts nearly silent, and learns from there
+            components[latents:] *= (
+                0.02  # what no latent carries starts nearly silent, and learns from there
+            )
         ungrouped[:, :, taps] += components
         _set(down, grouped)
         _set(up, ungrouped)
@@ -103,7 +122,10 @@ def _small(convolution: WeightNormConv1d, gain: float) -> Tensor:
 
 
 def _set(convolution: WeightNormConv1d, weight: Tensor) -> None:
-    """Store a weight as weight norm's pair. No row may be exactly zero: its norm would divide by zero."""
+    """Store a weight as weight norm's pair.
+
+    No row may be exactly zero: its norm would divide by zero.
+    """
     weight = weight + 1e-6 * torch.randn_like(weight)
     convolution.weight_v.copy_(weight)
     convolution.weight_g.copy_(weight.norm(dim=(1, 2), keepdim=True))

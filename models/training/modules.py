@@ -1,8 +1,9 @@
 """The model family in PyTorch, with the parameter names of the official code.
 
-Three users: the training scripts, which save a checkpoint of official format straight from `state_dict()`; the parity
-oracle of tests and benchmarks; and a reader who wants the architecture on one page. Layout is the official one,
-channels before time: [batch, channels, time]. Every module takes its sizes from the official `model_config.json`.
+Three users: the training scripts, which save a checkpoint of official format straight from
+`state_dict()`; the parity oracle of tests and benchmarks; and a reader who wants the architecture
+on one page. Layout is the official one, channels before time: [batch, channels, time]. Every module
+takes its sizes from the official `model_config.json`.
 """
 
 from __future__ import annotations
@@ -13,21 +14,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-# --- autoencoder (Oobleck) ---------------------------------------------------------------------------------------
+# --- autoencoder (Oobleck) ------------------------------------------------------------------------
 
 
 class WeightNormConv1d(nn.Module):
-    """Conv1d as legacy weight norm stores it: weight = g · v / ‖v‖, one norm per index of dimension 0."""
+    """Conv1d as legacy weight norm stores it: weight = g · v / ‖v‖, one norm per index of dimension
+    0.
+    """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, padding: int = 0,
-                 bias: bool = True, transposed: bool = False):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        transposed: bool = False,
+    ):
         super().__init__()
         shape = (inputs, outputs, kernel) if transposed else (outputs, inputs, kernel)
         self.weight_v = nn.Parameter(torch.randn(shape) / math.sqrt(inputs * kernel))
         self.weight_g = nn.Parameter(self.weight_v.detach().norm(dim=(1, 2), keepdim=True))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.stride, self.dilation, self.padding, self.transposed = stride, dilation, padding, transposed
+        self.stride, self.dilation, self.padding, self.transposed = (
+            stride,
+            dilation,
+            padding,
+            transposed,
+        )
 
     @property
     def weight(self) -> Tensor:
@@ -42,7 +58,9 @@ class WeightNormConv1d(nn.Module):
 
 
 class SnakeBeta(nn.Module):
-    """x + sin²(e^alpha · x) / (e^beta + 1e-9), one alpha and one beta per channel, both stored as logarithms."""
+    """x + sin²(e^alpha · x) / (e^beta + 1e-9), one alpha and one beta per channel, both stored as
+    logarithms.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -80,8 +98,10 @@ class EncoderBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
         self.layers = nn.Sequential(
-            *_residual_units(inputs), SnakeBeta(inputs),
-            WeightNormConv1d(inputs, outputs, 2 * stride, stride, padding=math.ceil(stride / 2)))
+            *_residual_units(inputs),
+            SnakeBeta(inputs),
+            WeightNormConv1d(inputs, outputs, 2 * stride, stride, padding=math.ceil(stride / 2)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -94,24 +114,38 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             SnakeBeta(inputs),
-            WeightNormConv1d(inputs, outputs, 2 * stride, stride, padding=math.ceil(stride / 2), transposed=True),
-            *_residual_units(outputs))
+            WeightNormConv1d(
+                inputs, outputs, 2 * stride, stride, padding=math.ceil(stride / 2), transposed=True
+            ),
+            *_residual_units(outputs),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
 
 class OobleckEncoder(nn.Module):
-    """Audio [B, in_channels, N] -> [B, latent_dim, N / ratio]; for a VAE latent_dim counts mean and scale."""
+    """Audio [B, in_channels, N] -> [B, latent_dim, N / ratio]; for a VAE latent_dim counts mean and
+    scale.
+    """
 
-    def __init__(self, in_channels: int, channels: int, latent_dim: int, c_mults: list[int], strides: list[int], **_):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        latent_dim: int,
+        c_mults: list[int],
+        strides: list[int],
+        **_,
+    ):
         super().__init__()
         widths = [channels, *(channels * m for m in c_mults)]
         self.layers = nn.Sequential(
             WeightNormConv1d(in_channels, widths[0], 7, padding=3),
             *(EncoderBlock(a, b, s) for a, b, s in zip(widths, widths[1:], strides)),
             SnakeBeta(widths[-1]),
-            WeightNormConv1d(widths[-1], latent_dim, 3, padding=1))
+            WeightNormConv1d(widths[-1], latent_dim, 3, padding=1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -120,13 +154,24 @@ class OobleckEncoder(nn.Module):
 class OobleckDecoder(nn.Module):
     """Latents [B, latent_dim, T] -> audio [B, out_channels, T · ratio]."""
 
-    def __init__(self, out_channels: int, channels: int, latent_dim: int, c_mults: list[int], strides: list[int], **_):
+    def __init__(
+        self,
+        out_channels: int,
+        channels: int,
+        latent_dim: int,
+        c_mults: list[int],
+        strides: list[int],
+        **_,
+    ):
         super().__init__()
         widths = [channels, *(channels * m for m in c_mults)]
         blocks = [DecoderBlock(b, a, s) for a, b, s in zip(widths, widths[1:], strides)]
         self.layers = nn.Sequential(
-            WeightNormConv1d(latent_dim, widths[-1], 7, padding=3), *reversed(blocks), SnakeBeta(widths[0]),
-            WeightNormConv1d(widths[0], out_channels, 7, padding=3, bias=False))
+            WeightNormConv1d(latent_dim, widths[-1], 7, padding=3),
+            *reversed(blocks),
+            SnakeBeta(widths[0]),
+            WeightNormConv1d(widths[0], out_channels, 7, padding=3, bias=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -141,7 +186,9 @@ class Autoencoder(nn.Module):
         self.decoder = OobleckDecoder(**config["decoder"]["config"])
 
     def encode(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio [B, channels, N] -> mean and standard deviation of the latents, each [B, latent, T]."""
+        """Audio [B, channels, N] -> mean and standard deviation of the latents, each [B, latent,
+        T].
+        """
         mean, scale = self.encoder(audio).chunk(2, dim=1)
         return mean, F.softplus(scale) + 1e-4
 
@@ -150,7 +197,7 @@ class Autoencoder(nn.Module):
         return self.decoder(latents)
 
 
-# --- diffusion transformer ---------------------------------------------------------------------------------------
+# --- diffusion transformer ------------------------------------------------------------------------
 
 
 class FourierFeatures(nn.Module):
@@ -178,7 +225,9 @@ class LayerNorm(nn.Module):
 
 
 class RotaryEmbedding(nn.Module):
-    """Frequencies of the half-rotation, base 10 000: angles [length, dims], each frequency twice."""
+    """Frequencies of the half-rotation, base 10 000: angles [length, dims], each frequency
+    twice.
+    """
 
     def __init__(self, dims: int):
         super().__init__()
@@ -190,15 +239,19 @@ class RotaryEmbedding(nn.Module):
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the first dims of x [..., length, dim_head] by angles [length, dims]; the rest passes through."""
-    turned, rest = x[..., : angles.shape[-1]], x[..., angles.shape[-1]:]
+    """Rotate the first dims of x [..., length, dim_head] by angles [length, dims]; the rest passes
+    through.
+    """
+    turned, rest = x[..., : angles.shape[-1]], x[..., angles.shape[-1] :]
     a, b = turned.chunk(2, dim=-1)
     turned = turned * angles.cos() + torch.cat([-b, a], dim=-1) * angles.sin()
     return torch.cat([turned, rest], dim=-1).to(x.dtype)
 
 
 class Attention(nn.Module):
-    """Multi-head attention with a layer norm per head on q and k; cross-attention when context_dim is given."""
+    """Multi-head attention with a layer norm per head on q and k; cross-attention when context_dim
+    is given.
+    """
 
     def __init__(self, dim: int, dim_head: int, context_dim: int | None = None):
         super().__init__()
@@ -212,7 +265,9 @@ class Attention(nn.Module):
         self.q_norm = nn.LayerNorm(dim_head, eps=1e-6)
         self.k_norm = nn.LayerNorm(dim_head, eps=1e-6)
 
-    def forward(self, x: Tensor, context: Tensor | None = None, angles: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, angles: Tensor | None = None
+    ) -> Tensor:
         if context is None:
             q, k, v = self.to_qkv(x).chunk(3, dim=-1)
         else:
@@ -239,7 +294,9 @@ class GLU(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """GLU of four times the width, then back (index 1 of the official sequence is an empty place)."""
+    """GLU of four times the width, then back (index 1 of the official sequence is an empty
+    place).
+    """
 
     def __init__(self, dim: int):
         super().__init__()
@@ -255,7 +312,10 @@ class TransformerBlock(nn.Module):
     def __init__(self, dim: int, dim_head: int):
         super().__init__()
         self.pre_norm, self.self_attn = LayerNorm(dim), Attention(dim, dim_head)
-        self.cross_attend_norm, self.cross_attn = LayerNorm(dim), Attention(dim, dim_head, context_dim=dim)
+        self.cross_attend_norm, self.cross_attn = (
+            LayerNorm(dim),
+            Attention(dim, dim_head, context_dim=dim),
+        )
         self.ff_norm, self.ff = LayerNorm(dim), FeedForward(dim)
 
     def forward(self, x: Tensor, context: Tensor, angles: Tensor) -> Tensor:
@@ -283,13 +343,25 @@ class ContinuousTransformer(nn.Module):
 
 
 class DiffusionTransformer(nn.Module):
-    """`model.model` of a checkpoint: x [B, C, T], t [B], cross_attn_cond [B, L, D], global_cond [B, D] -> v [B, C, T]."""
+    """`model.model` of a checkpoint: x [B, C, T], t [B], cross_attn_cond [B, L, D], global_cond [B,
+    D] -> v [B, C, T].
+    """
 
-    def __init__(self, io_channels: int, embed_dim: int, depth: int, num_heads: int, cond_token_dim: int,
-                 global_cond_dim: int, **_):
+    def __init__(
+        self,
+        io_channels: int,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        cond_token_dim: int,
+        global_cond_dim: int,
+        **_,
+    ):
         super().__init__()
         self.timestep_features = FourierFeatures(256)
-        self.to_timestep_embed = nn.Sequential(nn.Linear(256, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim))
+        self.to_timestep_embed = nn.Sequential(
+            nn.Linear(256, embed_dim), nn.SiLU(), nn.Linear(embed_dim, embed_dim)
+        )
         self.to_cond_embed = self._embed(cond_token_dim, embed_dim)
         self.to_global_embed = self._embed(global_cond_dim, embed_dim)
         self.preprocess_conv = nn.Conv1d(io_channels, io_channels, 1, bias=False)
@@ -300,16 +372,24 @@ class DiffusionTransformer(nn.Module):
 
     @staticmethod
     def _embed(inputs: int, outputs: int) -> nn.Sequential:
-        return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.SiLU(), nn.Linear(outputs, outputs, bias=False))
+        return nn.Sequential(
+            nn.Linear(inputs, outputs, bias=False),
+            nn.SiLU(),
+            nn.Linear(outputs, outputs, bias=False),
+        )
 
     def forward(self, x: Tensor, t: Tensor, cross_attn_cond: Tensor, global_cond: Tensor) -> Tensor:
-        prepend = self.to_global_embed(global_cond) + self.to_timestep_embed(self.timestep_features(t))
+        prepend = self.to_global_embed(global_cond) + self.to_timestep_embed(
+            self.timestep_features(t)
+        )
         x = self.preprocess_conv(x) + x
-        x = self.transformer(x.transpose(1, 2), prepend, self.to_cond_embed(cross_attn_cond)).transpose(1, 2)
+        x = self.transformer(
+            x.transpose(1, 2), prepend, self.to_cond_embed(cross_attn_cond)
+        ).transpose(1, 2)
         return self.postprocess_conv(x) + x
 
 
-# --- conditioners ------------------------------------------------------------------------------------------------
+# --- conditioners ---------------------------------------------------------------------------------
 
 
 class LearnedPositionalEmbedding(nn.Module):
@@ -344,7 +424,9 @@ class NumberConditioner(nn.Module):
         self.min_val, self.max_val = min_val, max_val
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.embedder((x.clamp(self.min_val, self.max_val) - self.min_val) / (self.max_val - self.min_val))
+        return self.embedder(
+            (x.clamp(self.min_val, self.max_val) - self.min_val) / (self.max_val - self.min_val)
+        )
 
 
 class T5Norm(nn.Module):
@@ -368,26 +450,41 @@ class T5SelfAttention(nn.Module):
         self.q, self.k, self.v = (nn.Linear(config["d_model"], inner, bias=False) for _ in range(3))
         self.o = nn.Linear(inner, config["d_model"], bias=False)
         if with_bias:
-            self.relative_attention_bias = nn.Embedding(config["relative_attention_num_buckets"], self.heads)
+            self.relative_attention_bias = nn.Embedding(
+                config["relative_attention_num_buckets"], self.heads
+            )
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        q, k, v = (f(x).unflatten(-1, (self.heads, self.dim_head)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        q, k, v = (
+            f(x).unflatten(-1, (self.heads, self.dim_head)).transpose(1, 2)
+            for f in (self.q, self.k, self.v)
+        )
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), scale=1.0)
         return self.o(y.transpose(1, 2).flatten(-2))
 
 
 def relative_position_buckets(length: int, buckets: int, max_distance: int) -> Tensor:
-    """T5's bidirectional buckets [query, key]: half exact, half logarithmic, each sign its own half."""
+    """T5's bidirectional buckets [query, key]: half exact, half logarithmic, each sign its own
+    half.
+    """
     distance = torch.arange(length)[None, :] - torch.arange(length)[:, None]
     half, exact = buckets // 2, buckets // 4
-    far = exact + (torch.log(distance.abs().clamp(min=1).float() / exact) / math.log(max_distance / exact)
-                   * (half - exact)).long()
+    far = (
+        exact
+        + (
+            torch.log(distance.abs().clamp(min=1).float() / exact)
+            / math.log(max_distance / exact)
+            * (half - exact)
+        ).long()
+    )
     near = torch.where(distance.abs() < exact, distance.abs(), far.clamp(max=half - 1))
     return near + (distance > 0) * half
 
 
 class T5Encoder(nn.Module):
-    """T5 v1.0's encoder under the key names of its public checkpoints: ids, mask [B, L] -> hidden [B, L, d_model]."""
+    """T5 v1.0's encoder under the key names of its public checkpoints: ids, mask [B, L] -> hidden
+    [B, L, d_model].
+    """
 
     def __init__(self, config: dict):
         super().__init__()
@@ -398,7 +495,10 @@ class T5Encoder(nn.Module):
         self.encoder.block = nn.ModuleList()
         for index in range(config["num_layers"]):
             attention, feed_forward, block = nn.Module(), nn.Module(), nn.Module()
-            attention.SelfAttention, attention.layer_norm = T5SelfAttention(config, index == 0), T5Norm(dim, eps)
+            attention.SelfAttention, attention.layer_norm = (
+                T5SelfAttention(config, index == 0),
+                T5Norm(dim, eps),
+            )
             feed_forward.DenseReluDense, feed_forward.layer_norm = nn.Module(), T5Norm(dim, eps)
             feed_forward.DenseReluDense.wi = nn.Linear(dim, config["d_ff"], bias=False)
             feed_forward.DenseReluDense.wo = nn.Linear(config["d_ff"], dim, bias=False)
@@ -412,8 +512,11 @@ class T5Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         config, length = self.config, input_ids.shape[1]
-        buckets = relative_position_buckets(length, config["relative_attention_num_buckets"],
-                                            config["relative_attention_max_distance"]).to(input_ids.device)
+        buckets = relative_position_buckets(
+            length,
+            config["relative_attention_num_buckets"],
+            config["relative_attention_max_distance"],
+        ).to(input_ids.device)
         table = self.encoder.block[0].layer[0].SelfAttention.relative_attention_bias
         bias = table(buckets).permute(2, 0, 1)[None]
         bias = bias.masked_fill(attention_mask[:, None, None] == 0, torch.finfo(bias.dtype).min)
@@ -426,20 +529,30 @@ class T5Encoder(nn.Module):
         return self.encoder.final_layer_norm(x)
 
 
-# --- the whole model ---------------------------------------------------------------------------------------------
+# --- the whole model ------------------------------------------------------------------------------
 
 
 class Model(nn.Module):
-    """All parts of one checkpoint. `state_dict()` holds `model.safetensors` under the official names, T5 under `t5.`."""
+    """All parts of one checkpoint.
+
+    `state_dict()` holds `model.safetensors` under the official names, T5 under `t5.`.
+    """
 
     def __init__(self, config: dict, t5_config: dict):
         super().__init__()
         self.config, self.t5_config = config, t5_config
         self.model, self.conditioner, self.pretransform = nn.Module(), nn.Module(), nn.Module()
         self.model.model = DiffusionTransformer(**config["model"]["diffusion"]["config"])
-        number = next(c for c in config["model"]["conditioning"]["configs"] if c["type"] == "number")
+        number = next(
+            c for c in config["model"]["conditioning"]["configs"] if c["type"] == "number"
+        )
         self.conditioner.conditioners = nn.ModuleDict(
-            {number["id"]: NumberConditioner(config["model"]["conditioning"]["cond_dim"], **number["config"])})
+            {
+                number["id"]: NumberConditioner(
+                    config["model"]["conditioning"]["cond_dim"], **number["config"]
+                )
+            }
+        )
         self.pretransform.model = Autoencoder(config["model"]["pretransform"]["config"])
         self.t5 = T5Encoder(t5_config)
 
@@ -451,7 +564,9 @@ class Model(nn.Module):
     def autoencoder(self) -> Autoencoder:
         return self.pretransform.model
 
-    def condition(self, input_ids: Tensor, attention_mask: Tensor, seconds_total: Tensor) -> tuple[Tensor, Tensor]:
+    def condition(
+        self, input_ids: Tensor, attention_mask: Tensor, seconds_total: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """ids, mask [B, L] and seconds [B] -> cross_attn_cond [B, L+1, D], global_cond [B, D]."""
         hidden = self.t5(input_ids, attention_mask) * attention_mask[..., None]
         seconds = self.conditioner.conditioners["seconds_total"](seconds_total)

@@ -1,4 +1,6 @@
-"""Checkpoints in the official layout: model_config.json, model.safetensors, t5/, spiece.model. The exporter reads them like any other."""
+"""Checkpoints in the official layout: model_config.json, model.safetensors, t5/, spiece.model. The
+exporter reads them like any other.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,13 @@ TOKENIZER = "spiece.model"
 def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     """Write `model`, its weights as float16, and its tokenizer into `folder`."""
     (folder / "t5").mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
-    text = {name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")}
+    state = {
+        name: tensor.detach().half().contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    text = {
+        name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")
+    }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
     (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
@@ -30,12 +37,19 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
 def read_checkpoint(folder: Path) -> Model:
     """The model of a checkpoint that `write_checkpoint` wrote; EdgeAudioError if it is none."""
     try:
-        config, t5 = (json.loads((folder / name).read_text()) for name in ("model_config.json", "t5/config.json"))
+        config, t5 = (
+            json.loads((folder / name).read_text())
+            for name in ("model_config.json", "t5/config.json")
+        )
         model = Model(config, t5)
         text = load_file(folder / "t5" / "model.safetensors")
-        state = load_file(folder / "model.safetensors") | {f"t5.{name}": tensor for name, tensor in text.items()}
+        state = load_file(folder / "model.safetensors") | {
+            f"t5.{name}": tensor for name, tensor in text.items()
+        }
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EdgeAudioError(f"{folder} is no checkpoint of the pocket model's kind ({' '.join(str(error).split())[:120]}); give one that "
-                             "the training wrote") from None
+        raise EdgeAudioError(
+            f"{folder} is no checkpoint of the pocket model's kind"
+            f" ({' '.join(str(error).split())[:120]}); give one that the training wrote"
+        ) from None
     return model

@@ -35,20 +35,27 @@ class Log:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
-        print(f"{self.path.stem} {step + 1}/{steps} " + " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step"),
-              flush=True)
+        print(
+            f"{self.path.stem} {step + 1}/{steps} "
+            + " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step"),
+            flush=True,
+        )
         self.sums, self.count = {}, 0
 
 
 def save_state(path: Path, step: int, **parts) -> None:
     """Write step and state dicts so that a kill leaves either the old file or the new one."""
     temporary = path.with_suffix(".tmp")
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, temporary)
+    torch.save(
+        {"step": step, **{name: part.state_dict() for name, part in parts.items()}}, temporary
+    )
     os.replace(temporary, path)
 
 
 def load_state(path: Path, device: str, **parts) -> int:
-    """Load what `save_state` wrote into the parts; returns the step to go on from, 0 if there is no file."""
+    """Load what `save_state` wrote into the parts; returns the step to go on from, 0 if there is no
+    file.
+    """
     if not path.exists():
         return 0
     state = torch.load(path, map_location=device, weights_only=True)
@@ -61,12 +68,16 @@ class Best:
     """Keeps the state with the lowest validation loss, and every such loss in a CSV file."""
 
     def __init__(self, path: Path, table: Path, state: Path):
-        """`state`: what training goes on from; without it, what an earlier training left is dropped."""
+        """`state`: what training goes on from; without it, what an earlier training left is
+        dropped.
+        """
         self.path, self.table = path, table
         if not state.exists():
             path.unlink(missing_ok=True)
             table.unlink(missing_ok=True)
-        losses = [float(row["loss"]) for row in csv.DictReader(table.open())] if table.exists() else []
+        losses = (
+            [float(row["loss"]) for row in csv.DictReader(table.open())] if table.exists() else []
+        )
         self.lowest = min(losses, default=float("inf"))
 
     def offer(self, step: int, loss: float, **parts) -> None:
@@ -82,23 +93,41 @@ class Best:
 
 
 def draw(folder: Path) -> None:
-    """Draw the CSV files of `folder` into curves.png: a plot for each part, its losses, and the share of clips that came out as asked."""
+    """Draw the CSV files of `folder` into curves.png: a plot for each part, its losses, and the
+    share of clips that came out as asked.
+    """
     from matplotlib.figure import Figure
 
-    logs = sorted(path for path in folder.glob("*.csv") if not path.stem.endswith(("-validation", "-adherence")))
+    logs = sorted(
+        path
+        for path in folder.glob("*.csv")
+        if not path.stem.endswith(("-validation", "-adherence"))
+    )
     if not logs:
         return
     figure = Figure(figsize=(5 * len(logs), 3.6), layout="constrained")
     for axes, log in zip(figure.subplots(1, len(logs), squeeze=False)[0], logs):
-        for path, label in ((log, "training"), (log.with_name(f"{log.stem}-validation.csv"), "validation")):
+        for path, label in (
+            (log, "training"),
+            (log.with_name(f"{log.stem}-validation.csv"), "validation"),
+        ):
             if path.exists():
                 rows = list(csv.DictReader(path.open()))
-                axes.plot([int(row["step"]) for row in rows], [float(row["loss"]) for row in rows], label=label)
+                axes.plot(
+                    [int(row["step"]) for row in rows],
+                    [float(row["loss"]) for row in rows],
+                    label=label,
+                )
         axes.set(title=log.stem, xlabel="step", ylabel="loss")
         if (path := log.with_name(f"{log.stem}-adherence.csv")).exists():
             rows = list(csv.DictReader(path.open()))
             right = axes.twinx()
-            right.plot([int(row["step"]) for row in rows], [float(row["all"]) for row in rows], "C2", label="as asked")
+            right.plot(
+                [int(row["step"]) for row in rows],
+                [float(row["all"]) for row in rows],
+                "C2",
+                label="as asked",
+            )
             right.set(ylim=(0, 1))
             right.legend(loc="lower left")
         axes.legend(loc="upper right")

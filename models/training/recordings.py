@@ -1,7 +1,8 @@
 """A folder of one's own sounds as a training set: audio files, and what each of them is called.
 
-Captions stand in `captions.csv` (a line `file,caption` each, with or without such a heading) or in a text file beside the sound
-(`bark.wav`, `bark.txt`). What cannot be used is named with its reason, and the rest is used.
+Captions stand in `captions.csv` (a line `file,caption` each, with or without such a heading) or in
+a text file beside the sound (`bark.wav`, `bark.txt`). What cannot be used is named with its reason,
+and the rest is used.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ from .sounds import CLIP_SAMPLES, SAMPLE_RATE
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 CAPTIONS = "captions.csv"
+#: seconds of a file; longer ones are recordings of many sounds, which one caption does not describe
 LONGEST = 60.0
-"""seconds of a file; longer ones are recordings of many sounds, which one caption does not describe"""
+#: peak below which there is nothing to learn
 SILENT = 1e-3
-"""peak below which there is nothing to learn"""
+#: what every sound is brought to, as the model has learnt them
 PEAK = 0.56
-"""what every sound is brought to, as the model has learnt them"""
 
 Say = Callable[[str], None]
 
 
 def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
-    """All sounds that can be used, at the model's rate, mono, cut or padded to the length of a clip.
+    """All sounds that can be used, at the model's rate, mono, cut or padded to the length of a
+    clip.
 
-    `say` gets a line for every file that is left out, or not used as it is. EdgeAudioError if nothing is left.
+    `say` gets a line for every file that is left out, or not used as it is. EdgeAudioError if
+    nothing is left.
     """
     if not folder.is_dir():
         raise EdgeAudioError(f"{folder} is not a folder; give one with sounds and {CAPTIONS}")
@@ -49,7 +52,10 @@ def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
             say(f"{name}: left out, {reason}")
             continue
         if len(samples) > CLIP_SAMPLES:
-            say(f"{name}: has {len(samples) / SAMPLE_RATE:.1f} s, only the first {CLIP_SAMPLES / SAMPLE_RATE:.1f} are used")
+            say(
+                f"{name}: has {len(samples) / SAMPLE_RATE:.1f} s, only the first"
+                f" {CLIP_SAMPLES / SAMPLE_RATE:.1f} are used"
+            )
         length = min(len(samples), CLIP_SAMPLES)
         clip = np.zeros(CLIP_SAMPLES, np.int16)
         clip[:length] = np.round(samples[:length] * (PEAK / np.abs(samples[:length]).max()) * 32767)
@@ -59,12 +65,17 @@ def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
     for name in known:
         say(f"{name}: named in {CAPTIONS}, but there is no such sound")
     if not audio:
-        raise EdgeAudioError(f"{folder} has no sound that can be used; put sounds there ({', '.join(SUFFIXES)}), each with a caption in "
-                             f"{CAPTIONS} or in a .txt beside it")
+        raise EdgeAudioError(
+            f"{folder} has no sound that can be used; put sounds there ({', '.join(SUFFIXES)}),"
+            f" each with a caption in {CAPTIONS} or in a .txt beside it"
+        )
     ids, mask = tokenize(tokenizer, captions)
     for (caption,) in dict.fromkeys(captions):
         if tokenize(tokenizer, [(caption,)])[1].all():
-            say(f"caption {caption[:40]!r} is as long as the model reads, or longer; what is beyond is cut")
+            say(
+                f"caption {caption[:40]!r} is as long as the model reads, or longer; what is beyond"
+                " is cut"
+            )
     return Clips(np.stack(audio), captions, ids, mask, np.array(seconds))
 
 
@@ -76,7 +87,10 @@ def _captions(folder: Path, say: Say) -> dict[str, str]:
     try:
         rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EdgeAudioError(f"{path} cannot be read ({first_line(error)}); save it as UTF-8, a line `file,caption` each") from None
+        raise EdgeAudioError(
+            f"{path} cannot be read ({first_line(error)}); save it as UTF-8, a line `file,caption`"
+            " each"
+        ) from None
     for number, row in enumerate(rows, 1):
         if not row or [cell.strip().lower() for cell in row[:2]] == ["file", "caption"]:
             continue
@@ -96,7 +110,11 @@ def _caption(path: Path, listed: str | None) -> str:
         except (OSError, UnicodeDecodeError):
             raise ValueError(f"{beside.name} is not UTF-8 text") from None
     if not listed:
-        raise ValueError("its caption is empty" if listed == "" else f"it has no caption in {CAPTIONS}, and no {beside.name}")
+        raise ValueError(
+            "its caption is empty"
+            if listed == ""
+            else f"it has no caption in {CAPTIONS}, and no {beside.name}"
+        )
     return listed
 
 
@@ -107,7 +125,9 @@ def _samples(path: Path) -> np.ndarray:
     except (RuntimeError, OSError) as error:
         raise ValueError(f"it cannot be read ({first_line(error)})") from None
     if len(samples) / rate > LONGEST:
-        raise ValueError(f"it has {len(samples) / rate:.0f} s; cut it into single sounds of at most {LONGEST:g}")
+        raise ValueError(
+            f"it has {len(samples) / rate:.0f} s; cut it into single sounds of at most {LONGEST:g}"
+        )
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE and len(mono):
         divisor = gcd(rate, SAMPLE_RATE)
@@ -115,5 +135,7 @@ def _samples(path: Path) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise ValueError("it has samples that are not numbers")
     if len(mono) == 0 or np.abs(mono[:CLIP_SAMPLES]).max() < SILENT:
-        raise ValueError("it is silent" if len(mono) <= CLIP_SAMPLES else "it begins with silence; cut that off")
+        raise ValueError(
+            "it is silent" if len(mono) <= CLIP_SAMPLES else "it begins with silence; cut that off"
+        )
     return mono

@@ -1,4 +1,6 @@
-"""Train the decoder on: alone, on latents as the diffusion transformer will leave them, which is never quite where the encoder puts them."""
+"""Train the decoder on: alone, on latents as the diffusion transformer will leave them, which is
+never quite where the encoder puts them.
+"""
 
 from __future__ import annotations
 
@@ -20,54 +22,114 @@ from .train_autoencoder import signal_to_noise, spectral_loss, waveform_loss
 
 BATCH = 8
 LATENTS_EACH = 48
-CONTEXT = 8  # latents on either side that only lend the inner ones their surroundings: at the ends of a cut the decoder guesses
+# latents on either side that only lend the inner ones their surroundings: at the ends of a cut the
+# decoder guesses
+CONTEXT = 8
 SAMPLES_EACH = (LATENTS_EACH - 2 * CONTEXT) * DOWNSAMPLING
 LEARNING_RATE = 3e-4
 WARM_UP = 100
-NOISE = 0.1  # largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down to none
-# a fifth of what the encoder learnt with: rain and drums cannot be had sample by sample, and trying makes them too quiet
+# largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down
+# to none
+NOISE = 0.1
+# a fifth of what the encoder learnt with: rain and drums cannot be had sample by sample, and trying
+# makes them too quiet
 WAVEFORM_WEIGHT = 0.1
 ENERGY_WEIGHT = 1.0
-PATCHES = ((2048, 32, 4), (512, 16, 4), (128, 8, 4))  # windows, and the bands and windows over which their energy is averaged
+PATCHES = (
+    (2048, 32, 4),
+    (512, 16, 4),
+    (128, 8, 4),
+)  # windows, and the bands and windows over which their energy is averaged
 SILENCE = 1e-3  # RMS; what is quieter is as good as silence
 HEARD_EACH = 6  # clips of each family that tell how hard it is
 SAVE_EVERY, VALIDATE_EVERY = 100, 500
 
 
 def energy_loss(y: Tensor, x: Tensor) -> Tensor:
-    """How far apart the levels of y and x [clips, samples] are, patch by patch of the spectrogram, as a natural logarithm of amplitude.
+    """How far apart the levels of y and x [clips, samples] are, patch by patch of the spectrogram,
+    as a natural logarithm of amplitude.
 
-    Two noises that sound alike agree in no single bin, and a loss that compares bins makes them too quiet; averaged over patches they agree.
+    Two noises that sound alike agree in no single bin, and a loss that compares bins makes them too
+    quiet; averaged over patches they agree.
     """
     loss = x.new_zeros(())
     for size, bands, windows in PATCHES:
         window = torch.hann_window(size, device=x.device)
-        a, b = (F.avg_pool2d((torch.stft(s, size, size // 4, window=window, return_complex=True) / window.sum()).abs().pow(2)[:, None],
-                             (bands, windows), (bands // 2, windows // 2))[:, 0] for s in (y, x))
-        floor = SILENCE**2 * window.pow(2).sum() / window.sum() ** 2  # what white noise of that level has in a bin
+        a, b = (
+            F.avg_pool2d(
+                (torch.stft(s, size, size // 4, window=window, return_complex=True) / window.sum())
+                .abs()
+                .pow(2)[:, None],
+                (bands, windows),
+                (bands // 2, windows // 2),
+            )[:, 0]
+            for s in (y, x)
+        )
+        floor = (
+            SILENCE**2 * window.pow(2).sum() / window.sum() ** 2
+        )  # what white noise of that level has in a bin
         loss = loss + 0.5 * F.l1_loss((a + floor).log(), (b + floor).log())
     return loss / len(PATCHES)
 
 
-def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, held_back: int) -> Autoencoder:
-    """Train the decoder for `steps` in all, going on from `folder`/decoder.pt if it is there; the best by validation is kept.
+def train(
+    autoencoder: Autoencoder,
+    clips: Clips,
+    latents: np.ndarray,
+    folder: Path,
+    steps: int,
+    device: str,
+    held_back: int,
+) -> Autoencoder:
+    """Train the decoder for `steps` in all, going on from `folder`/decoder.pt if it is there; the
+    best by validation is kept.
 
-    latents [clips, channels, length], of unit variance, of the frozen encoder. held_back: clips at the end that are not trained on.
+    latents [clips, channels, length], of unit variance, of the frozen encoder. held_back: clips at
+    the end that are not trained on.
     """
     decoder = autoencoder.decoder.to(device).train()
-    optimizer = torch.optim.AdamW(decoder.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0)
+    optimizer = torch.optim.AdamW(
+        decoder.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0
+    )
 
     def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
-        z = torch.stack([torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32")) for row, at in zip(rows, starts)]).to(device)
+        z = torch.stack(
+            [
+                torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32"))
+                for row, at in zip(rows, starts)
+            ]
+        ).to(device)
         z = z + noise * torch.rand(len(z), 1, 1, device=z.device) * torch.randn_like(z)
-        inner = [0 if at == 0 else CONTEXT for at in starts]  # the start of a clip is where it begins for the runtime, too
-        decoded = torch.stack([y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)])
-        parts = [slice((at + skip) * DOWNSAMPLING, (at + skip) * DOWNSAMPLING + SAMPLES_EACH) for at, skip in zip(starts, inner)]
-        audio = torch.stack([torch.from_numpy(clips.audio[row, part].astype("float32")) for row, part in zip(rows, parts)]).to(device) / 32768
-        loss = spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio) + ENERGY_WEIGHT * energy_loss(decoded, audio)
+        inner = [
+            0 if at == 0 else CONTEXT for at in starts
+        ]  # the start of a clip is where it begins for the runtime, too
+        decoded = torch.stack(
+            [y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)]
+        )
+        parts = [
+            slice((at + skip) * DOWNSAMPLING, (at + skip) * DOWNSAMPLING + SAMPLES_EACH)
+            for at, skip in zip(starts, inner)
+        ]
+        audio = (
+            torch.stack(
+                [
+                    torch.from_numpy(clips.audio[row, part].astype("float32"))
+                    for row, part in zip(rows, parts)
+                ]
+            ).to(device)
+            / 32768
+        )
+        loss = (
+            spectral_loss(decoded, audio)
+            + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)
+            + ENERGY_WEIGHT * energy_loss(decoded, audio)
+        )
         return loss, signal_to_noise(decoded, audio).mean().item()
 
-    chances = _hardness(clips.families[: len(latents) - held_back], lambda rows: loss_of(rows, [0] * len(rows), 0.0)[0].item())
+    chances = _hardness(
+        clips.families[: len(latents) - held_back],
+        lambda rows: loss_of(rows, [0] * len(rows), 0.0)[0].item(),
+    )
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
     first = load_state(path, device, decoder=decoder, optimizer=optimizer)
@@ -76,11 +138,24 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
     last = LATENT_LENGTH - LATENTS_EACH + 1
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator.manual_seed(step)).tolist()
+        rows = torch.multinomial(
+            chances, BATCH, replacement=True, generator=generator.manual_seed(step)
+        ).tolist()
         # starts of clips, where most attacks are, twice as often as the rest
-        starts = (torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0) * (torch.rand(BATCH, generator=generator) < 0.9)).long().tolist()
+        starts = (
+            (
+                torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0)
+                * (torch.rand(BATCH, generator=generator) < 0.9)
+            )
+            .long()
+            .tolist()
+        )
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+            group["lr"] = (
+                LEARNING_RATE
+                * min(1, (step + 1) / WARM_UP)
+                * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+            )
         loss, snr = loss_of(rows, starts, NOISE)
         optimizer.zero_grad()
         loss.backward()
@@ -92,7 +167,18 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
             with torch.no_grad():
                 parts = torch.arange(len(latents) - held_back, len(latents)).split(BATCH)
-                best.offer(step + 1, float(np.mean([loss_of(part.tolist(), [0] * len(part), 0.0)[0].item() for part in parts])), decoder=decoder)
+                best.offer(
+                    step + 1,
+                    float(
+                        np.mean(
+                            [
+                                loss_of(part.tolist(), [0] * len(part), 0.0)[0].item()
+                                for part in parts
+                            ]
+                        )
+                    ),
+                    decoder=decoder,
+                )
     if best.path.exists():
         load_state(best.path, device, decoder=decoder)
     autoencoder.eval()
@@ -103,7 +189,8 @@ def train(autoencoder: Autoencoder, clips: Clips, latents: np.ndarray, folder: P
 def _hardness(families: np.ndarray, loss_of: Callable[[list[int]], float]) -> Tensor:
     """The chance of every clip to be drawn: in proportion to the loss that its family begins with.
 
-    The encoder's own decoder renders a tone nearly perfectly; noises, cymbals and hi-hats are what there is left to learn.
+    The encoder's own decoder renders a tone nearly perfectly; noises, cymbals and hi-hats are what
+    there is left to learn.
     """
     chances = torch.ones(len(families))
     for family in np.unique(families):

@@ -1,4 +1,6 @@
-"""Train the diffusion transformer, and the text encoder and number conditioner along with it, on the latents of the clips."""
+"""Train the diffusion transformer, and the text encoder and number conditioner along with it, on
+the latents of the clips.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,14 @@ MUON_LEARNING_RATE = 2.5e-3
 COMPILE_FROM = 500  # steps; compiling takes a minute and saves a fifth of every step
 WARM_UP = 200
 PROMPT_DROPOUT = 0.1
-# Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers nearly everything, and half
-# of the sampler's steps are above 0.88. A level is there in 30 % of the batch, where plain logit-normal has 2 %.
+# Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers
+# nearly everything, and half of the sampler's steps are above 0.88. A level is there in 30 % of the
+# batch, where plain logit-normal has 2 %.
 LEVEL_SHIFT, LEVEL_SPREAD = 1.2, 1.5
 EMA_DECAY = 0.998
 SAVE_EVERY = 100
 VALIDATE_EVERY = 500
-ASK_EVERY = 2000
+ASK_EVERY = 2000  # and at least four times in a training
 VALIDATION_CLIPS = 192
 
 
@@ -41,7 +44,9 @@ def encode_clips(autoencoder: Autoencoder, clips: Clips, path: Path, device: str
         rows = []
         for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
             audio = torch.from_numpy(clips.audio[row].astype("float32") / 32768).to(device)
-            with _fast(device):  # one at a time: a clip's activations fit the cache, a batch's do not
+            with _fast(
+                device
+            ):  # one at a time: a clip's activations fit the cache, a batch's do not
                 rows.append(autoencoder.encode(audio[None, None])[0][0].half().cpu().numpy())
         latents = np.stack(rows)
         temporary = path.with_suffix(".tmp.npy")
@@ -52,23 +57,32 @@ def encode_clips(autoencoder: Autoencoder, clips: Clips, path: Path, device: str
 
 @torch.no_grad()
 def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarray:
-    """Give the latents unit variance per dimension: fold the scales into the autoencoder, return the scaled latents.
+    """Give the latents unit variance per dimension: fold the scales into the autoencoder, return
+    the scaled latents.
 
-    The official format has no place for a latent scale, and diffusion assumes that data and noise are of one size.
+    The official format has no place for a latent scale, and diffusion assumes that data and noise
+    are of one size.
     """
     scale = torch.from_numpy(latents.astype("float32").std(axis=(0, 2)) + 1e-6)
     last, first = autoencoder.encoder.layers[-1], autoencoder.decoder.layers[0]
     scale = scale.to(last.weight_g.device)
     last.weight_g[: len(scale)] /= scale[:, None, None]
     last.bias[: len(scale)] /= scale
-    weight = first.weight_g * first.weight_v / first.weight_v.norm(dim=(1, 2), keepdim=True) * scale[None, :, None]
+    weight = (
+        first.weight_g
+        * first.weight_v
+        / first.weight_v.norm(dim=(1, 2), keepdim=True)
+        * scale[None, :, None]
+    )
     first.weight_v.copy_(weight)
     first.weight_g.copy_(weight.norm(dim=(1, 2), keepdim=True))
     return (latents / scale.cpu().numpy()[:, None]).astype(np.float16)
 
 
 class Text(nn.Module):
-    """The trained parts beside the autoencoder, so that one optimizer and one average hold them all."""
+    """The trained parts beside the autoencoder, so that one optimizer and one average hold them
+    all.
+    """
 
     def __init__(self, model: Model):
         super().__init__()
@@ -76,39 +90,59 @@ class Text(nn.Module):
 
 
 def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
-    """Rectified flow: x_t = (1 − t)·x + t·noise, target v = noise − x; t is logit-normal (Esser et al. 2024).
+    """Rectified flow: x_t = (1 − t)·x + t·noise, target v = noise − x; t is logit-normal (Esser et
+    al. 2024).
 
     latents [B, C, T], ids and mask [B, L], seconds [B].
     """
     cross_attn_cond, global_cond = model.condition(ids, mask, seconds)
-    # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as "unconditional"
+    # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as
+    # "unconditional"
     keep = torch.rand(len(latents), 1, 1, device=latents.device) >= PROMPT_DROPOUT
     noise = torch.randn_like(latents)
     t = torch.sigmoid(LEVEL_SPREAD * torch.randn(len(latents), device=latents.device) + LEVEL_SHIFT)
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
     v = model.dit(x, t, cross_attn_cond * keep, global_cond).float()
     error = (v - (noise - latents)).pow(2).mean((1, 2))
-    # a steady tone has ten times the power of soft rain; without this it would have ten times the say
+    # a steady tone has ten times the power of soft rain; without this it would have ten times the
+    # say
     return (error * 2 / (1 + latents.pow(2).mean((1, 2)))).mean()
 
 
-def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: int, device: str, pace: float = 1.0,
-          held_back: int = 0) -> Model:
-    """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged weights.
+def train(
+    model: Model,
+    clips: Clips,
+    latents: np.ndarray,
+    folder: Path,
+    steps: int,
+    device: str,
+    pace: float = 1.0,
+    held_back: int = 0,
+) -> Model:
+    """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged
+    weights.
 
-    pace: factor of the learning rates, below 1 for a model that has learnt already. held_back: clips at the end of the set that are not
-    trained on; with them, the best by validation is returned instead of the last. Clips of the sound world are drawn by `Focus`.
+    pace: factor of the learning rates, below 1 for a model that has learnt already. held_back:
+    clips at the end of the set that are not trained on; with them, the best by validation is
+    returned instead of the last. Clips of the sound world are drawn by `Focus`.
     """
     torch.manual_seed(0)
     model.to(device).train()
     parts = Text(model)
     average = copy.deepcopy(parts)
-    # Muon (Jordan et al. 2024) needs fewer steps than AdamW on matrices, and is made for nothing else
+    # Muon (Jordan et al. 2024) needs fewer steps than AdamW on matrices, and is made for nothing
+    # else
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in parts.named_parameters():
-        groups[parameter.ndim == 2 and "shared" not in name].append(parameter)  # `shared` is the token embedding
-    muon = torch.optim.Muon(groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        groups[parameter.ndim == 2 and "shared" not in name].append(
+            parameter
+        )  # `shared` is the token embedding
+    muon = torch.optim.Muon(
+        groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+    )
     adamw = torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
+    if not _has_bfloat16(device):
+        torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
     path = folder / "dit.pt"
     best = Best(folder / "dit-best.pt", folder / "dit-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
@@ -117,22 +151,44 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
     if steps - first >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
+    ask_every = min(ASK_EVERY, max(1, steps // 4))
     kept = torch.arange(len(latents) - held_back, len(latents))
     learnt = len(latents) - held_back
-    focus = Focus(folder / "dit-adherence.csv", clips.families[:learnt], folder / TOKENIZER_FILE, first > 0) if len(clips.families) else None
+    focus = (
+        Focus(
+            folder / "dit-adherence.csv",
+            clips.families[:learnt],
+            folder / TOKENIZER_FILE,
+            first > 0,
+        )
+        if len(clips.families)
+        else None
+    )
     chances = focus.chances if focus else torch.ones(learnt)
     generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator.manual_seed(step))
+        rows = torch.multinomial(
+            chances, BATCH, replacement=True, generator=generator.manual_seed(step)
+        )
         phrases = torch.randint(ids.shape[1], (BATCH,), generator=generator)
-        speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        speed = (
+            pace
+            * min(1, (step + 1) / WARM_UP)
+            * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        )
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * speed
         batch = torch.from_numpy(latents[rows.numpy()].astype("float32"))
         with _fast(device):
-            loss = flow_loss(model, *(a.to(device) for a in (batch, ids[rows, phrases], mask[rows, phrases], seconds[rows])))
+            loss = flow_loss(
+                model,
+                *(
+                    a.to(device)
+                    for a in (batch, ids[rows, phrases], mask[rows, phrases], seconds[rows])
+                ),
+            )
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -145,7 +201,10 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
-        validates, asks = held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps), focus and (step + 1) % ASK_EVERY == 0
+        validates, asks = (
+            held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps),
+            focus and (step + 1) % ask_every == 0,
+        )
         if validates or asks:
             now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
             parts.load_state_dict(average.state_dict())
@@ -162,7 +221,15 @@ def train(model: Model, clips: Clips, latents: np.ndarray, folder: Path, steps: 
 
 
 @torch.no_grad()
-def validation_loss(model: Model, latents: np.ndarray, ids: Tensor, mask: Tensor, seconds: Tensor, rows: Tensor, device: str) -> float:
+def validation_loss(
+    model: Model,
+    latents: np.ndarray,
+    ids: Tensor,
+    mask: Tensor,
+    seconds: Tensor,
+    rows: Tensor,
+    device: str,
+) -> float:
     """`flow_loss` of the clips in `rows`, always with the same noise and the same noise levels."""
     losses = []
     with torch.random.fork_rng(devices=[]):
@@ -170,12 +237,38 @@ def validation_loss(model: Model, latents: np.ndarray, ids: Tensor, mask: Tensor
         for part in rows.split(BATCH):
             batch = torch.from_numpy(latents[part.numpy()].astype("float32"))
             with _fast(device):
-                losses.append(flow_loss(model, *(a.to(device) for a in (batch, ids[part], mask[part], seconds[part]))).item())
+                losses.append(
+                    flow_loss(
+                        model,
+                        *(a.to(device) for a in (batch, ids[part], mask[part], seconds[part])),
+                    ).item()
+                )
     return sum(losses) / len(losses)
 
 
 def _fast(device: str):
-    """Matrix products in bfloat16, which takes a third of the time where the CPU or GPU has them."""
-    known = torch.cuda.is_bf16_supported() if device == "cuda" else (
-        getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False))
-    return torch.autocast(device, torch.bfloat16) if known else nullcontext()
+    """Matrix products in bfloat16, a third of the time where the CPU or GPU has them."""
+    return torch.autocast(device, torch.bfloat16) if _has_bfloat16(device) else nullcontext()
+
+
+def _has_bfloat16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False)
+
+
+def _orthogonal(
+    gradient: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
+) -> Tensor:
+    """The nearest orthogonal matrix, roughly, by Newton-Schulz iteration (Jordan et al. 2024).
+
+    In float32: torch.optim.Muon does it in bfloat16, which takes three seconds a step of the pocket
+    model on a CPU that has to emulate it, and a tenth of one like this.
+    """
+    a, b, c = coefficients
+    x = gradient / gradient.norm().clamp(min=eps)
+    x = x.T if gradient.shape[0] > gradient.shape[1] else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if gradient.shape[0] > gradient.shape[1] else x

@@ -1,7 +1,9 @@
-"""What one CPU makes of the pocket model, for `test_arm64` to compare with another: `python probe.py OUT.npz`.
+"""What one CPU makes of the pocket model, for `test_arm64` to compare with another: `python
+probe.py OUT.npz`.
 
-Tokens of some prompts, noise, and every graph in float32 and int8 on the same inputs: those that the pipeline gives it, from the
-first graph of this CPU's own on; so an error would add up, and be seen.
+Tokens of some prompts, noise, and every graph in float32 and int8 on the same inputs: those that
+the pipeline gives it, from the first graph of this CPU's own on; so an error would add up, and be
+seen.
 """
 
 from __future__ import annotations
@@ -13,20 +15,34 @@ import numpy as np
 from edge_audio import Pipeline, Request
 from edge_audio.noise import NoiseStream
 
-PROMPTS = ("steady rain", "a plucked string at A3", "DRUM beat, 120 bpm!", "naïve café — 日本 🎹", "")
+PROMPTS = (
+    "steady rain",
+    "a plucked string at A3",
+    "DRUM beat, 120 bpm!",
+    "naïve café — 日本 🎹",
+    "",
+)
 
 
 def main(out: str) -> None:
-    found: dict[str, np.ndarray] = {"noise": NoiseStream(7).normal((64, 64)), "noise_large_seed": NoiseStream(2**40 + 1).normal((100,))}
+    found: dict[str, np.ndarray] = {
+        "noise": NoiseStream(7).normal((64, 64)),
+        "noise_large_seed": NoiseStream(2**40 + 1).normal((100,)),
+    }
     for precision in ("f32", "int8"):
         with Pipeline.load(None, precision, threads=1, keep_loaded=True, half=False) as pipeline:
             manifest = pipeline.bundle.manifest
             for number, prompt in enumerate(PROMPTS):
                 tokens = pipeline.tokens(Request(prompt, seed=1).resolved(manifest))
                 found[f"ids_{number}"], found[f"mask_{number}"] = tokens.ids, tokens.mask
-            request = Request(PROMPTS[1], seconds=0.5, seed=7, steps=1, cfg_scale=1.0).resolved(manifest)
+            request = Request(PROMPTS[1], seconds=0.5, seed=7, steps=1, cfg_scale=1.0).resolved(
+                manifest
+            )
             conditioning = pipeline.condition(request)
-            found[f"{precision}_cross_attn_cond"], found[f"{precision}_global_cond"] = conditioning.cross_attn_cond, conditioning.global_cond
+            found[f"{precision}_cross_attn_cond"], found[f"{precision}_global_cond"] = (
+                conditioning.cross_attn_cond,
+                conditioning.global_cond,
+            )
             x = NoiseStream(7).normal((1, request.latents(manifest), manifest.latent.channels))
             with pipeline.velocity(request, conditioning) as v:
                 for t in (1.0, 0.4):

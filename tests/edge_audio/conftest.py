@@ -1,4 +1,6 @@
-"""Fixtures of the runtime's tests: a toy bundle, exported once a session, and copies that a test may damage."""
+"""Fixtures of the runtime's tests: a toy bundle, exported once a session, and copies that a test
+may damage.
+"""
 
 import shutil
 

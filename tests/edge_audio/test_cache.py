@@ -13,12 +13,17 @@ import pytest
 import toy
 
 from edge_audio import Bundle, EdgeAudioError, EdgeAudioWarning, Pipeline, cache, device
+from edge_audio.bundle import file_sha256
 from edge_audio.device import Device
 from edge_audio.graph import Graph
 
 ROOT = Path(__file__).parents[2]
-LATENTS = np.linspace(-1, 1, toy.LENGTH * toy.CHANNELS, dtype=np.float32).reshape(1, toy.LENGTH, toy.CHANNELS)
-pytestmark = pytest.mark.skipif(not device.runs_compiled_model(device.describe()), reason="no CompiledModel here")
+LATENTS = np.linspace(-1, 1, toy.LENGTH * toy.CHANNELS, dtype=np.float32).reshape(
+    1, toy.LENGTH, toy.CHANNELS
+)
+pytestmark = pytest.mark.skipif(
+    not device.runs_compiled_model(device.describe()), reason="no CompiledModel here"
+)
 
 
 @pytest.fixture
@@ -63,14 +68,23 @@ def test_made_once_then_used(place, decoder, expected):
 
 def test_every_signature_and_repeated_runs(place, own_bundle):
     path = own_bundle / "decoder.f32.tflite"
-    with cache.packed_weights(path, "b" * 64) as packed, Graph(path, 2, packed).check("decoder", (toy.SHORT,)) as graph, \
-            Graph(path) as other:
+    with (
+        cache.packed_weights(path, "b" * 64) as packed,
+        Graph(path, 2, packed).check("decoder", (toy.SHORT,)) as graph,
+        Graph(path) as other,
+    ):
         for _ in range(2):
             for signature in ("head", "tail", f"head_{toy.SHORT}"):
                 (name,) = {"head": ["latents"], "tail": ["features"]}[signature.partition("_")[0]]
-                value = np.random.default_rng(0).standard_normal(graph.shape(signature, name)).astype(np.float32)
+                value = (
+                    np.random.default_rng(0)
+                    .standard_normal(graph.shape(signature, name))
+                    .astype(np.float32)
+                )
                 for key, array in other(signature, **{name: value}).items():
-                    np.testing.assert_allclose(graph(signature, **{name: value})[key], array, atol=1e-6)
+                    np.testing.assert_allclose(
+                        graph(signature, **{name: value})[key], array, atol=1e-6
+                    )
 
 
 def flip(entry):
@@ -79,10 +93,18 @@ def flip(entry):
     entry.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [
-    flip, lambda entry: entry.write_bytes(b""), lambda entry: entry.write_bytes(entry.read_bytes()[:-100]),
-    lambda entry: entry.write_bytes(os.urandom(5000)), lambda entry: entry.with_suffix(".json").write_text("{"),
-    lambda entry: entry.with_suffix(".json").unlink(), lambda entry: entry.unlink()])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip,
+        lambda entry: entry.write_bytes(b""),
+        lambda entry: entry.write_bytes(entry.read_bytes()[:-100]),
+        lambda entry: entry.write_bytes(os.urandom(5000)),
+        lambda entry: entry.with_suffix(".json").write_text("{"),
+        lambda entry: entry.with_suffix(".json").unlink(),
+        lambda entry: entry.unlink(),
+    ],
+)
 def test_a_damaged_entry_is_made_again(place, decoder, expected, damage):
     features(decoder)
     (entry,) = entries(place)
@@ -131,19 +153,27 @@ SCRIPT = """
 import sys, resource, warnings
 from edge_audio import Pipeline, cache
 cache.MINIMUM = 0
-if len(sys.argv) > 2: resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+if len(sys.argv) > 2: resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 clip = Pipeline.load(sys.argv[1], threads=1, precision="f32").generate("rain", seed=1)
 print(repr(float(abs(clip.samples).sum())))
 """
 
 
 def start(folder, *more):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, folder, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, folder, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
 
 
 def test_processes_that_build_the_same_entries(place, own_bundle):
-    done = [(process, *process.communicate(timeout=60)) for process in [start(own_bundle) for _ in range(3)]]
+    done = [
+        (process, *process.communicate(timeout=60))
+        for process in [start(own_bundle) for _ in range(3)]
+    ]
     assert {process.returncode for process, _, _ in done} == {0}, done
     assert len({out for _, out, _ in done}) == 1 and len(entries(place)) == 3
     assert not list(place.glob("*.building"))
@@ -152,16 +182,25 @@ def test_processes_that_build_the_same_entries(place, own_bundle):
 
 
 def test_no_room_for_the_entry(place, own_bundle):
-    """A limit on the size of files stands for a disk that is full, which LiteRT itself would not survive."""
+    """A limit on the size of files stands for a disk that is full, which LiteRT itself would not
+    survive.
+    """
     process = start(own_bundle, "300000")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and float(out) > 0
-    assert "has no room for the packed weights" in err and not entries(place) and not list(place.glob("*.building"))
+    assert (
+        "has no room for the packed weights" in err
+        and not entries(place)
+        and not list(place.glob("*.building"))
+    )
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch, place, own_bundle, decoder, expected):
     monkeypatch.setenv(cache.VARIABLE, "/dev/null/cache")
-    with pytest.warns(EdgeAudioWarning, match="cannot be written; every start .* another folder in .EDGE_AUDIO_CACHE"):
+    with pytest.warns(
+        EdgeAudioWarning,
+        match="cannot be written; every start .* another folder in .EDGE_AUDIO_CACHE",
+    ):
         np.testing.assert_allclose(features(decoder), expected, atol=1e-6)
 
 
@@ -177,7 +216,11 @@ def test_off_small_or_unsafe_means_no_cache(place, decoder, monkeypatch):
         unsafe.setattr(device, "describe", lambda: Device("aarch64", "Raspberry Pi 4", 4, 0, ()))
         assert packed() is None and "CompiledModel" in cache.why_not()
     monkeypatch.setenv(cache.VARIABLE, "off")
-    assert packed() is None and cache.why_not() == "switched off by $EDGE_AUDIO_CACHE" and cache.size() == cache.purge() == 0
+    assert (
+        packed() is None
+        and cache.why_not() == "switched off by $EDGE_AUDIO_CACHE"
+        and cache.size() == cache.purge() == 0
+    )
 
 
 def test_purge_takes_only_what_is_ours(place, decoder):
@@ -189,8 +232,10 @@ def test_purge_takes_only_what_is_ours(place, decoder):
 
 def test_a_file_is_hashed_again_only_when_it_was_touched(place, own_bundle, monkeypatch):
     hashed = []
-    monkeypatch.setattr("edge_audio.bundle.file_sha256", lambda path, real=__import__("edge_audio.bundle").bundle.file_sha256:
-                        hashed.append(path.name) or real(path))
+    monkeypatch.setattr(
+        "edge_audio.bundle.file_sha256",
+        lambda path: hashed.append(path.name) or file_sha256(path),
+    )
 
     def check():
         hashed.clear()
@@ -216,8 +261,13 @@ def test_the_pipeline_sounds_the_same_with_it(place, own_bundle, monkeypatch):
 
 def test_command_line(place, own_bundle, decoder):
     def run(*arguments):
-        return subprocess.run([sys.executable, "-m", "edge_audio.cli", *arguments], capture_output=True, text=True, check=True,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)}).stdout
+        return subprocess.run(
+            [sys.executable, "-m", "edge_audio.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ).stdout
 
     features(decoder)
     told = json.loads(run("info", "--model", str(own_bundle), "--json"))["cache"]

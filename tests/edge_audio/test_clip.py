@@ -11,8 +11,13 @@ from edge_audio.clip import Clip, check_writable
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 
 RATE = 16000
-RECIPE = {"prompt": "a bell — ещё 雨 \"quoted\" \\", "seed": 7, "cfg_scale": 1.5, "ids": None,
-          "precision": {"dit": "int8"}}
+RECIPE = {
+    "prompt": 'a bell — ещё 雨 "quoted" \\',
+    "seed": 7,
+    "cfg_scale": 1.5,
+    "ids": None,
+    "precision": {"dit": "int8"},
+}
 
 
 def tone(peak, frames=RATE, channels=2):
@@ -21,7 +26,9 @@ def tone(peak, frames=RATE, channels=2):
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("extension, tolerance", [(".wav", 2**-15), (".flac", 2**-15), (".ogg", 0.2), (".WAV", 2**-15)])
+@pytest.mark.parametrize(
+    "extension, tolerance", [(".wav", 2**-15), (".flac", 2**-15), (".ogg", 0.2), (".WAV", 2**-15)]
+)
 def test_save_and_read_back(tmp_path, extension, tolerance, channels):
     path = tmp_path / f"bell{extension}"
     clip = Clip(tone(0.5, channels=channels), RATE, RECIPE)
@@ -42,7 +49,9 @@ def test_sixteen_bit_unless_asked(tmp_path):
 
 def test_a_loud_clip_is_scaled_and_said_so(tmp_path):
     path = tmp_path / "loud.wav"
-    with pytest.warns(EdgeAudioWarning, match=r"peak 2.00 is above 1.0; scaled down by 6.0 dB .*loud.wav") as warned:
+    with pytest.warns(
+        EdgeAudioWarning, match=r"peak 2.00 is above 1.0; scaled down by 6.0 dB .*loud.wav"
+    ) as warned:
         gain = Clip(tone(2.0), RATE, RECIPE).save(path)
     assert len(warned) == 1 and gain == pytest.approx(0.4995)
     assert Clip.recipe_of(path)["gain"] == gain
@@ -66,7 +75,9 @@ def test_a_long_prompt_stays_in_the_file(tmp_path, extension, length):
 
 
 def test_a_recipe_that_does_not_fit_is_not_lost_silently(tmp_path):
-    with pytest.raises(EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt or write .flac"):
+    with pytest.raises(
+        EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt or write .flac"
+    ):
         Clip(tone(0.5), RATE, {"prompt": "x" * 200_000}).save(tmp_path / "long.wav")
     assert not list(tmp_path.iterdir())
 
@@ -83,7 +94,9 @@ def test_levels():
 
 def test_what_no_clip_should_be_is_said():
     assert Clip(tone(0.5), RATE).levels().symptoms() == []
-    assert Clip(tone(0.5), RATE).levels().loudest_dbfs == pytest.approx(Clip(tone(0.5), RATE).levels().rms_dbfs, abs=0.1)
+    assert Clip(tone(0.5), RATE).levels().loudest_dbfs == pytest.approx(
+        Clip(tone(0.5), RATE).levels().rms_dbfs, abs=0.1
+    )
     assert "silent (-" in Clip(tone(1e-5), RATE).levels().symptoms()[0]
     loud = Clip(tone(1.1), RATE).levels()
     assert loud.clipped == pytest.approx(2 / np.pi * np.arccos(0.999 / 1.1), abs=0.01)
@@ -96,14 +109,20 @@ def test_samples_that_are_not_numbers(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name, message", [
-    ("absent/x.wav", r"absent/x.wav cannot be written \(No such file or directory\); choose another folder"),
-    ("x.mp7", "x.mp7 has no known sound file extension; use one of .wav, .flac, .ogg"),
-    ("x", "has no known sound file extension"),
-    ("folder.wav", "folder.wav is a folder; name a file in it"),
-    ("file/x.wav", "file/x.wav cannot be written"),
-    ("x" * 300 + ".wav", "cannot be written"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        (
+            "absent/x.wav",
+            r"absent/x.wav cannot be written \(No such file or directory\); choose another folder",
+        ),
+        ("x.mp7", "x.mp7 has no known sound file extension; use one of .wav, .flac, .ogg"),
+        ("x", "has no known sound file extension"),
+        ("folder.wav", "folder.wav is a folder; name a file in it"),
+        ("file/x.wav", "file/x.wav cannot be written"),
+        ("x" * 300 + ".wav", "cannot be written"),
+    ],
+)
 def test_unwritable_output(tmp_path, name, message):
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "file").touch()
@@ -133,7 +152,8 @@ def test_a_full_disk_leaves_no_file_and_keeps_the_old_one(tmp_path, extension):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "noise = np.random.default_rng(0).uniform(-1, 1, (200000, 2)).astype(np.float32)\n"
         f"try: Clip(noise, 16000, {{'prompt': 'rain'}}).save({str(path)!r})\n"
-        "except EdgeAudioError as error: print(error)\n")
+        "except EdgeAudioError as error: print(error)\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert f"{path} cannot be written" in done.stdout and "free some space" in done.stdout, done
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [path.name]
@@ -148,7 +168,10 @@ def test_a_file_without_a_recipe(tmp_path):
         file.comment = "12"
         file.write(tone(0.5))
     for path in (plain, tmp_path / "text.wav", tmp_path / "absent.wav", foreign):
-        with pytest.raises(EdgeAudioError, match=f"{path.name} tells no recipe .*; name a file that edge-audio wrote"):
+        with pytest.raises(
+            EdgeAudioError,
+            match=f"{path.name} tells no recipe .*; name a file that edge-audio wrote",
+        ):
             Clip.recipe_of(path)
 
 

@@ -8,22 +8,28 @@ from edge_audio.bundle import Latent, Tiling
 from edge_audio.decoder import decode, faded, plan
 from edge_audio.errors import EdgeAudioError
 
+#: The toy tail sees REACH feature frames to either side.
 PER_LATENT, DOWNSAMPLING, REACH = 2, 8, 3
-"""The toy tail sees REACH feature frames to either side."""
 
 
 def toy_manifest(length, tile, overlap):
     """tile and overlap in frames of features"""
-    return types.SimpleNamespace(latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap, PER_LATENT))
+    return types.SimpleNamespace(
+        latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap, PER_LATENT)
+    )
 
 
 class ToyDecoder:
-    """`head` upsamples, `tail` is a zero-padded convolution over features, then samples of two channels."""
+    """`head` upsamples, `tail` is a zero-padded convolution over features, then samples of two
+    channels.
+    """
 
     def __init__(self):
         self.tails = 0
         random = np.random.default_rng(1)
-        self.kernel = random.normal(size=(2 * REACH + 1, 3, DOWNSAMPLING // PER_LATENT * 2)).astype(np.float32)
+        self.kernel = random.normal(size=(2 * REACH + 1, 3, DOWNSAMPLING // PER_LATENT * 2)).astype(
+            np.float32
+        )
 
     def __call__(self, signature, **inputs):
         if signature == "head":
@@ -31,18 +37,36 @@ class ToyDecoder:
         self.tails += 1
         features = np.pad(inputs["features"], ((0, 0), (REACH, REACH), (0, 0)))
         frames = features.shape[1] - 2 * REACH
-        audio = sum(features[:, k:k + frames] @ self.kernel[k] for k in range(len(self.kernel)))
+        audio = sum(features[:, k : k + frames] @ self.kernel[k] for k in range(len(self.kernel)))
         return {"audio": audio.reshape(1, frames * DOWNSAMPLING // PER_LATENT, 2)}
 
 
-@pytest.mark.parametrize("length, tile, overlap", [
-    (16, 32, 3), (16, 32, 0), (16, 16, 3), (17, 16, 4), (31, 15, 3), (256, 32, 3), (12, 9, 4), (40, 32, 15),
-    (9, 17, 3), (13, 25, 5), (5, 7, 3),
-])
+@pytest.mark.parametrize(
+    "length, tile, overlap",
+    [
+        (16, 32, 3),
+        (16, 32, 0),
+        (16, 16, 3),
+        (17, 16, 4),
+        (31, 15, 3),
+        (256, 32, 3),
+        (12, 9, 4),
+        (40, 32, 15),
+        (9, 17, 3),
+        (13, 25, 5),
+        (5, 7, 3),
+    ],
+)
 def test_tiles_give_exactly_the_whole(length, tile, overlap):
     latents = np.random.default_rng(length).normal(size=(1, length, 3)).astype(np.float32)
     whole = ToyDecoder()("tail", **ToyDecoder()("head", latents=latents))["audio"][0]
-    for frames in {length * DOWNSAMPLING, 1, DOWNSAMPLING, length * DOWNSAMPLING // 2 + 3, length * DOWNSAMPLING - 1}:
+    for frames in {
+        length * DOWNSAMPLING,
+        1,
+        DOWNSAMPLING,
+        length * DOWNSAMPLING // 2 + 3,
+        length * DOWNSAMPLING - 1,
+    }:
         blocks = list(decode(ToyDecoder(), toy_manifest(length, tile, overlap), latents, frames))
         assert all(len(block) for block in blocks)
         np.testing.assert_allclose(np.concatenate(blocks), whole[:frames], atol=1e-6)
@@ -53,7 +77,9 @@ def test_tiles_cover_without_gaps(length):
     for tile in range(3, length + 1):
         for overlap in range((tile + 1) // 2):
             tiles = plan(length, tile, overlap)
-            assert [one.begin for one in tiles] == [0] + [one.end for one in tiles[:-1]] and tiles[-1].end == length
+            assert [one.begin for one in tiles] == [0] + [one.end for one in tiles[:-1]] and tiles[
+                -1
+            ].end == length
             for one in tiles:
                 assert 0 <= one.start <= length - tile
                 assert one.start == 0 or one.begin - one.start >= overlap
@@ -71,21 +97,27 @@ def test_only_needed_tiles_run():
 
 def test_the_first_block_comes_after_one_tile():
     decoder = ToyDecoder()
-    blocks = decode(decoder, toy_manifest(64, 16, 4), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING)
+    blocks = decode(
+        decoder, toy_manifest(64, 16, 4), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING
+    )
     assert next(blocks).shape == (6 * DOWNSAMPLING, 2) and decoder.tails == 1
 
 
 def test_a_manifest_that_does_not_fit_the_graph():
     manifest = toy_manifest(16, 16, 4)
     manifest.latent = dataclasses.replace(manifest.latent, downsampling=4)
-    with pytest.raises(EdgeAudioError, match="tail gave 64 samples for a tile of 16 frames, the manifest says 32"):
+    with pytest.raises(
+        EdgeAudioError, match="tail gave 64 samples for a tile of 16 frames, the manifest says 32"
+    ):
         list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
 
 
 def test_a_head_that_does_not_fit_the_manifest():
     manifest = toy_manifest(16, 16, 4)
     manifest.tiling = dataclasses.replace(manifest.tiling, per_latent=4)
-    with pytest.raises(EdgeAudioError, match="head gave 32 frames for 16 latents, the manifest says 64; export"):
+    with pytest.raises(
+        EdgeAudioError, match="head gave 32 frames for 16 latents, the manifest says 64; export"
+    ):
         list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
 
 
@@ -109,10 +141,14 @@ def test_impossible_plan():
 
 @pytest.mark.parametrize("cuts", [(), (1,), (8, 15, 16, 990), (997,)])
 def test_clips_begin_and_end_at_zero(cuts):
-    """16 kHz: one millisecond is 16 frames, five are 80; what lies between is not touched, wherever the blocks are cut."""
+    """16 kHz: one millisecond is 16 frames, five are 80; what lies between is not touched, wherever
+    the blocks are cut.
+    """
     clip = np.random.default_rng(0).uniform(0.5, 1, (1000, 2)).astype(np.float32)
     blocks = list(faded(np.split(clip, cuts), len(clip), 16_000))
-    assert [len(block) for block in blocks] == [len(part) for part in np.split(clip, cuts)] and blocks[0].dtype == np.float32
+    assert [len(block) for block in blocks] == [
+        len(part) for part in np.split(clip, cuts)
+    ] and blocks[0].dtype == np.float32
     ratio = np.concatenate(blocks) / clip
     assert np.array_equal(ratio[16:-80], np.ones((904, 2), np.float32))
     np.testing.assert_allclose(ratio[:16, 0], np.arange(16) / 16, rtol=1e-6)

@@ -10,7 +10,9 @@ def denoise(x, t, projected):
     return projected["k"] * x + np.float32(t)
 
 
-@pytest.mark.parametrize("scale, expected", [(3.0, 1 + 3 * (4 - 1) + 0.5), (0.0, 1.5), (1.0, 4.5), (7.0, 22.5)])
+@pytest.mark.parametrize(
+    "scale, expected", [(3.0, 1 + 3 * (4 - 1) + 0.5), (0.0, 1.5), (1.0, 4.5), (7.0, 22.5)]
+)
 def test_formula(scale, expected):
     v = guided(denoise, {"k": np.float32(4)}, {"k": np.float32(1)}, scale)
     np.testing.assert_allclose(v(X, 0.5), expected * X, rtol=1e-6)

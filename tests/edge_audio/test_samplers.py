@@ -6,12 +6,17 @@ import pytest
 from edge_audio.samplers import SAMPLERS, dpmpp, euler, pingpong, rk4
 from edge_audio.schedule import logsnr_sigmas
 
-GOLDEN = [np.load(Path(__file__).parents[1] / "data" / name / "golden.npz") for name in ("tiny0", "tinyrope0")]
+GOLDEN = [
+    np.load(Path(__file__).parents[1] / "data" / name / "golden.npz")
+    for name in ("tiny0", "tinyrope0")
+]
 SPREAD = 0.5
 
 
 def gaussian_v(x, t):
-    """The exact v of data that is N(0, SPREAD²): its flow multiplies x by the ratio of standard deviations."""
+    """The exact v of data that is N(0, SPREAD²): its flow multiplies x by the ratio of standard
+    deviations.
+    """
     return x * (t - (1 - t) * SPREAD**2) / deviation(t) ** 2
 
 
@@ -60,7 +65,9 @@ def test_order_of_convergence(sampler, order):
 def test_from_noise_to_data(name):
     sampler, x = SAMPLERS[name], np.linspace(-2, 2, 8, dtype=np.float32).reshape(1, 4, 2)
     end = last(sampler.sample(gaussian_v, x, sampler.schedule(50), no_noise))
-    np.testing.assert_allclose(end, x * SPREAD, atol=0.1)  # most of it the schedule's long last step
+    np.testing.assert_allclose(
+        end, x * SPREAD, atol=0.1
+    )  # most of it the schedule's long last step
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -77,14 +84,24 @@ def test_steps_tell_where_they_are_and_stay_float32(name):
     sampler = SAMPLERS[name]
     x = np.ones((1, 4, 2), np.float32)
     sigmas = sampler.schedule(5)
-    steps = list(sampler.sample(lambda x, t: 0.1 * x, x, sigmas, lambda shape: np.zeros(shape, np.float32)))
-    assert [step.index for step in steps] == [0, 1, 2, 3, 4] and {step.total for step in steps} == {5}
+    steps = list(
+        sampler.sample(lambda x, t: 0.1 * x, x, sigmas, lambda shape: np.zeros(shape, np.float32))
+    )
+    assert [step.index for step in steps] == [0, 1, 2, 3, 4] and {step.total for step in steps} == {
+        5
+    }
     assert [step.t for step in steps] == list(sigmas[:-1])
-    assert {step.x.dtype for step in steps} == {step.denoised.dtype for step in steps} == {np.dtype(np.float32)}
+    assert (
+        {step.x.dtype for step in steps}
+        == {step.denoised.dtype for step in steps}
+        == {np.dtype(np.float32)}
+    )
     assert np.array_equal(x, np.ones_like(x)), "the caller's array is not written to"
 
 
-@pytest.mark.parametrize("name, evaluations", [("pingpong", 1), ("euler", 1), ("dpmpp", 1), ("rk4", 4)])
+@pytest.mark.parametrize(
+    "name, evaluations", [("pingpong", 1), ("euler", 1), ("dpmpp", 1), ("rk4", 4)]
+)
 def test_nothing_is_evaluated_before_it_is_asked_for(name, evaluations):
     calls = []
     sampler = SAMPLERS[name]

@@ -6,7 +6,10 @@ import pytest
 from edge_audio.errors import UsageError
 from edge_audio.schedule import linear_sigmas, logsnr_sigmas
 
-GOLDEN = [np.load(Path(__file__).parents[1] / "data" / name / "golden.npz") for name in ("tiny0", "tinyrope0")]
+GOLDEN = [
+    np.load(Path(__file__).parents[1] / "data" / name / "golden.npz")
+    for name in ("tiny0", "tinyrope0")
+]
 
 
 @pytest.mark.parametrize("golden", GOLDEN)
@@ -18,7 +21,9 @@ def test_logsnr_schedule(golden, steps):
 @pytest.mark.parametrize("golden", GOLDEN)
 @pytest.mark.parametrize("sigma_max", [0.3, 0.6, 0.9])
 def test_logsnr_schedule_at_strength(golden, sigma_max):
-    np.testing.assert_allclose(logsnr_sigmas(8, sigma_max), golden[f"sigmas_8_max{sigma_max}"], atol=2e-7)
+    np.testing.assert_allclose(
+        logsnr_sigmas(8, sigma_max), golden[f"sigmas_8_max{sigma_max}"], atol=2e-7
+    )
 
 
 def test_linear_schedule():

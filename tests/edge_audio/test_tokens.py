@@ -16,7 +16,10 @@ def test_t5_convention(model):
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(model)).encode("rain")
     tokens = Tokenizer(model, 16).encode("rain")
     expected = [*pieces, 1]
-    assert tokens.ids.dtype == tokens.mask.dtype == np.int32 and tokens.ids.shape == tokens.mask.shape == (1, 16)
+    assert (
+        tokens.ids.dtype == tokens.mask.dtype == np.int32
+        and tokens.ids.shape == tokens.mask.shape == (1, 16)
+    )
     assert tokens.ids[0].tolist() == expected + [0] * (16 - len(expected))
     assert tokens.mask[0].tolist() == [1] * len(expected) + [0] * (16 - len(expected))
     assert tokens.count == len(expected) and not tokens.truncated
@@ -40,7 +43,16 @@ def test_unknown_characters_are_tokens_too(model):
 
 def test_padded_ids_are_masked():
     tokens = padded([118, 7, 54, 1, 0, 0], 8)
-    assert tokens.ids[0].tolist() == [118, 7, 54, 1, 0, 0, 0, 0] and tokens.mask[0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert tokens.ids[0].tolist() == [118, 7, 54, 1, 0, 0, 0, 0] and tokens.mask[0].tolist() == [
+        1,
+        1,
+        1,
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_bytes_that_are_no_text(model):
@@ -52,5 +64,7 @@ def test_a_file_that_is_no_tokenizer(tmp_path):
     path = tmp_path / "tokenizer.model"
     path.write_bytes(b"not a model")
     for missing in (path, tmp_path / "absent.model"):
-        with pytest.raises(EdgeAudioError, match=f"{missing.name} is not a SentencePiece model .*export"):
+        with pytest.raises(
+            EdgeAudioError, match=f"{missing.name} is not a SentencePiece model .*export"
+        ):
             Tokenizer(missing, 8)

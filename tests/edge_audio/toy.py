@@ -1,4 +1,6 @@
-"""A toy model with the signatures of a real one: exported in seconds, and every input changes the output."""
+"""A toy model with the signatures of a real one: exported in seconds, and every input changes the
+output.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle import (MANIFEST_NAME, Defaults, GraphEntry, Latent, Manifest, Prompt, SecondsRange, Tiling,
-                               file_entry)
+from edge_audio.bundle import (
+    MANIFEST_NAME,
+    Defaults,
+    GraphEntry,
+    Latent,
+    Manifest,
+    Prompt,
+    SecondsRange,
+    Tiling,
+    file_entry,
+)
 
 PROMPT_LENGTH, LENGTH, CHANNELS, DOWNSAMPLING, RATE = 8, 16, 4, 8, 64
 TILE, OVERLAP, PER_LATENT, COND, VOCABULARY = 8, 2, 2, 6, 60
@@ -17,16 +28,20 @@ PRECISIONS = ("f32", "int8")
 
 
 def write_graphs(folder: Path) -> None:
-    """NAME.PRECISION.tflite of the three components; "int8" is a copy of "f32": weights this small stay as they are.
+    """NAME.PRECISION.tflite of the three components; "int8" is a copy of "f32": weights this small
+    stay as they are.
 
     The one place of these tests that needs TensorFlow.
     """
     import tensorflow as tf
+
     for name, signatures in _modules(tf).items():
         module = tf.Module()
         module.functions = list(signatures.values())
         tf.saved_model.save(module, str(folder / name), signatures=signatures)
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / name), signature_keys=list(signatures))
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(folder / name), signature_keys=list(signatures)
+        )
         graph = converter.convert()
         for precision in PRECISIONS:
             (folder / f"{name}.{precision}.tflite").write_bytes(graph)
@@ -35,22 +50,50 @@ def write_graphs(folder: Path) -> None:
 def write_tokenizer(path: Path) -> None:
     """A SentencePiece model with T5's ids: pad 0, eos 1, unk 2."""
     import sentencepiece
-    words = ["slow rising siren", "rain on a roof", "a bell at noon", "kick and snare", "waves and wind"]
+
+    words = [
+        "slow rising siren",
+        "rain on a roof",
+        "a bell at noon",
+        "kick and snare",
+        "waves and wind",
+    ]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(words * 20), model_prefix=str(path.with_suffix("")), vocab_size=VOCABULARY,
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2)
+        sentence_iterator=iter(words * 20),
+        model_prefix=str(path.with_suffix("")),
+        vocab_size=VOCABULARY,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
 
 
 def manifest(folder: Path, tokenizer: bool = True, **changes) -> Manifest:
     """The manifest of what lies in `folder`, with some entries changed."""
-    graphs = {name: {p: GraphEntry(**vars(file_entry(folder / f"{name}.{p}.tflite")), fidelity={"out": 60.0})
-                     for p in PRECISIONS} for name in ("conditioners", "dit", "decoder")}
-    entries = dict(
-        name="toy", license="Apache-2.0", source_sha256="0" * 64, sample_rate=RATE, channels=2,
+    graphs = {
+        name: {
+            p: GraphEntry(**vars(file_entry(folder / f"{name}.{p}.tflite")), fidelity={"out": 60.0})
+            for p in PRECISIONS
+        }
+        for name in ("conditioners", "dit", "decoder")
+    }
+    entries = dict(  # noqa: C408
+        name="toy",
+        license="Apache-2.0",
+        source_sha256="0" * 64,
+        sample_rate=RATE,
+        channels=2,
         latent=Latent(LENGTH, CHANNELS, DOWNSAMPLING, (SHORT,)),
         prompt=Prompt(PROMPT_LENGTH, file_entry(folder / "tokenizer.model") if tokenizer else None),
-        seconds=SecondsRange(0.25, 1.5), objective="rf_denoiser", defaults=Defaults("pingpong", 4, 1.0),
-        tiling=Tiling(TILE * PER_LATENT, OVERLAP * PER_LATENT, PER_LATENT), graphs=graphs)
+        seconds=SecondsRange(0.25, 1.5),
+        objective="rf_denoiser",
+        defaults=Defaults("pingpong", 4, 1.0),
+        tiling=Tiling(TILE * PER_LATENT, OVERLAP * PER_LATENT, PER_LATENT),
+        graphs=graphs,
+    )
     return Manifest(**{**entries, **changes})
 
 
@@ -72,24 +115,48 @@ def _modules(tf) -> dict[str, dict]:
 
     f32, i32, keys = tf.float32, tf.int32, (1, PROMPT_LENGTH + 1, COND)
     embedding, w_seconds = weight(VOCABULARY, COND), weight(1, COND)
-    w_k, w_v, w_g, w_q, w_o, w_x = (weight(*s) for s in ((COND, COND), (COND, COND), (COND, CHANNELS),
-                                                         (CHANNELS, COND), (COND, CHANNELS), (CHANNELS, CHANNELS)))
-    w_head, w_tail = weight(3, CHANNELS, PER_LATENT * COND), weight(3, COND, DOWNSAMPLING // PER_LATENT * 2)
+    w_k, w_v, w_g, w_q, w_o, w_x = (
+        weight(*s)
+        for s in (
+            (COND, COND),
+            (COND, COND),
+            (COND, CHANNELS),
+            (CHANNELS, COND),
+            (COND, CHANNELS),
+            (CHANNELS, CHANNELS),
+        )
+    )
+    w_head, w_tail = (
+        weight(3, CHANNELS, PER_LATENT * COND),
+        weight(3, COND, DOWNSAMPLING // PER_LATENT * 2),
+    )
 
-    @function(input_ids=((1, PROMPT_LENGTH), i32), attention_mask=((1, PROMPT_LENGTH), i32), seconds_total=((1,), f32))
+    @function(
+        input_ids=((1, PROMPT_LENGTH), i32),
+        attention_mask=((1, PROMPT_LENGTH), i32),
+        seconds_total=((1,), f32),
+    )
     def condition(input_ids, attention_mask, seconds_total):
         hidden = tf.gather(embedding, input_ids) * tf.cast(attention_mask, f32)[..., None]
         global_cond = tf.reshape(seconds_total, (1, 1)) * w_seconds
-        return {"cross_attn_cond": tf.concat([hidden, global_cond[:, None]], 1), "global_cond": global_cond * 0.5}
+        return {
+            "cross_attn_cond": tf.concat([hidden, global_cond[:, None]], 1),
+            "global_cond": global_cond * 0.5,
+        }
 
     @function(cross_attn_cond=(keys, f32), global_cond=((1, COND), f32))
     def project(cross_attn_cond, global_cond):
-        return {"cross_k_00": cross_attn_cond @ w_k, "cross_v_00": cross_attn_cond @ w_v,
-                "global_embed": global_cond @ w_g}
+        return {
+            "cross_k_00": cross_attn_cond @ w_k,
+            "cross_v_00": cross_attn_cond @ w_v,
+            "global_embed": global_cond @ w_g,
+        }
 
     def denoise(x, t, global_embed, cross_k_00, cross_v_00):
         attention = tf.nn.softmax(tf.matmul(x @ w_q, cross_k_00, transpose_b=True)) @ cross_v_00
-        return {"v": x @ w_x + attention @ w_o + global_embed[:, None] + tf.reshape(t, (1, 1, 1)) * 0.3}
+        return {
+            "v": x @ w_x + attention @ w_o + global_embed[:, None] + tf.reshape(t, (1, 1, 1)) * 0.3
+        }
 
     def head(latents):
         features = tf.nn.conv1d(latents, w_head, 1, "SAME")
@@ -103,7 +170,12 @@ def _modules(tf) -> dict[str, dict]:
     dit, decoder = {"project": project}, {"tail": tail}
     for suffix, length in (("", LENGTH), (f"_{SHORT}", SHORT)):
         latents = ((1, length, CHANNELS), f32)
-        dit[f"denoise{suffix}"] = function(x=latents, t=((1,), f32), global_embed=((1, CHANNELS), f32),
-                                           cross_k_00=(keys, f32), cross_v_00=(keys, f32))(denoise)
+        dit[f"denoise{suffix}"] = function(
+            x=latents,
+            t=((1,), f32),
+            global_embed=((1, CHANNELS), f32),
+            cross_k_00=(keys, f32),
+            cross_v_00=(keys, f32),
+        )(denoise)
         decoder[f"head{suffix}"] = function(latents=latents)(head)
     return {"conditioners": {"condition": condition}, "dit": dit, "decoder": decoder}

@@ -12,7 +12,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 def delegation(path: Path, folder: Path) -> dict[str, tuple[int, list[str]]]:
     """signature -> (number of delegate partitions, names of the operations outside of them).
 
-    The interpreter tells operations of its first subgraph only, so each signature's subgraph is made the first in turn.
+    The interpreter tells operations of its first subgraph only, so each signature's subgraph is
+    made the first in turn.
     """
     model, found = flatbuffer_utils.read_model(str(path)), {}
     for signature in model.signatureDefs:

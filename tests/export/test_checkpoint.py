@@ -1,4 +1,6 @@
-"""Tensors by name: what is missing, misshapen, unexplained or damaged is named; weight norm is folded over the right axis."""
+"""Tensors by name: what is missing, misshapen, unexplained or damaged is named; weight norm is
+folded over the right axis.
+"""
 
 import shutil
 
@@ -36,13 +38,22 @@ def test_every_tensor_is_used(folder):
     assert audit(folder) == {"DiT": 60, "autoencoder": 225, "number conditioner": 3, "T5": 19}
 
 
-@pytest.mark.parametrize("function, message", [
-    (lambda t: t.pop(QKV), f"tensor {QKV} of shape [192, 64] is missing"),
-    (lambda t: t.update({QKV: t[QKV].T.copy()}), f"tensor {QKV} has shape [64, 192], the configuration needs [192, 64]"),
-    (lambda t: t.update({"model.model.extra.weight": t[QKV]}), "does not explain: model.model.extra.weight"),
-    (lambda t: t.update({QKV: np.full_like(t[QKV], np.nan)}), f"tensor {QKV} holds NaN"),
-    (lambda t: t.update({QKV: t[QKV].astype(np.float64)}), f"tensor {QKV} of"),
-])
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda t: t.pop(QKV), f"tensor {QKV} of shape [192, 64] is missing"),
+        (
+            lambda t: t.update({QKV: t[QKV].T.copy()}),
+            f"tensor {QKV} has shape [64, 192], the configuration needs [192, 64]",
+        ),
+        (
+            lambda t: t.update({"model.model.extra.weight": t[QKV]}),
+            "does not explain: model.model.extra.weight",
+        ),
+        (lambda t: t.update({QKV: np.full_like(t[QKV], np.nan)}), f"tensor {QKV} holds NaN"),
+        (lambda t: t.update({QKV: t[QKV].astype(np.float64)}), f"tensor {QKV} of"),
+    ],
+)
 def test_faults_are_named(folder, function, message):
     change(folder, function)
     with pytest.raises(EdgeAudioError) as error:
@@ -58,20 +69,33 @@ def test_zero_row_of_weight_norm(folder):
 
 
 def test_t5_decoder_is_left_out_deliberately(folder):
-    change(folder, lambda t: t.update({"decoder.block.0.layer.0.SelfAttention.q.weight": np.zeros((4, 4), np.float32),
-                                       "lm_head.weight": np.zeros((4, 4), np.float32)}), "t5/model.safetensors")
+    change(
+        folder,
+        lambda t: t.update(
+            {
+                "decoder.block.0.layer.0.SelfAttention.q.weight": np.zeros((4, 4), np.float32),
+                "lm_head.weight": np.zeros((4, 4), np.float32),
+            }
+        ),
+        "t5/model.safetensors",
+    )
     assert audit(folder)["T5"] == 19
 
 
 def test_half_precision_is_read(folder):
-    change(folder, lambda t: t.update({name: value.astype(np.float16) for name, value in t.items()}))
+    change(
+        folder, lambda t: t.update({name: value.astype(np.float16) for name, value in t.items()})
+    )
     taken = read_checkpoint(folder).take(QKV, (192, 64))
     assert taken.dtype == np.float32
     assert np.allclose(taken, read_checkpoint(DATA / "tiny0").take(QKV, (192, 64)), atol=1e-3)
 
 
 def test_weight_norm_is_per_index_of_dimension_0():
-    g, v = np.array([2.0, 3.0], np.float32).reshape(2, 1, 1), np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    g, v = (
+        np.array([2.0, 3.0], np.float32).reshape(2, 1, 1),
+        np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32),
+    )
     weight = Checkpoint({"x.weight_g": g, "x.weight_v": v}, "").take_weight_normed("x", (2, 4, 3))
     assert np.allclose(np.linalg.norm(weight.reshape(2, -1), axis=1), [2, 3])
 
@@ -91,7 +115,9 @@ def test_nothing_there(tmp_path):
 
 
 def test_pickled_checkpoint_is_never_just_unpickled(folder):
-    """With torch it is read with weights_only, without torch it is refused; in no case does the pickle's code run."""
+    """With torch it is read with weights_only, without torch it is refused; in no case does the
+    pickle's code run.
+    """
     import pickle
 
     class Trap:

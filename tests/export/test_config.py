@@ -18,7 +18,9 @@ DECODER = ("model", "pretransform", "config", "decoder", "config")
 
 def read(tmp_path, config=CONFIG, t5=T5):
     (tmp_path / "t5").mkdir(exist_ok=True)
-    (tmp_path / "model_config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    (tmp_path / "model_config.json").write_text(
+        config if isinstance(config, str) else json.dumps(config)
+    )
     (tmp_path / "t5" / "config.json").write_text(json.dumps(t5))
     return read_config(tmp_path)
 
@@ -39,39 +41,66 @@ def test_sizes_of_the_reference(tmp_path):
     assert config.decoder.widths == (8, 8, 16, 32) and config.decoder.strides == (2, 4, 4)
 
 
-@pytest.mark.parametrize("path, value, message", [
-    (("model_type",), "autoencoder", "model_config.model_type is 'autoencoder'"),
-    (("model", "pretransform", "type"), "dac", "pretransform.type is 'dac'"),
-    (("model", "pretransform", "config", "bottleneck", "type"), "rvq", "bottleneck.type is 'rvq'"),
-    (("model", "pretransform", "scale"), 2.0, "pretransform.scale"),
-    ((*DECODER, "final_tanh"), True, "final_tanh is True"),
-    ((*DECODER, "use_snake"), False, "use_snake is False"),
-    ((*DECODER, "strides"), [2, 4, 3], "strides has 3; only models with even strides"),
-    ((*DECODER, "strides"), [2, 4], "2 strides but 3 c_mults"),
-    ((*DECODER, "kernel"), 9, "config.kernel (value 9) is not known here"),
-    ((*DIT, "global_cond_type"), "adaLN", "global_cond_type is 'adaLN'; only models with 'prepend' can be exported"),
-    ((*DIT, "transformer_type"), "x-transformers", "transformer_type is 'x-transformers'"),
-    ((*DIT, "attn_kwargs"), {"qk_norm": "rms"}, "qk_norm is 'rms'; only models with 'ln'"),
-    ((*DIT, "attn_kwargs"), {"qk_norm": "ln", "differential": True}, "attn_kwargs.differential (value True) is not known"),
-    ((*DIT, "depth"), "two", "depth is 'two', expected int"),
-    ((*DIT, "num_heads"), 3, "embed_dim modulo num_heads"),
-    ((*DIT, "num_heads"), 4, "heads of 16 dims are too small"),
-    ((*DIT, "cond_token_dim"), 64, "cond_token_dim is 64"),
-    ((*DIT, "new_option"), 1, "diffusion.config.new_option (value 1) is not known"),
-    (("model", "diffusion", "diffusion_objective"), "v", "diffusion_objective is 'v'"),
-    (("model", "diffusion", "cross_attention_cond_ids"), ["prompt"], "cross_attention_cond_ids is ['prompt']"),
-    (("model", "conditioning", "cond_dim"), 48, "the rest of it needs 48"),
-    (("sample_size",), 1000, "sample_size modulo downsampling_ratio"),
-    (("sample_rate",), 0, "model_config.sample_rate is 0, which no model can have"),
-    ((*DIT, "num_heads"), 0, "num_heads is 0"),
-    (("model", "pretransform", "config", "downsampling_ratio"), 0, "downsampling_ratio is 0"),
-    ((*DECODER, "c_mults"), ["1", 2, 4], "c_mults is ['1', 2, 4]"),
-    (("model", "pretransform", "config", "decoder", "soft_clip"), True, "decoder.soft_clip is True"),
-    (("model", "pretransform", "config", "pretransform"), {}, "config.pretransform is {}"),
-    (("model", "pretransform", "config", "bottleneck", "config"), {"x": 1}, "bottleneck.config is {'x': 1}"),
-    (("model", "conditioning", "default_keys"), {}, "conditioning.default_keys"),
-    (("lora",), {}, "model_config.lora"),
-])
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (("model_type",), "autoencoder", "model_config.model_type is 'autoencoder'"),
+        (("model", "pretransform", "type"), "dac", "pretransform.type is 'dac'"),
+        (
+            ("model", "pretransform", "config", "bottleneck", "type"),
+            "rvq",
+            "bottleneck.type is 'rvq'",
+        ),
+        (("model", "pretransform", "scale"), 2.0, "pretransform.scale"),
+        ((*DECODER, "final_tanh"), True, "final_tanh is True"),
+        ((*DECODER, "use_snake"), False, "use_snake is False"),
+        ((*DECODER, "strides"), [2, 4, 3], "strides has 3; only models with even strides"),
+        ((*DECODER, "strides"), [2, 4], "2 strides but 3 c_mults"),
+        ((*DECODER, "kernel"), 9, "config.kernel (value 9) is not known here"),
+        (
+            (*DIT, "global_cond_type"),
+            "adaLN",
+            "global_cond_type is 'adaLN'; only models with 'prepend' can be exported",
+        ),
+        ((*DIT, "transformer_type"), "x-transformers", "transformer_type is 'x-transformers'"),
+        ((*DIT, "attn_kwargs"), {"qk_norm": "rms"}, "qk_norm is 'rms'; only models with 'ln'"),
+        (
+            (*DIT, "attn_kwargs"),
+            {"qk_norm": "ln", "differential": True},
+            "attn_kwargs.differential (value True) is not known",
+        ),
+        ((*DIT, "depth"), "two", "depth is 'two', expected int"),
+        ((*DIT, "num_heads"), 3, "embed_dim modulo num_heads"),
+        ((*DIT, "num_heads"), 4, "heads of 16 dims are too small"),
+        ((*DIT, "cond_token_dim"), 64, "cond_token_dim is 64"),
+        ((*DIT, "new_option"), 1, "diffusion.config.new_option (value 1) is not known"),
+        (("model", "diffusion", "diffusion_objective"), "v", "diffusion_objective is 'v'"),
+        (
+            ("model", "diffusion", "cross_attention_cond_ids"),
+            ["prompt"],
+            "cross_attention_cond_ids is ['prompt']",
+        ),
+        (("model", "conditioning", "cond_dim"), 48, "the rest of it needs 48"),
+        (("sample_size",), 1000, "sample_size modulo downsampling_ratio"),
+        (("sample_rate",), 0, "model_config.sample_rate is 0, which no model can have"),
+        ((*DIT, "num_heads"), 0, "num_heads is 0"),
+        (("model", "pretransform", "config", "downsampling_ratio"), 0, "downsampling_ratio is 0"),
+        ((*DECODER, "c_mults"), ["1", 2, 4], "c_mults is ['1', 2, 4]"),
+        (
+            ("model", "pretransform", "config", "decoder", "soft_clip"),
+            True,
+            "decoder.soft_clip is True",
+        ),
+        (("model", "pretransform", "config", "pretransform"), {}, "config.pretransform is {}"),
+        (
+            ("model", "pretransform", "config", "bottleneck", "config"),
+            {"x": 1},
+            "bottleneck.config is {'x': 1}",
+        ),
+        (("model", "conditioning", "default_keys"), {}, "conditioning.default_keys"),
+        (("lora",), {}, "model_config.lora"),
+    ],
+)
 def test_refused_by_name(tmp_path, path, value, message):
     with pytest.raises(EdgeAudioError) as error:
         read(tmp_path, changed(path, value))
@@ -79,10 +108,14 @@ def test_refused_by_name(tmp_path, path, value, message):
 
 
 def test_an_extra_conditioner_is_refused(tmp_path):
-    """`seconds_start` belongs to another model; with it this one would hear 66 tokens instead of 65."""
+    """`seconds_start` belongs to another model; with it this one would hear 66 tokens instead of
+    65.
+    """
     config = copy.deepcopy(CONFIG)
     entries = config["model"]["conditioning"]["configs"]
-    entries.insert(1, {"id": "seconds_start", "type": "number", "config": {"min_val": 0, "max_val": 16}})
+    entries.insert(
+        1, {"id": "seconds_start", "type": "number", "config": {"min_val": 0, "max_val": 16}}
+    )
     with pytest.raises(EdgeAudioError, match="seconds_start"):
         read(tmp_path, config)
 

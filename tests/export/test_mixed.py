@@ -1,4 +1,6 @@
-"""Mixed precision: the choice is small and fits; the export measures, keeps its recipe, and applies it again."""
+"""Mixed precision: the choice is small and fits; the export measures, keeps its recipe, and applies
+it again.
+"""
 
 import numpy as np
 import pytest
@@ -13,38 +15,65 @@ from export.quantize import suitable
 
 
 def group(inputs=64, outputs=64, name="layer"):
-    return Group((name,), (Operation(name, "FULLY_CONNECTED", 0, 0, name, (outputs, inputs), "FLOAT32"),))
+    return Group(
+        (name,), (Operation(name, "FULLY_CONNECTED", 0, 0, name, (outputs, inputs), "FLOAT32"),)
+    )
 
 
 def test_the_choice_fits_and_is_cheap():
     groups = {name: group(name=name) for name in "ab"}
-    errors = {"a": {"int4": np.array([1e-2]), "int8": np.array([1e-4])}, "b": {"int4": np.array([1e-5]), "int8": np.array([1e-7])}}
+    errors = {
+        "a": {"int4": np.array([1e-2]), "int8": np.array([1e-4])},
+        "b": {"int4": np.array([1e-5]), "int8": np.array([1e-7])},
+    }
     assert choose(groups, errors, np.zeros(1), 1.0) == {"a": "int4", "b": "int4"}
     assert choose(groups, errors, np.zeros(1), 1e-3) == {"a": "int8", "b": "int4"}
-    assert choose(groups, errors, np.zeros(1), 1e-9) == {"a": "int8", "b": "int8"}  # the best there is
+    assert choose(groups, errors, np.zeros(1), 1e-9) == {
+        "a": "int8",
+        "b": "int8",
+    }  # the best there is
 
 
 def test_forms_fall_back_where_they_do_not_suit():
     wide, odd, small = group(1024), group(257), group(8, 8)
-    assert suitable("int8-hadamard", wide.operations[0]) == "int8" and suitable("int4", odd.operations[0]) == "int8"
+    assert (
+        suitable("int8-hadamard", wide.operations[0]) == "int8"
+        and suitable("int4", odd.operations[0]) == "int8"
+    )
     assert suitable("int8-hadamard", group(160).operations[0]) == "int8-hadamard"
     assert suitable("int4", small.operations[0]) == suitable("f16", small.operations[0]) == "f32"
 
 
 def test_export_measures_and_a_recipe_is_applied_again(tmp_path):
-    first = export(DATA / "tiny0", tmp_path / "a", Options(("f32", "mixed"), components=("conditioners", "dit", "decoder")),
-                   say=lambda line: None)
+    first = export(
+        DATA / "tiny0",
+        tmp_path / "a",
+        Options(("f32", "mixed"), components=("conditioners", "dit", "decoder")),
+        say=lambda line: None,
+    )
     recipe = Recipe.read(tmp_path / "a" / first.graphs["dit"]["mixed"].recipe.file)
     assert recipe.measured_snr >= 30 and recipe.bytes < recipe.bytes_f32 and recipe.table
-    again = export(DATA / "tiny0", tmp_path / "b", Options(("mixed",), components=("conditioners", "dit", "decoder"),
-                                                           recipe=tmp_path / "a"), say=lambda line: None)
+    again = export(
+        DATA / "tiny0",
+        tmp_path / "b",
+        Options(("mixed",), components=("conditioners", "dit", "decoder"), recipe=tmp_path / "a"),
+        say=lambda line: None,
+    )
     for component, entries in Bundle.open(tmp_path / "b").manifest.graphs.items():
-        assert set(entries) == {"mixed"} and entries["mixed"].sha256 == first.graphs[component]["mixed"].sha256
+        assert (
+            set(entries) == {"mixed"}
+            and entries["mixed"].sha256 == first.graphs[component]["mixed"].sha256
+        )
     assert again.graphs["dit"]["mixed"].fidelity["denoise.v"] >= 30
 
 
-@pytest.mark.parametrize("options, said", [({"target_snr": 200.0}, "out of reach"), ({"recipe": DATA / "none.json"}, "is no recipe")])
+@pytest.mark.parametrize(
+    "options, said",
+    [({"target_snr": 200.0}, "out of reach"), ({"recipe": DATA / "none.json"}, "is no recipe")],
+)
 def test_what_cannot_be_done_is_said(tmp_path, options, said):
     with pytest.raises(EdgeAudioError, match=said):
-        export(DATA / "tiny0", tmp_path / "a", Options(("mixed",), **options), say=lambda line: None)
+        export(
+            DATA / "tiny0", tmp_path / "a", Options(("mixed",), **options), say=lambda line: None
+        )
     assert not list(tmp_path.iterdir())

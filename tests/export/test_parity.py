@@ -1,4 +1,6 @@
-"""Every golden array of the official code: inner ones through TensorFlow, what a graph takes or gives through .tflite."""
+"""Every golden array of the official code: inner ones through TensorFlow, what a graph takes or
+gives through .tflite.
+"""
 
 import numpy as np
 import pytest
@@ -40,8 +42,10 @@ def components(reference):
 @pytest.fixture(scope="module")
 def graphs(reference):
     """The f32 graphs of the exported bundle."""
-    opened = {name: Graph(Bundle.open(reference[2]).graph_path(name, "f32"), threads=2)
-              for name in ("conditioners", "dit", "decoder", "encoder")}
+    opened = {
+        name: Graph(Bundle.open(reference[2]).graph_path(name, "f32"), threads=2)
+        for name in ("conditioners", "dit", "decoder", "encoder")
+    }
     yield opened
     for graph in opened.values():
         graph.close()
@@ -52,11 +56,15 @@ def row(golden, name, index):
 
 
 def projected(graphs, golden, cond, index):
-    return graphs["dit"]("project", cross_attn_cond=cond, global_cond=row(golden, "global_cond", index))
+    return graphs["dit"](
+        "project", cross_attn_cond=cond, global_cond=row(golden, "global_cond", index)
+    )
 
 
 def denoise(graphs):
-    return lambda x, t, given: graphs["dit"]("denoise", x=x, t=np.array([t], np.float32), **given)["v"]
+    return lambda x, t, given: graphs["dit"]("denoise", x=x, t=np.array([t], np.float32), **given)[
+        "v"
+    ]
 
 
 # --- conditioners ---
@@ -65,8 +73,13 @@ def denoise(graphs):
 @pytest.mark.parametrize("index", ROWS)
 def test_conditioners_inside(components, golden, index):
     taps = Taps()
-    components["conditioners"].condition(*(tf.constant(row(golden, name, index)) for name in
-                                           ("input_ids", "attention_mask", "seconds_total")), taps=taps)
+    components["conditioners"].condition(
+        *(
+            tf.constant(row(golden, name, index))
+            for name in ("input_ids", "attention_mask", "seconds_total")
+        ),
+        taps=taps,
+    )
     assert_near(taps["t5_embed"], row(golden, "t5_embed", index))
     assert_near(taps["t5"], row(golden, "t5_last_hidden_state", index))
     assert_near(taps["seconds_features"], row(golden, "seconds_features", index))
@@ -75,8 +88,13 @@ def test_conditioners_inside(components, golden, index):
 
 @pytest.mark.parametrize("index", ROWS)
 def test_conditioners_graph(graphs, golden, index):
-    outputs = graphs["conditioners"]("condition", **{name: row(golden, name, index) for name in
-                                                     ("input_ids", "attention_mask", "seconds_total")})
+    outputs = graphs["conditioners"](
+        "condition",
+        **{
+            name: row(golden, name, index)
+            for name in ("input_ids", "attention_mask", "seconds_total")
+        },
+    )
     assert_near(outputs["cross_attn_cond"], row(golden, "cross_attn_cond", index))
     assert_near(outputs["cross_attn_cond"][:, :-1], row(golden, "cond_prompt", index))
     assert_near(outputs["cross_attn_cond"][:, -1:], row(golden, "cond_seconds_total", index))
@@ -89,8 +107,11 @@ def test_conditioners_graph(graphs, golden, index):
 @pytest.mark.parametrize("index", ROWS)
 def test_embeddings_inside(components, golden, index):
     taps = Taps()
-    outputs = components["dit"].project(tf.constant(row(golden, "cross_attn_cond", index)),
-                                        tf.constant(row(golden, "global_cond", index)), taps)
+    outputs = components["dit"].project(
+        tf.constant(row(golden, "cross_attn_cond", index)),
+        tf.constant(row(golden, "global_cond", index)),
+        taps,
+    )
     assert_near(taps["to_cond_embed"], row(golden, "to_cond_embed", index))
     assert_near(outputs["global_embed"], row(golden, "to_global_embed", index))
     for i, t in enumerate(golden["t_values"]):
@@ -109,8 +130,13 @@ def test_rotary_tables(components, golden):
 @pytest.mark.parametrize("index", ROWS)
 def test_blocks_inside(components, golden, index):
     taps, dit = Taps(), components["dit"]
-    given = dit.project(tf.constant(row(golden, "cross_attn_cond", index)), tf.constant(row(golden, "global_cond", index)))
-    dit.denoise(tf.constant(row(golden, "x_in", index)), tf.constant(golden["hidden_t"]), taps=taps, **given)
+    given = dit.project(
+        tf.constant(row(golden, "cross_attn_cond", index)),
+        tf.constant(row(golden, "global_cond", index)),
+    )
+    dit.denoise(
+        tf.constant(row(golden, "x_in", index)), tf.constant(golden["hidden_t"]), taps=taps, **given
+    )
     positions, last = golden["hidden_pos"], len(dit.blocks) - 1
     assert_near(taps["block0.in"], row(golden, "dit_block_in", index))
     assert_near(taps["block0.out"], row(golden, "dit_block0_full", index))
@@ -118,33 +144,52 @@ def test_blocks_inside(components, golden, index):
     assert_near(taps["block0.q_normed"], row(golden, "dit_block0_q_normed", index))
     assert_near(taps["block0.k_normed"], row(golden, "dit_block0_k_normed", index))
     for block in range(last + 1):
-        for tap, name in (("out", "dit_block_hidden"), ("self_attn", "dit_self_attn_out"),
-                          ("cross_attn", "dit_cross_attn_out"), ("ff", "dit_ff_out")):
-            assert_near(taps[f"block{block}.{tap}"][:, positions], golden[name][block, index : index + 1])
+        for tap, name in (
+            ("out", "dit_block_hidden"),
+            ("self_attn", "dit_self_attn_out"),
+            ("cross_attn", "dit_cross_attn_out"),
+            ("ff", "dit_ff_out"),
+        ):
+            assert_near(
+                taps[f"block{block}.{tap}"][:, positions], golden[name][block, index : index + 1]
+            )
 
 
 @pytest.mark.parametrize("index", ROWS)
 def test_v_at_four_levels(graphs, golden, index):
     given = projected(graphs, golden, row(golden, "cross_attn_cond", index), index)
     for i, t in enumerate(golden["t_values"]):
-        assert_near(denoise(graphs)(row(golden, "x_in", index), t, given), row(golden, f"dit_v_t{i}", index))
+        assert_near(
+            denoise(graphs)(row(golden, "x_in", index), t, given), row(golden, f"dit_v_t{i}", index)
+        )
 
 
 @pytest.mark.parametrize("index", ROWS)
 def test_guidance(graphs, golden, index):
     cond = row(golden, "cross_attn_cond", index)
-    given, zeros = projected(graphs, golden, cond, index), projected(graphs, golden, np.zeros_like(cond), index)
+    given, zeros = (
+        projected(graphs, golden, cond, index),
+        projected(graphs, golden, np.zeros_like(cond), index),
+    )
     x, t = row(golden, "x_in", index), float(golden["cfg_t"][0])
     assert_near(denoise(graphs)(x, t, zeros), row(golden, "dit_uncond", index))
     for scale in (3, 7):
-        assert_near(guided(denoise(graphs), given, zeros, scale)(x, t), row(golden, f"dit_cfg{scale}", index))
+        assert_near(
+            guided(denoise(graphs), given, zeros, scale)(x, t),
+            row(golden, f"dit_cfg{scale}", index),
+        )
 
 
 @pytest.mark.parametrize("index", ROWS)
 def test_negative_prompt(graphs, golden, index):
     """The reference swaps its two prompts: each is guided away from the other one."""
-    given, negative = (projected(graphs, golden, row(golden, "cross_attn_cond", i), index) for i in (index, 1 - index))
-    v = guided(denoise(graphs), given, negative, 3)(row(golden, "x_in", index), float(golden["cfg_t"][0]))
+    given, negative = (
+        projected(graphs, golden, row(golden, "cross_attn_cond", i), index)
+        for i in (index, 1 - index)
+    )
+    v = guided(denoise(graphs), given, negative, 3)(
+        row(golden, "x_in", index), float(golden["cfg_t"][0])
+    )
     assert_near(v, row(golden, "dit_cfg3_negative_swapped", index))
 
 
@@ -153,22 +198,37 @@ def test_negative_prompt(graphs, golden, index):
 
 def sample(graphs, golden, index, name, steps, noise=None, cfg_scale=1.0, x=None, sigma_max=1.0):
     cond = row(golden, "cross_attn_cond", index)
-    given, zeros = projected(graphs, golden, cond, index), projected(graphs, golden, np.zeros_like(cond), index)
+    given, zeros = (
+        projected(graphs, golden, cond, index),
+        projected(graphs, golden, np.zeros_like(cond), index),
+    )
     replay = iter([] if noise is None else golden[noise][:, index : index + 1])
     sampler = SAMPLERS[name]
     sigmas = sampler.schedule(steps, **({} if sigma_max == 1.0 else {"sigma_max": sigma_max}))
     x = row(golden, "noise_init", index) if x is None else x
-    return list(sampler.sample(guided(denoise(graphs), given, zeros, cfg_scale), x, sigmas, lambda shape: next(replay)))
+    return list(
+        sampler.sample(
+            guided(denoise(graphs), given, zeros, cfg_scale), x, sigmas, lambda shape: next(replay)
+        )
+    )
 
 
 @pytest.mark.parametrize("index", ROWS)
-@pytest.mark.parametrize("name, steps, noise, cfg, final", [
-    ("pingpong", 8, "pingpong_noise", 1.0, "pingpong_final"), ("pingpong", 4, "pingpong4_noise", 1.0, "pingpong4_final"),
-    ("euler", 8, None, 1.0, "euler8_final"), ("euler", 8, None, 4.0, "euler8_cfg4_final"),
-    ("rk4", 4, None, 1.0, "rk4_4_final"), ("dpmpp", 8, None, 1.0, "dpmpp8_final"),
-])
+@pytest.mark.parametrize(
+    "name, steps, noise, cfg, final",
+    [
+        ("pingpong", 8, "pingpong_noise", 1.0, "pingpong_final"),
+        ("pingpong", 4, "pingpong4_noise", 1.0, "pingpong4_final"),
+        ("euler", 8, None, 1.0, "euler8_final"),
+        ("euler", 8, None, 4.0, "euler8_cfg4_final"),
+        ("rk4", 4, None, 1.0, "rk4_4_final"),
+        ("dpmpp", 8, None, 1.0, "dpmpp8_final"),
+    ],
+)
 def test_finals_on_replayed_noise(graphs, golden, index, name, steps, noise, cfg, final):
-    assert_near(sample(graphs, golden, index, name, steps, noise, cfg)[-1].x, row(golden, final, index))
+    assert_near(
+        sample(graphs, golden, index, name, steps, noise, cfg)[-1].x, row(golden, final, index)
+    )
 
 
 @pytest.mark.parametrize("index", ROWS)
@@ -179,9 +239,13 @@ def test_each_pingpong_step(graphs, golden, index):
 
 @pytest.mark.parametrize("index", ROWS)
 def test_audio_to_audio(graphs, golden, index):
-    """Sampling that starts from latents: x = init · (1 − s) + noise · s, and a schedule that begins at s."""
+    """Sampling that starts from latents: x = init · (1 − s) + noise · s, and a schedule that begins
+    at s.
+    """
     strength = float(golden["a2a_sigma_max"][0])
-    x = (golden["init_latent"] * (1 - strength) + row(golden, "noise_init", index) * strength).astype(np.float32)
+    x = (
+        golden["init_latent"] * (1 - strength) + row(golden, "noise_init", index) * strength
+    ).astype(np.float32)
     steps = sample(graphs, golden, index, "pingpong", 8, "a2a_noise", x=x, sigma_max=strength)
     assert_near(steps[-1].x, row(golden, "a2a_final", index))
 
@@ -191,7 +255,9 @@ def test_audio_to_audio(graphs, golden, index):
 
 def test_decoder_stages_inside(components, golden):
     taps, decoder = Taps(), components["decoder"]
-    audio = decoder.tail(decoder.head(tf.constant(golden["decode32_latent"]), taps)["features"], taps)["audio"]
+    audio = decoder.tail(
+        decoder.head(tf.constant(golden["decode32_latent"]), taps)["features"], taps
+    )["audio"]
     assert_near(audio, golden["decode32_audio"])
     stages = [name for name in golden if name.startswith("dec_stage")]
     assert len(stages) >= 7
@@ -207,22 +273,28 @@ def test_decoder_stages_inside(components, golden):
 
 def test_decoder_graph(graphs, golden, reference):
     manifest = Bundle.open(reference[2]).manifest
-    for latents, audio in ((golden["decode32_latent"], golden["decode32_audio"]),
-                           *((row(golden, "pingpong_final", i), row(golden, "decode_batch_audio", i)) for i in ROWS)):
+    for latents, audio in (
+        (golden["decode32_latent"], golden["decode32_audio"]),
+        *((row(golden, "pingpong_final", i), row(golden, "decode_batch_audio", i)) for i in ROWS),
+    ):
         blocks = decode(graphs["decoder"], manifest, latents, audio.shape[1])
         assert_near(np.concatenate(list(blocks))[None], audio)
 
 
 def test_official_chunked_decode(components, golden):
-    """The official chunks of 16 latents, joined in the middle of 8, are not what the whole decode gives; they are what these are.
+    """The official chunks of 16 latents, joined in the middle of 8, are not what the whole decode
+    gives; they are what these are.
 
-    Our tiles overlap by the receptive field instead, and equal the whole (`test_tiled_equals_whole`).
+    Our tiles overlap by the receptive field instead, and equal the whole
+    (`test_tiled_equals_whole`).
     """
     decoder, latents = components["decoder"], golden["decode32_latent"]
     frame = golden["decode32_audio"].shape[1] // latents.shape[1]
     parts = []
     for start in (0, 8, 16):
-        audio = decoder.tail(decoder.head(tf.constant(latents[:, start : start + 16]))["features"])["audio"]
+        audio = decoder.tail(decoder.head(tf.constant(latents[:, start : start + 16]))["features"])[
+            "audio"
+        ]
         parts.append(audio[:, 0 if start == 0 else 4 * frame : None if start == 16 else 12 * frame])
     assert_near(np.concatenate(parts, axis=1), golden["decode_chunked_16_8_audio"])
 
@@ -238,11 +310,15 @@ def test_encoder_inside(components, golden):
     latents = outputs["mean"] + outputs["stdev"] * golden["enc_noise"]
     assert_near(latents, golden["enc_latent"])
     decoder = components["decoder"]
-    assert_near(decoder.tail(decoder.head(outputs["mean"])["features"])["audio"], golden["encdec_audio"])
+    assert_near(
+        decoder.tail(decoder.head(outputs["mean"])["features"])["audio"], golden["encdec_audio"]
+    )
 
 
 def test_encoder_graph(reference, golden, tmp_path):
-    """The reference audio is shorter than the model's clips, so the encoder is converted for its length."""
+    """The reference audio is shorter than the model's clips, so the encoder is converted for its
+    length.
+    """
     from export.convert import convert, save_module
 
     encoder = reference[1]["encoder"]

@@ -1,4 +1,6 @@
-"""Fault injection: each of eleven broken exports is pinned to its stage, and most are found without a reference too."""
+"""Fault injection: each of eleven broken exports is pinned to its stage, and most are found without
+a reference too.
+"""
 
 from pathlib import Path
 
@@ -12,20 +14,27 @@ from edge_audio.evaluate.verdict import FAIL, OK
 
 ROOT = Path(__file__).parents[2]
 POCKET, CHECKPOINT = ROOT / "models" / "pocket", ROOT / "models" / "training" / "checkpoint"
+#: fault -> (the first stage that departs, a part of the sentence that says why)
 FIRST = {
     "transposed ConvTranspose weights": ("decoder.layers.1.layers.1", "transposed"),
     "padded to twice the length": ("input_ids", "padded"),
     "an extra conditioning token": ("cross_attn_cond", "one for the seconds"),
-    "cos and sin swapped": ("conditioner.conditioners.seconds_total.embedder.embedding.1", "[x, sin f, cos f]"),
+    "cos and sin swapped": (
+        "conditioner.conditioners.seconds_total.embedder.embedding.1",
+        "[x, sin f, cos f]",
+    ),
     "global condition dropped": ("global_embed", "to_global_embed"),
     "rotary off by one": ("transformer.layers.0.self_attn.to_out", "rotary positions"),
     "beta of a norm dropped": ("transformer.layers.1.ff.ff.0.proj", "beta"),
-    "weight norm over the wrong axis": ("decoder.layers.0", "weight norm folded over the wrong axes"),
+    "weight norm over the wrong axis": (
+        "decoder.layers.0",
+        "weight norm folded over the wrong axes",
+    ),
     "qk-norm eps of 1e-2": ("cross_k_00", "eps 1e-6"),
     "saturated int8 scale": ("transformer.layers.1.self_attn.to_qkv", "times the checkpoint's"),
     "cross-attention zeroed": ("transformer.layers.0.cross_attn.to_out", "all zero"),
 }
-"""fault -> (the first stage that departs, a part of the sentence that says why)"""
+#: fault -> the check that finds it without a reference, even where the weights are random
 SEEN = {
     "an extra conditioning token": "conditioning tokens",
     "cos and sin swapped": "number conditioner: sin and cos",
@@ -34,9 +43,8 @@ SEEN = {
     "saturated int8 scale": "stored weights: dit",
     "cross-attention zeroed": "inputs change outputs: dit",
 }
-"""fault -> the check that finds it without a reference, even where the weights are random"""
+#: what is found without a reference where the bundle knows how it should sound
 HEARD = ("transposed ConvTranspose weights", "weight norm over the wrong axis")
-"""what is found without a reference where the bundle knows how it should sound"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,11 @@ def test_a_fault_is_pinned_to_its_stage(fault, tiny0, tmp_path):
         report = diagnose(pipeline, checks=[], checkpoint=DATA / "tiny0")
     stage, reason = FIRST[fault]
     assert report.departs == stage and report.failed
-    assert reason in next(result.meaning for result in report.results if result.level == FAIL and result.check.startswith("stage"))
+    assert reason in next(
+        result.meaning
+        for result in report.results
+        if result.level == FAIL and result.check.startswith("stage")
+    )
 
 
 @pytest.mark.parametrize("fault", SEEN)
@@ -70,7 +82,9 @@ def test_a_fault_is_heard_without_a_reference(fault, tmp_path):
     folder, precision = inject(fault, CHECKPOINT, POCKET, tmp_path / "broken")
     with load(folder, precision, None) as pipeline:
         report = diagnose(pipeline)
-    assert [result.check for result in report.results if result.level == FAIL] == ["sounds as asked"]
+    assert [result.check for result in report.results if result.level == FAIL] == [
+        "sounds as asked"
+    ]
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8", "mixed"])
@@ -81,7 +95,13 @@ def test_a_sound_export_follows_its_checkpoint(precision):
 
 
 def test_another_checkpoint_is_refused(tiny0):
-    with load(tiny0[2], "f32", None) as pipeline, pytest.raises(EdgeAudioError, match="give the checkpoint that the bundle was exported"):
+    with (
+        load(tiny0[2], "f32", None) as pipeline,
+        pytest.raises(EdgeAudioError, match="give the checkpoint that the bundle was exported"),
+    ):
         diagnose(pipeline, checks=[], checkpoint=CHECKPOINT)
-    with load(tiny0[2], "f32", None) as pipeline, pytest.raises(EdgeAudioError, match="model_config.json"):
+    with (
+        load(tiny0[2], "f32", None) as pipeline,
+        pytest.raises(EdgeAudioError, match="model_config.json"),
+    ):
         diagnose(pipeline, checks=[], checkpoint=DATA)

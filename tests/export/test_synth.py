@@ -1,4 +1,6 @@
-"""Synthetic checkpoints: of exact official shape, read by the exporter, and no part of them degenerate."""
+"""Synthetic checkpoints: of exact official shape, read by the exporter, and no part of them
+degenerate.
+"""
 
 import copy
 import subprocess
@@ -12,7 +14,7 @@ from safetensors.numpy import load_file
 
 from edge_audio.errors import EdgeAudioError
 from export import synth
-from export.bundle import build, export, Options
+from export.bundle import Options, build, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
 
@@ -27,8 +29,13 @@ def count(tensors):
 def test_the_full_size_is_the_official_one():
     """Counts of tensors and parameters as they are published; nothing is drawn."""
     config, t5 = synth.PRESETS["sao-small"]
-    dit, (encoder, decoder) = config["model"]["diffusion"]["config"], (
-        config["model"]["pretransform"]["config"][side]["config"] for side in ("encoder", "decoder"))
+    dit, (encoder, decoder) = (
+        config["model"]["diffusion"]["config"],
+        (
+            config["model"]["pretransform"]["config"][side]["config"]
+            for side in ("encoder", "decoder")
+        ),
+    )
     assert count(synth.model_tensors(config))[0] == 750
     tensors, parameters = count(synth.dit_tensors(dit))
     assert tensors == 382 and round(parameters / 1e6, 1) == 340.9
@@ -44,8 +51,13 @@ def small(monkeypatch):
     config["sample_size"] = 2048 * 16
     config["model"]["conditioning"]["cond_dim"] = t5["d_model"] = 48
     t5 |= {"d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "vocab_size": 100}
-    config["model"]["diffusion"]["config"] |= {"embed_dim": 64, "depth": 2, "num_heads": 2, "cond_token_dim": 48,
-                                               "global_cond_dim": 48}
+    config["model"]["diffusion"]["config"] |= {
+        "embed_dim": 64,
+        "depth": 2,
+        "num_heads": 2,
+        "cond_token_dim": 48,
+        "global_cond_dim": 48,
+    }
     for side in ("encoder", "decoder"):
         config["model"]["pretransform"]["config"][side]["config"]["channels"] = 4
     monkeypatch.setitem(synth.PRESETS, "small", (config, t5))
@@ -57,9 +69,14 @@ def test_every_tensor_is_what_the_exporter_needs(small, tmp_path, dtype):
     synth.write(small, tmp_path / "checkpoint", dtype, say=lambda line: None)
     checkpoint = read_checkpoint(tmp_path / "checkpoint")
     build(checkpoint, read_config(tmp_path / "checkpoint"))
-    assert checkpoint.audit() == {"DiT": 2 * 23 + 14, "autoencoder": 365, "number conditioner": 3, "T5": 2 * 8 + 3}
+    assert checkpoint.audit() == {
+        "DiT": 2 * 23 + 14,
+        "autoencoder": 365,
+        "number conditioner": 3,
+        "T5": 2 * 8 + 3,
+    }
     with safe_open(tmp_path / "checkpoint" / "model.safetensors", framework="numpy") as file:
-        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {dtype.upper()}
+        assert {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 == {dtype.upper()}
 
 
 def test_it_exports_with_every_input_alive_and_plays_within_full_scale(small, tmp_path):
@@ -67,10 +84,14 @@ def test_it_exports_with_every_input_alive_and_plays_within_full_scale(small, tm
     from edge_audio import Pipeline
 
     synth.write(small, tmp_path / "checkpoint", say=lambda line: None)
-    export(tmp_path / "checkpoint", tmp_path / "out", Options(("f32",), ("conditioners", "dit", "decoder"),
-                                                              latent_lengths=(8,)), say=lambda line: None)
+    export(
+        tmp_path / "checkpoint",
+        tmp_path / "out",
+        Options(("f32",), ("conditioners", "dit", "decoder"), latent_lengths=(8,)),
+        say=lambda line: None,
+    )
     clip = Pipeline.load(tmp_path / "out", threads=1).generate(ids=(5, 9, 1), seed=1)
-    assert 0.01 < np.sqrt(np.mean(clip.samples ** 2)) < 1 and clip.samples.shape == (2048 * 16, 2)
+    assert 0.01 < np.sqrt(np.mean(clip.samples**2)) < 1 and clip.samples.shape == (2048 * 16, 2)
 
 
 def test_the_seed_decides(small, tmp_path):
@@ -79,7 +100,9 @@ def test_the_seed_decides(small, tmp_path):
         synth.write(small, folder, seed=seed, say=lambda line: None)
     one, same, other = (load_file(folder / "model.safetensors") for folder in folders)
     assert all(np.array_equal(one[name], same[name]) for name in one)
-    assert sum(np.array_equal(one[name], other[name]) for name in one) == 1  # the rotary frequencies
+    assert (
+        sum(np.array_equal(one[name], other[name]) for name in one) == 1
+    )  # the rotary frequencies
 
 
 def test_a_failed_write_leaves_nothing(small, tmp_path, monkeypatch):
@@ -92,12 +115,21 @@ def test_a_failed_write_leaves_nothing(small, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--preset", "huge", "out"], "preset 'huge' is unknown; choose from sao-small"),
-    ([Path(__file__).parent], "is not an empty folder; give a new one")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--preset", "huge", "out"], "preset 'huge' is unknown; choose from sao-small"),
+        ([Path(__file__).parent], "is not an empty folder; give a new one"),
+    ],
+)
 def test_bad_input(tmp_path, arguments, message):
-    done = subprocess.run([sys.executable, "-m", "export", "synth", *map(str, arguments)], cwd=tmp_path, text=True,
-                          capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    done = subprocess.run(
+        [sys.executable, "-m", "export", "synth", *map(str, arguments)],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )
     assert done.returncode == 1 and done.stderr.startswith("error: ") and message in done.stderr
     assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
 

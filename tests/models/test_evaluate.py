@@ -1,4 +1,6 @@
-"""The evaluation of the pocket model: faults are found, results become tables, and the tables find their place in the card."""
+"""The evaluation of the pocket model: faults are found, results become tables, and the tables find
+their place in the card.
+"""
 
 import subprocess
 import sys
@@ -9,7 +11,18 @@ import pytest
 
 from edge_audio import Clip, EdgeAudioError
 from edge_audio.evaluate.checks import Verdict
-from models.training.evaluate import KINDS, MARKS, Result, adherence, audible, by_family, faults, markdown, put_into_card, report
+from models.training.evaluate import (
+    KINDS,
+    MARKS,
+    Result,
+    adherence,
+    audible,
+    by_family,
+    faults,
+    markdown,
+    put_into_card,
+    report,
+)
 from models.training.prompts import BARE_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -27,21 +40,36 @@ def test_faults_are_found() -> None:
     assert faults(clip(sine())) == []
     early, late, loud = sine(), sine(), 4 * sine()
     early[0], late[-1] = 0.2, -0.2
-    for samples, fault in ((early, "starts"), (late, "ends"), (sine() + 0.05, "offset"), (np.clip(loud, -1, 1), "clipped")):
+    for samples, fault in (
+        (early, "starts"),
+        (late, "ends"),
+        (sine() + 0.05, "offset"),
+        (np.clip(loud, -1, 1), "clipped"),
+    ):
         assert any(fault in found for found in faults(clip(samples))), fault
 
 
 def test_what_nobody_hears_is_counted() -> None:
     passed = Verdict(True, "", "")
-    results = [Result(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in (1, 0.01)]  # -13 and -53 dBFS
+    results = [
+        Result(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in (1, 0.01)
+    ]  # -13 and -53 dBFS
     assert audible(results) == 0.5
 
 
 @pytest.fixture
 def found() -> dict:
     passed, failed = Verdict(True, "", ""), Verdict(False, "", "")
-    return {precision: {kind: [Result(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed) for index, prompt in enumerate(prompts)]
-                        for kind, prompts in KINDS.items()} for precision in ("f32", "int8")}
+    return {
+        precision: {
+            kind: [
+                Result(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed)
+                for index, prompt in enumerate(prompts)
+            ]
+            for kind, prompts in KINDS.items()
+        }
+        for precision in ("f32", "int8")
+    }
 
 
 def test_results_become_a_card(found, tmp_path) -> None:
@@ -51,7 +79,11 @@ def test_results_become_a_card(found, tmp_path) -> None:
     assert sum(asked for _, asked in by_family(seen).values()) == len(seen)
     assert numbers["f32"]["bare names"]["audible"] == 1
     text = markdown(numbers, "python -m something")
-    assert "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text and "python -m something" in text and text.count("| siren |") == 1
+    assert (
+        "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text
+        and "python -m something" in text
+        and text.count("| siren |") == 1
+    )
     card = tmp_path / "MODEL_CARD.md"
     card.write_text("# A card\n{}\nold\n{}\nThe end.\n".format(*MARKS))
     for _ in range(2):  # a second time replaces the first
@@ -62,8 +94,20 @@ def test_results_become_a_card(found, tmp_path) -> None:
         put_into_card(card, text)
 
 
-@pytest.mark.parametrize("arguments, reason", [(["--card"], "needs --out"), (["--seeds", "0"], "1 or more"), (["--precision", "f7"], "f7"),
-                                               (["--bundled", "--out", "x"], "all prompts")])
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["--card"], "needs --out"),
+        (["--seeds", "0"], "1 or more"),
+        (["--precision", "f7"], "f7"),
+        (["--bundled", "--out", "x"], "all prompts"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, reason) -> None:
-    run = subprocess.run([sys.executable, "-m", "models.training.evaluate", "models/pocket", *arguments], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "models.training.evaluate", "models/pocket", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode != 0 and reason in run.stderr and "Traceback" not in run.stderr

@@ -1,4 +1,6 @@
-"""The model that ships: it sounds as asked, in float and in int8, and it is as small as promised."""
+"""The model that ships: it sounds as asked, in float and in int8, and it is as small as
+promised.
+"""
 
 from pathlib import Path
 
@@ -7,7 +9,6 @@ import pytest
 from edge_audio.bundle import GENERATING, Bundle
 from edge_audio.pipeline import Pipeline, default_model
 from models.training.evaluate import adherence, evaluate, table
-from models.training.prompts import BUNDLED
 
 POCKET = Path(__file__).parents[2] / "models" / "pocket"
 MINIMUM_ADHERENCE = 0.8

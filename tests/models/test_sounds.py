@@ -6,11 +6,11 @@ import pytest
 from edge_audio.clip import loudest_dbfs
 from models.training.prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from models.training.sounds import (
-    PRAISE,
-    WRAPPINGS,
     CLIP_SAMPLES,
     FAMILIES,
+    PRAISE,
     SAMPLE_RATE,
+    WRAPPINGS,
     Sound,
     captions_corpus,
     captions_of,
@@ -33,7 +33,9 @@ def make(family: str, seed: int = 0, seconds: float = 4.0, **key) -> Sound:
 def spectrum_peak(audio: np.ndarray) -> float:
     """Strongest frequency in Hz, to about 0.06 Hz."""
     size = 1 << 18
-    return float(np.abs(np.fft.rfft(audio * np.hanning(len(audio)), size)).argmax() * SAMPLE_RATE / size)
+    return float(
+        np.abs(np.fft.rfft(audio * np.hanning(len(audio)), size)).argmax() * SAMPLE_RATE / size
+    )
 
 
 def bare(caption: str) -> str:
@@ -53,28 +55,49 @@ def test_clips_are_well_formed(family: str) -> None:
         end = round(sound.seconds * SAMPLE_RATE)
         assert sound.audio.shape == (CLIP_SAMPLES,) and sound.audio.dtype == np.float32
         assert np.isfinite(sound.audio).all()
-        assert 0.15 <= np.abs(sound.audio).max() <= 0.71  # steady sines lowest: they sound as loud as higher peaks
+        assert (
+            0.15 <= np.abs(sound.audio).max() <= 0.71
+        )  # steady sines lowest: they sound as loud as higher peaks
         assert kind.shortest <= sound.seconds <= 4.0
         assert not sound.audio[end:].any()
-        assert abs(sound.audio[end - 1]) < 1e-3 and abs(sound.audio[0]) < 1e-3  # no click at either end
+        assert (
+            abs(sound.audio[end - 1]) < 1e-3 and abs(sound.audio[0]) < 1e-3
+        )  # no click at either end
         assert abs(sound.audio.mean()) < 3e-3
         assert sound.family == family and len(sound.captions) == 3
-        plain = {said for caption in everything_said(family, sound.attributes) for said in (caption, bare(caption))}
+        plain = {
+            said
+            for caption in everything_said(family, sound.attributes)
+            for said in (caption, bare(caption))
+        }
         praised = {praise(caption, word) for caption in plain for word in PRAISE}
-        assert set(sound.captions) <= {words.format(said) for words, _ in WRAPPINGS for said in plain | praised}
+        assert set(sound.captions) <= {
+            words.format(said) for words, _ in WRAPPINGS for said in plain | praised
+        }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_phrasings(family: str) -> None:
-    """At least five to learn from and two held out, none of these among those; an attribute is never named twice."""
+    """At least five to learn from and two held out, none of these among those; an attribute is
+    never named twice.
+    """
     kind = FAMILIES[family]
     assert len(set(kind.phrasings)) >= 5 and len(set(kind.held_out)) >= 2
     for attributes in kind.combinations():
         learnt = everything_said(family, attributes)
-        assert len(set(captions_of(family, attributes))) >= 5 and not any("{" in caption for caption in learnt)
-        held_out = {caption for template in kind.held_out for caption in captions(kind, template, attributes)}
+        assert len(set(captions_of(family, attributes))) >= 5 and not any(
+            "{" in caption for caption in learnt
+        )
+        held_out = {
+            caption
+            for template in kind.held_out
+            for caption in captions(kind, template, attributes)
+        }
         assert not {bare(caption) for caption in held_out} & {bare(caption) for caption in learnt}
-    assert all(len(set(named_slots(template))) == len(named_slots(template)) for template in kind.phrasings + kind.held_out)
+    assert all(
+        len(set(named_slots(template))) == len(named_slots(template))
+        for template in kind.phrasings + kind.held_out
+    )
 
 
 def test_at_least_forty_families() -> None:
@@ -86,8 +109,15 @@ def test_held_out_combinations_are_never_trained() -> None:
         held_out = family.held_out_combinations()
         assert len(held_out) >= (1 if len(family.combinations()) >= 4 else 0)
         assert not [choice for choice in family.trained_combinations() if choice in held_out]
-        for slot, values in family.slots.items():  # every single value is learnt, unless it is the whole combination
-            assert len(family.slots) == 1 or {choice[slot] for choice in family.trained_combinations()} == set(values)
+        for (
+            slot,
+            values,
+        ) in (
+            family.slots.items()
+        ):  # every single value is learnt, unless it is the whole combination
+            assert len(family.slots) == 1 or {
+                choice[slot] for choice in family.trained_combinations()
+            } == set(values)
     for sound in make_dataset(300, seed=0):
         chosen = {slot: sound.attributes[slot] for slot in FAMILIES[sound.family].slots}
         assert chosen not in FAMILIES[sound.family].held_out_combinations()
@@ -108,25 +138,41 @@ def test_every_caption_means_one_thing() -> None:
 
 
 def test_a_bare_name_means_something_usual() -> None:
-    """Names are said of usual values alone, the values that are drawn most; every family has enough names, and loud enough sounds."""
+    """Names are said of usual values alone, the values that are drawn most; every family has enough
+    names, and loud enough sounds.
+    """
     for name, family in FAMILIES.items():
         assert len(family.names) >= 3 and family.usual_combinations()
         for attributes in family.trained_combinations():
             usual = all(attributes[slot] in values for slot, values in family.usual.items())
             assert (family.names[0] in casual_captions_of(name, attributes)) == usual
     fast = FAMILIES["beat"].complete({"bpm": 160})
-    assert "fast drums" in casual_captions_of("beat", fast) and "drums" not in casual_captions_of("beat", fast)
-    drawn = [sound for sound in make_dataset(400, seed=2) if sound.family in ("beat", "house", "metronome")]
+    assert "fast drums" in casual_captions_of("beat", fast) and "drums" not in casual_captions_of(
+        "beat", fast
+    )
+    drawn = [
+        sound
+        for sound in make_dataset(400, seed=2)
+        if sound.family in ("beat", "house", "metronome")
+    ]
     usual = [sound.attributes["bpm"] in FAMILIES["beat"].usual["bpm"] for sound in drawn]
     assert 0.5 < np.mean(usual) < 0.9  # 40 % and a share of the rest
-    named = [caption for sound in make_dataset(300, seed=4) for caption in sound.captions if caption in
-             {form for spoken in FAMILIES[sound.family].names for form in forms_of(spoken)}]
+    named = [
+        caption
+        for sound in make_dataset(300, seed=4)
+        for caption in sound.captions
+        if caption in {form for spoken in FAMILIES[sound.family].names for form in forms_of(spoken)}
+    ]
     assert len(named) > 30
 
 
 def test_forms_of_names() -> None:
     assert forms_of("a bell") == ("a bell", "bell", "bells") and forms_of("rain") == ("rain",)
-    assert forms_of("a music box")[-1] == "music boxes" and forms_of("a buzz")[-1] == "buzzes" and forms_of("a ding")[-1] == "dings"
+    assert (
+        forms_of("a music box")[-1] == "music boxes"
+        and forms_of("a buzz")[-1] == "buzzes"
+        and forms_of("a ding")[-1] == "dings"
+    )
     assert forms_of("a clock ticking") == ("a clock ticking", "clock ticking")
     assert forms_of("a knock on a door") == ("a knock on a door", "knock on a door")
     assert praise("an organ", "nice") == "a nice organ" and praise("rain", "nice") == "nice rain"
@@ -137,7 +183,9 @@ def test_the_vocabulary_knows_what_is_asked_for() -> None:
     for prompt in BARE_NAMES + SEEN:
         assert known.note(prompt.text, "pocket") is None, prompt.text
     assert known.unknown("a dog and a violin") == ["dog", "violin"]
-    assert len(known.families) == len(FAMILIES) and all(len(family.prompts) >= 3 for family in known.families)
+    assert len(known.families) == len(FAMILIES) and all(
+        len(family.prompts) >= 3 for family in known.families
+    )
 
 
 def test_usual_level() -> None:
@@ -150,7 +198,13 @@ def test_caption_names_the_attribute() -> None:
     assert "C#5" in make("tone", note="C#5").caption
     assert "110 bpm" in make("beat", bpm=110).caption
     learnt = set(captions_corpus())
-    assert {"an A4 sine wave", "a C4 sine wave", "a 180 bpm drum loop", "a slow low siren", "a siren going up and down quickly"} <= learnt
+    assert {
+        "an A4 sine wave",
+        "a C4 sine wave",
+        "a 180 bpm drum loop",
+        "a slow low siren",
+        "a siren going up and down quickly",
+    } <= learnt
 
 
 def test_reproducible_in_any_order() -> None:
@@ -186,7 +240,11 @@ def test_tempo_is_exact(bpm: int) -> None:
     audio, beat = make("metronome", bpm=bpm).audio, 60 / bpm
     for number in range(int(3.9 / beat)):
         start = round((FIRST_ONSET + number * beat) * SAMPLE_RATE)
-        assert np.abs(audio[max(0, start - 80) : start]).max() < 0.01 < np.abs(audio[start : start + 80]).max()
+        assert (
+            np.abs(audio[max(0, start - 80) : start]).max()
+            < 0.01
+            < np.abs(audio[start : start + 80]).max()
+        )
 
 
 def test_sweeps_go_the_way_they_are_named() -> None:
@@ -197,16 +255,32 @@ def test_sweeps_go_the_way_they_are_named() -> None:
 
 
 def test_bundled_prompts() -> None:
-    assert all(prompt in SEEN for prompt in BUNDLED) and [prompt.family for prompt in BUNDLED] == list(FAMILIES)
+    assert all(prompt in SEEN for prompt in BUNDLED) and [
+        prompt.family for prompt in BUNDLED
+    ] == list(FAMILIES)
 
 
 def test_evaluation_prompts() -> None:
     """More than two hundred, of every family, and held out are those that say so."""
     assert len(SEEN + HELD_OUT_WORDING + HELD_OUT_VALUES) >= 200
-    assert {prompt.family for prompt in SEEN} == {prompt.family for prompt in HELD_OUT_WORDING} == set(FAMILIES)
-    learnt = {name: {caption for chosen in kind.trained_combinations() for caption in captions_of(name, chosen)} for name, kind in FAMILIES.items()}
+    assert (
+        {prompt.family for prompt in SEEN}
+        == {prompt.family for prompt in HELD_OUT_WORDING}
+        == set(FAMILIES)
+    )
+    learnt = {
+        name: {
+            caption
+            for chosen in kind.trained_combinations()
+            for caption in captions_of(name, chosen)
+        }
+        for name, kind in FAMILIES.items()
+    }
     assert all(prompt.text in learnt[prompt.family] for prompt in SEEN)
     assert not any(prompt.text in learnt[prompt.family] for prompt in HELD_OUT_WORDING)
     for prompt in HELD_OUT_VALUES:
         kind = FAMILIES[prompt.family]
-        assert any(prompt.attributes.items() <= kind.complete(chosen).items() for chosen in kind.held_out_combinations())
+        assert any(
+            prompt.attributes.items() <= kind.complete(chosen).items()
+            for chosen in kind.held_out_combinations()
+        )

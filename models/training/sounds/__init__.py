@@ -1,10 +1,12 @@
 """The sound world of the pocket model: named, clear sounds with captions, made on the fly.
 
-A tiny model can only learn a small world well. So each family here is simple, free of clutter, and exactly what its
-caption says: a note has exactly its equal-tempered frequency, a beat exactly its tempo. What the caption does not
-mention (level, phase, timbre) varies a little, so that the model learns to ignore it.
+A tiny model can only learn a small world well. So each family here is simple, free of clutter, and
+exactly what its caption says: a note has exactly its equal-tempered frequency, a beat exactly its
+tempo. What the caption does not mention (level, phase, timbre) varies a little, so that the model
+learns to ignore it.
 
-`synthesis` holds the building blocks, `world` what a family is, and `music`, `electronic`, `rhythm` and `nature` the families.
+`synthesis` holds the building blocks, `world` what a family is, and `music`, `electronic`, `rhythm`
+and `nature` the families.
 
     >>> sound = make_sound(np.random.default_rng(0), "tone", {"note": "A4"})
     >>> sound.audio.shape, sound.attributes
@@ -25,13 +27,29 @@ from .world import Attributes, Family, captions, forms_of, without_article
 FULL_SECONDS = 4.0  # the length asked for most often
 FADE_OUT = 0.02  # s; ends every sound, so that it does not click
 PEAK = 0.56  # of full scale, at most; with +-2 dB of level around it no clip goes above 0.71
-LOUDEST_RMS = 0.18  # of the loudest tenth of a second: a steady sine is held down to the loudness of the rest
+LOUDEST_RMS = (
+    0.18  # of the loudest tenth of a second: a steady sine is held down to the loudness of the rest
+)
 
-FAMILIES: dict[str, Family] = music.FAMILIES | electronic.FAMILIES | rhythm.FAMILIES | nature.FAMILIES
+FAMILIES: dict[str, Family] = (
+    music.FAMILIES | electronic.FAMILIES | rhythm.FAMILIES | nature.FAMILIES
+)
 
 # What people put around the name of a sound, and how often in a hundred captions.
-WRAPPINGS = (("{}", 70), ("the sound of {}", 6), ("{} sound", 5), ("{} sound effect", 5), ("sound of {}", 4), ("a recording of {}", 2),
-             ("{} please", 2), ("short clip of {}", 2), ("play {}", 1), ("please make {}", 1), ("i want to hear {}", 1), ("{} sounds", 1))
+WRAPPINGS = (
+    ("{}", 70),
+    ("the sound of {}", 6),
+    ("{} sound", 5),
+    ("{} sound effect", 5),
+    ("sound of {}", 4),
+    ("a recording of {}", 2),
+    ("{} please", 2),
+    ("short clip of {}", 2),
+    ("play {}", 1),
+    ("please make {}", 1),
+    ("i want to hear {}", 1),
+    ("{} sounds", 1),
+)
 PRAISE = ("nice", "good", "realistic", "clean", "cool")
 PRAISED = 0.03  # how often a word of praise stands before the sound
 LONE_WORDS = 0.15  # how often the article at the start is left out
@@ -61,23 +79,38 @@ def complete_attributes(family: str, attributes: Attributes) -> Attributes:
 
 
 def captions_of(family: str, attributes: Attributes) -> list[str]:
-    """Every trained phrasing of one family with these attributes, e.g. "a sine tone at A4", "steady A4 tone", ..."""
+    """Every trained phrasing of one family with these attributes, e.g.
+
+    "a sine tone at A4", "steady A4 tone", ...
+    """
     return _captions(FAMILIES[family], FAMILIES[family].phrasings, attributes)
 
 
 def casual_captions_of(family: str, attributes: Attributes) -> list[str]:
-    """Every casual wording of one family with these attributes: its names, if they fit, and what is said roughly or in part."""
+    """Every casual wording of one family with these attributes: its names, if they fit, and what is
+    said roughly or in part.
+    """
     kind = FAMILIES[family]
-    return _captions(kind, tuple(form for name in kind.names for form in forms_of(name)) + kind.casual, attributes)
+    return _captions(
+        kind,
+        tuple(form for name in kind.names for form in forms_of(name)) + kind.casual,
+        attributes,
+    )
 
 
 def _captions(kind: Family, templates: tuple[str, ...], attributes: Attributes) -> list[str]:
     fitting = (template for template in templates if kind.fits(template, attributes))
-    return list(dict.fromkeys(caption for template in fitting for caption in captions(kind, template, attributes)))
+    return list(
+        dict.fromkeys(
+            caption for template in fitting for caption in captions(kind, template, attributes)
+        )
+    )
 
 
 def say(rng: Rng, family: str, attributes: Attributes) -> str:
-    """One way to ask for it, drawn at random: a name or a phrasing, now and then with the words around it that people use."""
+    """One way to ask for it, drawn at random: a name or a phrasing, now and then with the words
+    around it that people use.
+    """
     caption = _say_plainly(rng, FAMILIES[family], attributes)
     if rng.random() < LONE_WORDS:
         caption = without_article(caption)
@@ -100,18 +133,26 @@ def _say_plainly(rng: Rng, kind: Family, attributes: Attributes) -> str:
         return forms[rng.integers(len(forms))]
     if NAMED <= kinds < NAMED + CASUAL:
         for template in rng.permutation(kind.casual):
-            if kind.fits(template, attributes) and (every := list(captions(kind, template, attributes))):
+            if kind.fits(template, attributes) and (
+                every := list(captions(kind, template, attributes))
+            ):
                 return every[rng.integers(len(every))]
     every = list(captions(kind, kind.phrasings[rng.integers(len(kind.phrasings))], attributes))
     return every[rng.integers(len(every))]
 
 
-def make_sound(rng: Rng, family: str | None = None, attributes: Attributes | None = None, seconds: float | None = None,
-               phrases: int = 1) -> Sound:
-    """Make one sound; whatever is not given is drawn at random, the attributes from those that are trained on, the usual ones more often.
+def make_sound(
+    rng: Rng,
+    family: str | None = None,
+    attributes: Attributes | None = None,
+    seconds: float | None = None,
+    phrases: int = 1,
+) -> Sound:
+    """Make one sound; whatever is not given is drawn at random, the attributes from those that are
+    trained on, the usual ones more often.
 
-    `attributes` need only name the slots, e.g. {"note": "A4"}: the numbers follow. `seconds` is at most
-    CLIP_SAMPLES / SAMPLE_RATE = 4.096. `phrases`: how many captions it gets.
+    `attributes` need only name the slots, e.g. {"note": "A4"}: the numbers follow. `seconds` is at
+    most CLIP_SAMPLES / SAMPLE_RATE = 4.096. `phrases`: how many captions it gets.
     """
     name = family or _draw_family(rng)
     kind = FAMILIES[name]
@@ -119,12 +160,17 @@ def make_sound(rng: Rng, family: str | None = None, attributes: Attributes | Non
     drawn = free[rng.integers(len(free))]
     chosen = kind.complete({slot: (attributes or {}).get(slot, drawn[slot]) for slot in kind.slots})
     length = _draw_seconds(kind, rng) if seconds is None else seconds
-    audio = _finish(kind.synthesise(chosen, min(CLIP_SAMPLES, round(length * SAMPLE_RATE)), rng), rng)
+    audio = _finish(
+        kind.synthesise(chosen, min(CLIP_SAMPLES, round(length * SAMPLE_RATE)), rng), rng
+    )
     return Sound(tuple(say(rng, name, chosen) for _ in range(phrases)), name, chosen, audio, length)
 
 
 def sound_at(index: int, seed: int, phrases: int = 1) -> Sound:
-    """Clip number `index` of the data set `seed`. It depends on nothing else, so clips can be made in any order."""
+    """Clip number `index` of the data set `seed`.
+
+    It depends on nothing else, so clips can be made in any order.
+    """
     return make_sound(np.random.default_rng([seed, index]), phrases=phrases)
 
 
@@ -135,7 +181,10 @@ def make_dataset(count: int, seed: int, phrases: int = 1) -> Iterator[Sound]:
 
 
 def captions_corpus() -> Iterator[str]:
-    """Every phrasing with every value that is trained on, and the words around them. For training a vocabulary."""
+    """Every phrasing with every value that is trained on, and the words around them.
+
+    For training a vocabulary.
+    """
     rng = np.random.default_rng(0)
     for name, family in FAMILIES.items():
         for attributes in family.trained_combinations():
@@ -158,9 +207,13 @@ def _draw_seconds(family: Family, rng: Rng) -> float:
 
 
 def _finish(audio: np.ndarray, rng: Rng) -> np.ndarray:
-    """Set the level, fade the end out and fill up with silence: [count] -> float32 [CLIP_SAMPLES]."""
+    """Set the level, fade the end out and fill up with silence: [count] -> float32
+    [CLIP_SAMPLES].
+    """
     tenth = SAMPLE_RATE // 10
-    loudest = np.sqrt(max(np.mean(piece**2) for piece in np.split(audio, range(tenth, len(audio), tenth))))
+    loudest = np.sqrt(
+        max(np.mean(piece**2) for piece in np.split(audio, range(tenth, len(audio), tenth)))
+    )
     scale = min(PEAK / np.abs(audio).max(), LOUDEST_RMS / loudest)
     audio = release(audio * (scale * 10 ** (rng.uniform(-2, 2) / 20)), FADE_OUT)
     clip = np.zeros(CLIP_SAMPLES, dtype=np.float32)

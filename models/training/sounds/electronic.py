@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from .music import DIRECTION, note_hz
-from .synthesis import (FIRST_ONSET, SAMPLE_RATE, Rng, attack, band, decay, glide, onsets, partials, place, release, samples,
-                        shaped_noise, times)
+from .synthesis import (
+    FIRST_ONSET,
+    Rng,
+    attack,
+    band,
+    decay,
+    glide,
+    onsets,
+    partials,
+    place,
+    release,
+    samples,
+    shaped_noise,
+    times,
+)
 from .world import Attributes, Family, Slot, value
 
 LASER_INTERVAL = 0.5  # s between repeated shots
@@ -14,15 +27,30 @@ LASER_INTERVAL = 0.5  # s between repeated shots
 
 def rate(slow: dict, fast: dict) -> Slot:
     """Slow or fast, and the numbers that this means for a family."""
-    return {"slow": value("slow", adverb=("slowly",), numbers=slow),
-            "fast": value("fast", "quick", "rapid", adverb=("quickly", "fast"), numbers=fast)}
+    return {
+        "slow": value("slow", adverb=("slowly",), numbers=slow),
+        "fast": value("fast", "quick", "rapid", adverb=("quickly", "fast"), numbers=fast),
+    }
 
 
 REGISTER: Slot = {"high": value("high", "high-pitched"), "low": value("low", "low-pitched")}
-COUNT: Slot = {"one": value("one", kind=("single",), number=("one", "once"), numbers={"hits": 1}),
-               "two": value("two", kind=("double",), number=("two", "twice"), many=("two",), numbers={"hits": 2}),
-               "three": value("three", kind=("triple",), number=("three", "three times"), many=("three",), numbers={"hits": 3})}
-LENGTH: Slot = {"short": value("short", numbers={"lasts": 0.3}), "long": value("long", numbers={"lasts": 1.5})}
+COUNT: Slot = {
+    "one": value("one", kind=("single",), number=("one", "once"), numbers={"hits": 1}),
+    "two": value(
+        "two", kind=("double",), number=("two", "twice"), many=("two",), numbers={"hits": 2}
+    ),
+    "three": value(
+        "three",
+        kind=("triple",),
+        number=("three", "three times"),
+        many=("three",),
+        numbers={"hits": 3},
+    ),
+}
+LENGTH: Slot = {
+    "short": value("short", numbers={"lasts": 0.3}),
+    "long": value("long", numbers={"lasts": 1.5}),
+}
 
 
 def _sweep(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -33,9 +61,14 @@ def _sweep(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _siren(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """Pitch that goes up and down around a centre, half an octave each way, starting from the bottom."""
+    """Pitch that goes up and down around a centre, half an octave each way, starting from the
+    bottom.
+    """
     centre = rng.uniform(950, 1100) if attributes["register"] == "high" else rng.uniform(420, 500)
-    return attack(glide(centre * 2 ** (-0.5 * np.cos(2 * np.pi * attributes["per_second"] * times(count)))), 0.01)
+    return attack(
+        glide(centre * 2 ** (-0.5 * np.cos(2 * np.pi * attributes["per_second"] * times(count)))),
+        0.01,
+    )
 
 
 def _alarm(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -56,7 +89,9 @@ def _beeps(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _phone(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """A telephone: a trill of two notes, twenty times a second, on for a second, off for a second."""
+    """A telephone: a trill of two notes, twenty times a second, on for a second, off for a
+    second.
+    """
     low = rng.uniform(760, 860)
     trill = glide(np.where((times(samples(1.0)) * 20) % 1 < 0.5, low, low * 1.25))
     return place(count, release(attack(trill, 0.01), 0.01), onsets(count, 2.0))
@@ -75,8 +110,12 @@ def _coin(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A short B5, then an E6 that rings: the coin of the arcades."""
     detune = 2 ** (rng.uniform(-1, 1) / 12)
     first = _square(samples(0.08), note_hz("B5") * detune)
-    second = _square(samples(0.7), note_hz("E6") * detune) * decay(samples(0.7), rng.uniform(0.16, 0.22))
-    return place(count, release(first, 0.004), [FIRST_ONSET]) + place(count, attack(second, 0.002), [FIRST_ONSET + 0.08])
+    second = _square(samples(0.7), note_hz("E6") * detune) * decay(
+        samples(0.7), rng.uniform(0.16, 0.22)
+    )
+    return place(count, release(first, 0.004), [FIRST_ONSET]) + place(
+        count, attack(second, 0.002), [FIRST_ONSET + 0.08]
+    )
 
 
 def _square(count: int, hz: float) -> np.ndarray:
@@ -86,7 +125,9 @@ def _square(count: int, hz: float) -> np.ndarray:
 
 
 def _power(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """A quick run of six notes over two octaves, up or down, as games do when one gains or loses something."""
+    """A quick run of six notes over two octaves, up or down, as games do when one gains or loses
+    something.
+    """
     steps = np.array([0, 4, 7, 12, 16, 19, 24])
     root = note_hz("C4") * 2 ** (rng.uniform(-2, 2) / 12)
     steps = steps if attributes["direction"] == "rising" else steps[::-1]
@@ -103,7 +144,9 @@ def _notification(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     mix = np.zeros(count)
     for index in range(attributes["hits"]):
         length = samples(0.9)
-        ding = partials(length, np.array([1, 2]) * root * (1, 1.26, 1.5)[index], [1, 0.15], [0.16, 0.07], rng)
+        ding = partials(
+            length, np.array([1, 2]) * root * (1, 1.26, 1.5)[index], [1, 0.15], [0.16, 0.07], rng
+        )
         mix += place(count, attack(ding, 0.003), [FIRST_ONSET + 0.3 * index])
     return mix
 
@@ -133,9 +176,15 @@ def _explosion(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _whoosh(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """A band of noise that passes by: swells and ebbs, its pitch rising or falling, within a second."""
+    """A band of noise that passes by: swells and ebbs, its pitch rising or falling, within a
+    second.
+    """
     length = min(count, samples(rng.uniform(0.9, 1.1)))
-    position = np.linspace(0, 1, length) if attributes["direction"] == "rising" else np.linspace(1, 0, length)
+    position = (
+        np.linspace(0, 1, length)
+        if attributes["direction"] == "rising"
+        else np.linspace(1, 0, length)
+    )
     mix = np.zeros(length)
     for index, centre in enumerate((350, 700, 1400, 2800)):
         nearness = np.clip(1 - np.abs(3 * position - index), 0, 1)
@@ -146,83 +195,250 @@ def _whoosh(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 FAMILIES: dict[str, Family] = {
     "sweep": Family(
         _sweep,
-        ("{a_direction} sine sweep", "{direction} sweep", "a sweep going {direction:adverb}", "sine sweep {direction:span}",
-         "a tone gliding {direction:adverb}", "{direction} pitch sweep", "pitch sweep {direction:adverb}", "a tone sweeping {direction:span}"),
-        ("{a_direction} tone sweep", "sine sweep going {direction:adverb}", "a pitch gliding {direction:adverb}"),
-        {"direction": DIRECTION}, ("a sweep", "a sine sweep", "a pitch sweep", "a frequency sweep"),
-        ("a sweep that {direction:verb}", "a sine sweep that {direction:verb}", "a tone that {direction:verb}", "a pitch that {direction:verb}",
-         "{a_direction} tone", "{direction} pitch"), weight=3.0),
+        (
+            "{a_direction} sine sweep",
+            "{direction} sweep",
+            "a sweep going {direction:adverb}",
+            "sine sweep {direction:span}",
+            "a tone gliding {direction:adverb}",
+            "{direction} pitch sweep",
+            "pitch sweep {direction:adverb}",
+            "a tone sweeping {direction:span}",
+        ),
+        (
+            "{a_direction} tone sweep",
+            "sine sweep going {direction:adverb}",
+            "a pitch gliding {direction:adverb}",
+        ),
+        {"direction": DIRECTION},
+        ("a sweep", "a sine sweep", "a pitch sweep", "a frequency sweep"),
+        (
+            "a sweep that {direction:verb}",
+            "a sine sweep that {direction:verb}",
+            "a tone that {direction:verb}",
+            "a pitch that {direction:verb}",
+            "{a_direction} tone",
+            "{direction} pitch",
+        ),
+        weight=3.0,
+    ),
     "siren": Family(
         _siren,
-        ("{a_rate} siren", "{rate} siren wailing", "siren, {rate}", "a siren going up and down {rate:adverb}", "{a_rate} {register} siren",
-         "{register} siren, {rate}", "{a_rate} police siren", "police siren, {rate}", "{rate} wailing siren, {register}",
-         "an ambulance siren, {rate}"),
-        ("{a_register} {rate} siren", "a police siren wailing {rate:adverb}", "siren wailing, {rate}"),
+        (
+            "{a_rate} siren",
+            "{rate} siren wailing",
+            "siren, {rate}",
+            "a siren going up and down {rate:adverb}",
+            "{a_rate} {register} siren",
+            "{register} siren, {rate}",
+            "{a_rate} police siren",
+            "police siren, {rate}",
+            "{rate} wailing siren, {register}",
+            "an ambulance siren, {rate}",
+        ),
+        (
+            "{a_register} {rate} siren",
+            "a police siren wailing {rate:adverb}",
+            "siren wailing, {rate}",
+        ),
         {"rate": rate({"per_second": 0.5}, {"per_second": 3.0}), "register": REGISTER},
-        ("a siren", "a police siren", "an ambulance", "an ambulance siren"), ("{a_register} siren", "{register} siren", "{a_register} police siren"),
-        weight=2.0, shortest=2.5),
+        ("a siren", "a police siren", "an ambulance", "an ambulance siren"),
+        ("{a_register} siren", "{register} siren", "{a_register} police siren"),
+        weight=2.0,
+        shortest=2.5,
+    ),
     "alarm": Family(
         _alarm,
-        ("{a_rate} two-tone alarm", "{rate} alarm", "alarm, {rate}", "an alarm sounding {rate:adverb}", "a fire alarm, {rate}",
-         "two-tone horn, {rate}", "{a_rate} warning alarm"),
+        (
+            "{a_rate} two-tone alarm",
+            "{rate} alarm",
+            "alarm, {rate}",
+            "an alarm sounding {rate:adverb}",
+            "a fire alarm, {rate}",
+            "two-tone horn, {rate}",
+            "{a_rate} warning alarm",
+        ),
         ("{a_rate} fire alarm", "a two-tone alarm, {rate}", "warning alarm, {rate}"),
-        {"rate": rate({"per_second": 0.8}, {"per_second": 3.0})}, ("an alarm", "a fire alarm", "a warning alarm", "a two-tone alarm"), shortest=2.5),
+        {"rate": rate({"per_second": 0.8}, {"per_second": 3.0})},
+        ("an alarm", "a fire alarm", "a warning alarm", "a two-tone alarm"),
+        shortest=2.5,
+    ),
     "beeps": Family(
         _beeps,
-        ("{rate} beeps", "{a_rate} beeping", "{rate} electronic beeps", "beeps, {rate}", "{a_rate} beep beep beep",
-         "{rate} {register} beeps", "{register} beeps, {rate}", "{a_register} beep repeating {rate:adverb}", "electronic beeping, {rate}"),
-        ("{register} electronic beeps, {rate}", "beeping {rate:adverb}", "{a_rate} electronic beep"),
+        (
+            "{rate} beeps",
+            "{a_rate} beeping",
+            "{rate} electronic beeps",
+            "beeps, {rate}",
+            "{a_rate} beep beep beep",
+            "{rate} {register} beeps",
+            "{register} beeps, {rate}",
+            "{a_register} beep repeating {rate:adverb}",
+            "electronic beeping, {rate}",
+        ),
+        (
+            "{register} electronic beeps, {rate}",
+            "beeping {rate:adverb}",
+            "{a_rate} electronic beep",
+        ),
         {"rate": rate({"per_second": 1.5}, {"per_second": 5.0}), "register": REGISTER},
-        ("beeps", "a beep", "beeping", "electronic beeps"), ("{a_register} beep", "{register} beeps", "{register} electronic beeps"),
-        weight=1.4, shortest=2.0, bursts=True),
+        ("beeps", "a beep", "beeping", "electronic beeps"),
+        ("{a_register} beep", "{register} beeps", "{register} electronic beeps"),
+        weight=1.4,
+        shortest=2.0,
+        bursts=True,
+    ),
     "phone": Family(
         _phone,
-        ("a phone ringing", "telephone ring", "a ringing telephone", "phone ring", "an old telephone ringing", "incoming phone call"),
-        ("a telephone ringing", "ringing phone"), names=("a phone", "a telephone", "a phone call", "a ringtone"), shortest=2.5, bursts=True),
+        (
+            "a phone ringing",
+            "telephone ring",
+            "a ringing telephone",
+            "phone ring",
+            "an old telephone ringing",
+            "incoming phone call",
+        ),
+        ("a telephone ringing", "ringing phone"),
+        names=("a phone", "a telephone", "a phone call", "a ringtone"),
+        shortest=2.5,
+        bursts=True,
+    ),
     "laser": Family(
         _laser,
-        ("{a_shots} laser shot", "{shots} laser zap", "{shots} laser blast", "laser gun, {shots} shot", "laser, {shots}",
-         "{a_shots} space laser"),
+        (
+            "{a_shots} laser shot",
+            "{shots} laser zap",
+            "{shots} laser blast",
+            "laser gun, {shots} shot",
+            "laser, {shots}",
+            "{a_shots} space laser",
+        ),
         ("laser zap, {shots}", "{a_shots} laser gun blast"),
-        {"shots": {"one": value("single", numbers={"interval": LASER_INTERVAL}),
-                   "repeated": value("repeated", "repeating", "rapid", numbers={"interval": LASER_INTERVAL})}},
-        ("a laser", "a laser gun", "a laser shot", "a laser blast", "a space laser", "a zap"), weight=1.6, shortest=1.5, bursts=True),
+        {
+            "shots": {
+                "one": value("single", numbers={"interval": LASER_INTERVAL}),
+                "repeated": value(
+                    "repeated", "repeating", "rapid", numbers={"interval": LASER_INTERVAL}
+                ),
+            }
+        },
+        ("a laser", "a laser gun", "a laser shot", "a laser blast", "a space laser", "a zap"),
+        weight=1.6,
+        shortest=1.5,
+        bursts=True,
+    ),
     "coin": Family(
         _coin,
-        ("a coin", "coin pickup", "collecting a coin in a video game", "retro game coin sound", "arcade coin", "picking up a coin"),
-        ("a video game coin pickup", "arcade game coin"), names=("a coin", "a coin pickup", "an arcade coin"), bursts=True),
+        (
+            "a coin",
+            "coin pickup",
+            "collecting a coin in a video game",
+            "retro game coin sound",
+            "arcade coin",
+            "picking up a coin",
+        ),
+        ("a video game coin pickup", "arcade game coin"),
+        names=("a coin", "a coin pickup", "an arcade coin"),
+        bursts=True,
+    ),
     "power": Family(
         _power,
-        ("power {direction:adverb}", "a game power {direction:adverb}", "{direction} power jingle in a video game",
-         "retro game jingle going {direction:adverb}", "{direction} arcade jingle", "level {direction:adverb} jingle"),
+        (
+            "power {direction:adverb}",
+            "a game power {direction:adverb}",
+            "{direction} power jingle in a video game",
+            "retro game jingle going {direction:adverb}",
+            "{direction} arcade jingle",
+            "level {direction:adverb} jingle",
+        ),
         ("{direction} video game jingle", "an arcade power {direction:adverb}"),
-        {"direction": {"rising": value("rising", "ascending", adverb=("up",)), "falling": value("falling", "descending", adverb=("down",))}},
-        ("a jingle", "a game jingle", "an arcade jingle", "a video game jingle"), ("a power-{direction:adverb}", "level {direction:adverb}"),
-        weight=1.6, bursts=True),
+        {
+            "direction": {
+                "rising": value("rising", "ascending", adverb=("up",)),
+                "falling": value("falling", "descending", adverb=("down",)),
+            }
+        },
+        ("a jingle", "a game jingle", "an arcade jingle", "a video game jingle"),
+        ("a power-{direction:adverb}", "level {direction:adverb}"),
+        weight=1.6,
+        bursts=True,
+    ),
     "notification": Family(
         _notification,
-        ("{a_count:kind} notification ding", "notification dinging {count:number}", "{a_count:kind} message chime", "message notification, {count:kind}",
-         "{count:kind} ding notification", "an app notification, {count:kind} ding"),
-        ("{a_count:kind} notification chime", "app message ding, {count:kind}"), {"count": COUNT},
-        ("a notification", "a ding", "a message", "a message notification", "an app notification"), ("{count:many} dings",),
-        weight=1.2, shortest=1.8, bursts=True),
+        (
+            "{a_count:kind} notification ding",
+            "notification dinging {count:number}",
+            "{a_count:kind} message chime",
+            "message notification, {count:kind}",
+            "{count:kind} ding notification",
+            "an app notification, {count:kind} ding",
+        ),
+        ("{a_count:kind} notification chime", "app message ding, {count:kind}"),
+        {"count": COUNT},
+        ("a notification", "a ding", "a message", "a message notification", "an app notification"),
+        ("{count:many} dings",),
+        weight=1.2,
+        shortest=1.8,
+        bursts=True,
+    ),
     "buzz": Family(
         _buzz,
-        ("{a_length} buzzer", "{length} buzz", "wrong answer buzzer, {length}", "{a_length} error buzz", "error sound, {length}",
-         "{length} low buzzing error sound"),
-        ("error buzzer, {length}", "{a_length} wrong answer buzz"), {"length": LENGTH}, ("a buzzer", "a buzz", "an error", "a wrong answer"), shortest=1.8),
+        (
+            "{a_length} buzzer",
+            "{length} buzz",
+            "wrong answer buzzer, {length}",
+            "{a_length} error buzz",
+            "error sound, {length}",
+            "{length} low buzzing error sound",
+        ),
+        ("error buzzer, {length}", "{a_length} wrong answer buzz"),
+        {"length": LENGTH},
+        ("a buzzer", "a buzz", "an error", "a wrong answer"),
+        shortest=1.8,
+    ),
     "click": Family(
         _click,
-        ("a click", "button click", "a mouse click", "user interface click", "a short click", "a switch clicking"),
-        ("a user interface button click", "short button click"), names=("a click", "a button", "a mouse click", "a switch"), bursts=True),
+        (
+            "a click",
+            "button click",
+            "a mouse click",
+            "user interface click",
+            "a short click",
+            "a switch clicking",
+        ),
+        ("a user interface button click", "short button click"),
+        names=("a click", "a button", "a mouse click", "a switch"),
+        bursts=True,
+    ),
     "explosion": Family(
         _explosion,
-        ("an explosion", "a big explosion", "explosion in the distance", "a bomb exploding", "video game explosion", "a blast"),
-        ("a big bomb blast", "a video game bomb exploding"), names=("an explosion", "a bomb", "a blast", "a boom"), shortest=2.0),
+        (
+            "an explosion",
+            "a big explosion",
+            "explosion in the distance",
+            "a bomb exploding",
+            "video game explosion",
+            "a blast",
+        ),
+        ("a big bomb blast", "a video game bomb exploding"),
+        names=("an explosion", "a bomb", "a blast", "a boom"),
+        shortest=2.0,
+    ),
     "whoosh": Family(
         _whoosh,
-        ("{a_direction} whoosh", "{direction} whoosh", "whoosh, {direction}", "a whoosh going {direction:adverb}", "swoosh {direction:adverb}",
-         "{a_direction} swoosh transition"),
-        ("{direction} swoosh", "a transition whoosh, {direction}"), {"direction": DIRECTION},
-        ("a whoosh", "a swoosh", "a transition"), weight=1.4, bursts=True, shortest=1.2),
+        (
+            "{a_direction} whoosh",
+            "{direction} whoosh",
+            "whoosh, {direction}",
+            "a whoosh going {direction:adverb}",
+            "swoosh {direction:adverb}",
+            "{a_direction} swoosh transition",
+        ),
+        ("{direction} swoosh", "a transition whoosh, {direction}"),
+        {"direction": DIRECTION},
+        ("a whoosh", "a swoosh", "a transition"),
+        weight=1.4,
+        bursts=True,
+        shortest=1.2,
+    ),
 }

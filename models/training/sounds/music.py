@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from .synthesis import Rng, attack, band, glide, partials, place, room, samples, shaped_noise, sine, slow_wander, times
+from .synthesis import (
+    Rng,
+    attack,
+    band,
+    glide,
+    partials,
+    place,
+    room,
+    samples,
+    shaped_noise,
+    sine,
+    slow_wander,
+    times,
+)
 from .world import Attributes, Family, Slot, Synthesiser, value, without_article
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -32,11 +45,19 @@ def chord_hz(chord: str) -> tuple[float, ...]:
 
 
 def note_slot(lowest: str, highest: str) -> Slot:
-    """All semitones between two notes; roughly, those of the lowest and the highest quarter are low and high."""
+    """All semitones between two notes; roughly, those of the lowest and the highest quarter are low
+    and high.
+    """
     notes = notes_between(lowest, highest)
     quarter = len(notes) // 4
-    return {note: value(note, about=("low",) * (index < quarter) + ("high",) * (index >= len(notes) - quarter), numbers={"hz": note_hz(note)})
-            for index, note in enumerate(notes)}
+    return {
+        note: value(
+            note,
+            about=("low",) * (index < quarter) + ("high",) * (index >= len(notes) - quarter),
+            numbers={"hz": note_hz(note)},
+        )
+        for index, note in enumerate(notes)
+    }
 
 
 def usual_notes(lowest: str, highest: str) -> tuple[str, ...]:
@@ -48,19 +69,40 @@ def usual_notes(lowest: str, highest: str) -> tuple[str, ...]:
 
 CHORDS: Slot = {
     chord: value(chord, about=tuple(chord.split()[1:]), numbers={"hz": chord_hz(chord)})
-    for chord in (f"{root} {quality}" for quality in CHORD_INTERVALS for root in ("C", "D", "E", "F", "G", "A"))
+    for chord in (
+        f"{root} {quality}"
+        for quality in CHORD_INTERVALS
+        for root in ("C", "D", "E", "F", "G", "A")
+    )
 }
 USUAL_CHORDS = ("C major", "F major", "G major", "A minor", "D minor")
 DIRECTION: Slot = {
-    "rising": value("rising", "upward", "ascending", adverb=("up", "upwards"), span=("from low to high",), verb=("rises", "goes up")),
-    "falling": value("falling", "downward", "descending", adverb=("down", "downwards"), span=("from high to low",), verb=("falls", "goes down")),
+    "rising": value(
+        "rising",
+        "upward",
+        "ascending",
+        adverb=("up", "upwards"),
+        span=("from low to high",),
+        verb=("rises", "goes up"),
+    ),
+    "falling": value(
+        "falling",
+        "downward",
+        "descending",
+        adverb=("down", "downwards"),
+        span=("from high to low",),
+        verb=("falls", "goes down"),
+    ),
 }
-TIMBRE: Slot = {"bright": value("bright", numbers={"cutoff": 7.0}), "dark": value("dark", numbers={"cutoff": 1.5})}
+TIMBRE: Slot = {
+    "bright": value("bright", numbers={"cutoff": 7.0}),
+    "dark": value("dark", numbers={"cutoff": 1.5}),
+}
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Instruments: one note each
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _tone(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -71,31 +113,47 @@ def _pluck(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """One plucked string: exact harmonics that die away faster the higher they are."""
     harmonics = np.arange(1, 9)
     decays = rng.uniform(0.6, 0.9) / (1 + 0.5 * (harmonics - 1))
-    return attack(partials(count, harmonics * attributes["hz"], harmonics ** -rng.uniform(1.1, 1.5), decays, rng), 0.002)
+    return attack(
+        partials(
+            count, harmonics * attributes["hz"], harmonics ** -rng.uniform(1.1, 1.5), decays, rng
+        ),
+        0.002,
+    )
 
 
 def _bell(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """A struck metal bar: its overtones (2.76, 5.40) are no whole multiples, and the named pitch rings longest."""
+    """A struck metal bar: its overtones (2.76, 5.40) are no whole multiples, and the named pitch
+    rings longest.
+    """
     ratios = np.array([1.0, 2.756, 5.404])
     levels = [1.0, rng.uniform(0.35, 0.5), rng.uniform(0.1, 0.2)]
-    return attack(partials(count, ratios * attributes["hz"], levels, [rng.uniform(1.6, 2.2), 0.9, 0.25], rng), 0.002)
+    return attack(
+        partials(count, ratios * attributes["hz"], levels, [rng.uniform(1.6, 2.2), 0.9, 0.25], rng),
+        0.002,
+    )
 
 
 def _mallet(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A marimba bar: tuned so that its overtone is two octaves up; over within half a second."""
     levels, decays = [1.0, rng.uniform(0.2, 0.3)], [rng.uniform(0.14, 0.18), 0.05]
-    return attack(partials(count, np.array([1.0, 4.0]) * attributes["hz"], levels, decays, rng), 0.002)
+    return attack(
+        partials(count, np.array([1.0, 4.0]) * attributes["hz"], levels, decays, rng), 0.002
+    )
 
 
 def _organ(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """Drawbars: a held fundamental and its octaves and fifth, all steady."""
     levels = [1.0, rng.uniform(0.5, 0.7), rng.uniform(0.3, 0.4), rng.uniform(0.2, 0.3)]
-    return attack(partials(count, np.array([1, 2, 3, 4]) * attributes["hz"], levels, [60.0] * 4, rng), 0.02)
+    return attack(
+        partials(count, np.array([1, 2, 3, 4]) * attributes["hz"], levels, [60.0] * 4, rng), 0.02
+    )
 
 
 def _flute(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """Nearly a sine, with a vibrato of five a second, a soft start and a little breath."""
-    vibrato = 2 ** (0.25 / 12 * np.sin(2 * np.pi * rng.uniform(4.8, 5.4) * times(count) + rng.uniform(0, 6)))
+    vibrato = 2 ** (
+        0.25 / 12 * np.sin(2 * np.pi * rng.uniform(4.8, 5.4) * times(count) + rng.uniform(0, 6))
+    )
     hz = attributes["hz"] * vibrato
     breath = 0.04 * shaped_noise(count, band(0.8 * attributes["hz"], 2.5 * attributes["hz"]), rng)
     return attack(glide(hz) + 0.2 * glide(2 * hz, rng.uniform(0, 6)) + breath, 0.09)
@@ -105,18 +163,25 @@ def _synth(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A sawtooth through a low-pass filter: open when bright, nearly shut when dark; held."""
     harmonics = np.arange(1, max(2, int(min(24, 0.42 * 16_000 / attributes["hz"]))))
     levels = 1 / harmonics / np.sqrt(1 + (harmonics / attributes["cutoff"]) ** 6)
-    return attack(partials(count, harmonics * attributes["hz"], levels, [60.0] * len(harmonics), rng), 0.01)
+    return attack(
+        partials(count, harmonics * attributes["hz"], levels, [60.0] * len(harmonics), rng), 0.01
+    )
 
 
 def _bass(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A low held note; the overtones make it audible on small loudspeakers."""
     harmonics = np.arange(1, 7)
-    return attack(partials(count, harmonics * attributes["hz"], harmonics ** -rng.uniform(1.0, 1.3), [4.0] * 6, rng), 0.01)
+    return attack(
+        partials(
+            count, harmonics * attributes["hz"], harmonics ** -rng.uniform(1.0, 1.3), [4.0] * 6, rng
+        ),
+        0.01,
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Chords
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _chord(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -127,7 +192,9 @@ def _chord(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 
 def _pad(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """The same notes, each as two that are a little apart and so beat slowly; they swell in over half a second."""
+    """The same notes, each as two that are a little apart and so beat slowly; they swell in over
+    half a second.
+    """
     mix = np.zeros(count)
     for hz in attributes["hz"]:
         drift = 2 ** (slow_wander(count, 0.3, rng) * 4 / 1200)
@@ -144,90 +211,261 @@ def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     mix = np.zeros(count)
     for index, start in enumerate(np.arange(0.02, count / 16_000 - 0.1, ARPEGGIO_STEP)):
         length = samples(0.6)
-        note = attack(partials(length, np.array([1.0, 2.0, 3.0]) * notes[index % 4], [1, 0.3, 0.1], [0.16, 0.1, 0.05], rng), 0.003)
+        note = attack(
+            partials(
+                length,
+                np.array([1.0, 2.0, 3.0]) * notes[index % 4],
+                [1, 0.3, 0.1],
+                [0.16, 0.1, 0.05],
+                rng,
+            ),
+            0.003,
+        )
         mix += place(count, note, [start])
     return mix
 
 
-def _note(synthesise: Synthesiser, lowest: str, highest: str, weight: float, phrasings: tuple[str, ...],
-          held_out: tuple[str, ...], names: tuple[str, ...], casual: tuple[str, ...] = (), **slots: Slot) -> Family:
+def _note(
+    synthesise: Synthesiser,
+    lowest: str,
+    highest: str,
+    weight: float,
+    phrasings: tuple[str, ...],
+    held_out: tuple[str, ...],
+    names: tuple[str, ...],
+    casual: tuple[str, ...] = (),
+    **slots: Slot,
+) -> Family:
     roughly = tuple("{a_note:about} " + without_article(name) for name in names)
-    return Family(synthesise, phrasings, held_out, {"note": note_slot(lowest, highest)} | slots, names, casual + roughly,
-                  {"note": usual_notes(lowest, highest)}, weight)
+    return Family(
+        synthesise,
+        phrasings,
+        held_out,
+        {"note": note_slot(lowest, highest)} | slots,
+        names,
+        casual + roughly,
+        {"note": usual_notes(lowest, highest)},
+        weight,
+    )
 
 
 FAMILIES: dict[str, Family] = {
     "tone": _note(
-        _tone, "C3", "C6", 2.0,
-        ("a sine tone at {note}", "steady {note} tone", "pure tone, note {note}", "{a_note} sine wave", "sine wave at {note}",
-         "a steady tone on the note {note}", "{note} pure sine tone", "test tone {note}", "sine {note}"),
+        _tone,
+        "C3",
+        "C6",
+        2.0,
+        (
+            "a sine tone at {note}",
+            "steady {note} tone",
+            "pure tone, note {note}",
+            "{a_note} sine wave",
+            "sine wave at {note}",
+            "a steady tone on the note {note}",
+            "{note} pure sine tone",
+            "test tone {note}",
+            "sine {note}",
+        ),
         ("a pure {note} sine wave", "steady sine tone, {note}", "tone at {note}"),
-        ("a tone", "a sine wave", "a sine tone", "a test tone", "a pure tone")),
+        ("a tone", "a sine wave", "a sine tone", "a test tone", "a pure tone"),
+    ),
     "pluck": _note(
-        _pluck, "C3", "G5", 1.6,
-        ("a plucked string at {note}", "plucked {note} string", "guitar pluck, note {note}", "{a_note} string pluck",
-         "a guitar string plucked at {note}", "{note} plucked guitar note", "one plucked string note, {note}", "guitar {note}",
-         "acoustic guitar playing {note}"),
-        ("plucked guitar string, note {note}", "{a_note} guitar pluck", "a string plucked at {note}"),
-        ("a guitar", "a plucked string", "an acoustic guitar", "a guitar string", "a pluck")),
+        _pluck,
+        "C3",
+        "G5",
+        1.6,
+        (
+            "a plucked string at {note}",
+            "plucked {note} string",
+            "guitar pluck, note {note}",
+            "{a_note} string pluck",
+            "a guitar string plucked at {note}",
+            "{note} plucked guitar note",
+            "one plucked string note, {note}",
+            "guitar {note}",
+            "acoustic guitar playing {note}",
+        ),
+        (
+            "plucked guitar string, note {note}",
+            "{a_note} guitar pluck",
+            "a string plucked at {note}",
+        ),
+        ("a guitar", "a plucked string", "an acoustic guitar", "a guitar string", "a pluck"),
+    ),
     "bell": _note(
-        _bell, "C4", "F#5", 1.4,
-        ("a bell ringing at {note}", "bell, note {note}", "{a_note} bell", "a bell struck at {note}", "{note} bell chime",
-         "a ringing chime on the note {note}", "metal bell {note}", "church bell, {note}"),
+        _bell,
+        "C4",
+        "F#5",
+        1.4,
+        (
+            "a bell ringing at {note}",
+            "bell, note {note}",
+            "{a_note} bell",
+            "a bell struck at {note}",
+            "{note} bell chime",
+            "a ringing chime on the note {note}",
+            "metal bell {note}",
+            "church bell, {note}",
+        ),
         ("a ringing {note} bell", "bell struck, note {note}", "a {note} chime"),
-        ("a bell", "a chime", "a church bell", "a bell ringing")),
+        ("a bell", "a chime", "a church bell", "a bell ringing"),
+    ),
     "mallet": _note(
-        _mallet, "C3", "C6", 1.4,
-        ("a marimba note at {note}", "marimba {note}", "{a_note} marimba hit", "xylophone, note {note}", "a xylophone bar struck at {note}",
-         "a wooden mallet note, {note}", "{note} xylophone"),
+        _mallet,
+        "C3",
+        "C6",
+        1.4,
+        (
+            "a marimba note at {note}",
+            "marimba {note}",
+            "{a_note} marimba hit",
+            "xylophone, note {note}",
+            "a xylophone bar struck at {note}",
+            "a wooden mallet note, {note}",
+            "{note} xylophone",
+        ),
         ("a xylophone note at {note}", "marimba bar, note {note}", "marimba struck at {note}"),
-        ("a marimba", "a xylophone", "a mallet", "a marimba note")),
+        ("a marimba", "a xylophone", "a mallet", "a marimba note"),
+    ),
     "organ": _note(
-        _organ, "C3", "C5", 1.2,
-        ("an organ note at {note}", "organ {note}", "{a_note} organ", "a held organ note, {note}", "church organ playing {note}",
-         "organ, note {note}", "a pipe organ at {note}"),
+        _organ,
+        "C3",
+        "C5",
+        1.2,
+        (
+            "an organ note at {note}",
+            "organ {note}",
+            "{a_note} organ",
+            "a held organ note, {note}",
+            "church organ playing {note}",
+            "organ, note {note}",
+            "a pipe organ at {note}",
+        ),
         ("a pipe organ note, {note}", "organ playing {note}", "a held {note} organ"),
-        ("an organ", "a church organ", "a pipe organ", "an organ note")),
+        ("an organ", "a church organ", "a pipe organ", "an organ note"),
+    ),
     "flute": _note(
-        _flute, "C4", "C6", 1.2,
-        ("a flute playing {note}", "flute {note}", "{a_note} flute note", "flute, note {note}", "a soft flute at {note}",
-         "a flute note at {note}", "a whistled {note}"),
+        _flute,
+        "C4",
+        "C6",
+        1.2,
+        (
+            "a flute playing {note}",
+            "flute {note}",
+            "{a_note} flute note",
+            "flute, note {note}",
+            "a soft flute at {note}",
+            "a flute note at {note}",
+            "a whistled {note}",
+        ),
         ("a {note} flute", "soft flute playing {note}", "flute note, {note}"),
-        ("a flute", "a flute note", "a whistle", "a soft flute")),
+        ("a flute", "a flute note", "a whistle", "a soft flute"),
+    ),
     "synth": _note(
-        _synth, "C3", "F4", 1.6,
-        ("{a_timbre} synth at {note}", "{timbre} synth lead, note {note}", "synth lead {note}, {timbre}", "{a_timbre} sawtooth at {note}",
-         "{a_note} synth note, {timbre}", "{timbre} {note} synthesizer", "a synthesizer playing {note}"),
-        ("{a_timbre} synth playing {note}", "{timbre} sawtooth, note {note}", "sawtooth {note}, {timbre}"),
+        _synth,
+        "C3",
+        "F4",
+        1.6,
+        (
+            "{a_timbre} synth at {note}",
+            "{timbre} synth lead, note {note}",
+            "synth lead {note}, {timbre}",
+            "{a_timbre} sawtooth at {note}",
+            "{a_note} synth note, {timbre}",
+            "{timbre} {note} synthesizer",
+            "a synthesizer playing {note}",
+        ),
+        (
+            "{a_timbre} synth playing {note}",
+            "{timbre} sawtooth, note {note}",
+            "sawtooth {note}, {timbre}",
+        ),
         ("a synth", "a synthesizer", "a sawtooth", "a synth lead"),
-        ("{a_timbre} synth", "{timbre} synthesizer", "{a_timbre} sawtooth", "{timbre} synth lead", "synth {note}", "a synth note at {note}"),
-        timbre=TIMBRE),
+        (
+            "{a_timbre} synth",
+            "{timbre} synthesizer",
+            "{a_timbre} sawtooth",
+            "{timbre} synth lead",
+            "synth {note}",
+            "a synth note at {note}",
+        ),
+        timbre=TIMBRE,
+    ),
     "bass": _note(
-        _bass, "C2", "B2", 1.5,
-        ("a low bass note at {note}", "bass note {note}", "{a_note} bass note", "deep bass, note {note}", "a deep {note} bass",
-         "synth bass at {note}", "bass guitar {note}"),
+        _bass,
+        "C2",
+        "B2",
+        1.5,
+        (
+            "a low bass note at {note}",
+            "bass note {note}",
+            "{a_note} bass note",
+            "deep bass, note {note}",
+            "a deep {note} bass",
+            "synth bass at {note}",
+            "bass guitar {note}",
+        ),
         ("low bass at {note}", "a deep bass note, {note}", "{note} bass guitar"),
-        ("a bass", "a bass guitar", "a bass note", "a synth bass", "a deep bass")),
+        ("a bass", "a bass guitar", "a bass note", "a synth bass", "a deep bass"),
+    ),
     "chord": Family(
         _chord,
-        ("a chord of {chord}", "{chord} chord", "{a_chord} chord", "a held {chord} chord", "an organ chord in {chord}",
-         "sustained chord, {chord}"),
-        ("held chord, {chord}", "a sustained {chord} chord"), {"chord": CHORDS},
-        ("a chord", "an organ chord", "a held chord", "a sustained chord"), ("{a_chord:about} chord",), {"chord": USUAL_CHORDS}, 1.4),
+        (
+            "a chord of {chord}",
+            "{chord} chord",
+            "{a_chord} chord",
+            "a held {chord} chord",
+            "an organ chord in {chord}",
+            "sustained chord, {chord}",
+        ),
+        ("held chord, {chord}", "a sustained {chord} chord"),
+        {"chord": CHORDS},
+        ("a chord", "an organ chord", "a held chord", "a sustained chord"),
+        ("{a_chord:about} chord",),
+        {"chord": USUAL_CHORDS},
+        1.4,
+    ),
     "pad": Family(
         _pad,
-        ("a soft {chord} pad", "{chord} pad", "ambient pad in {chord}", "synth pad, {chord}", "a warm pad, {chord} chord",
-         "a slow swelling {chord} pad"),
-        ("a warm {chord} pad", "ambient synth pad in {chord}"), {"chord": CHORDS},
-        ("a pad", "a synth pad", "an ambient pad", "a warm pad", "ambient music"), ("{a_chord:about} pad",), {"chord": USUAL_CHORDS}, 1.4,
-        shortest=2.0),
+        (
+            "a soft {chord} pad",
+            "{chord} pad",
+            "ambient pad in {chord}",
+            "synth pad, {chord}",
+            "a warm pad, {chord} chord",
+            "a slow swelling {chord} pad",
+        ),
+        ("a warm {chord} pad", "ambient synth pad in {chord}"),
+        {"chord": CHORDS},
+        ("a pad", "a synth pad", "an ambient pad", "a warm pad", "ambient music"),
+        ("{a_chord:about} pad",),
+        {"chord": USUAL_CHORDS},
+        1.4,
+        shortest=2.0,
+    ),
     "arpeggio": Family(
         _arpeggio,
-        ("{a_direction} {chord} arpeggio", "{direction} arpeggio in {chord}", "{chord} arpeggio going {direction:adverb}",
-         "arpeggio, {chord}, {direction}", "a music box playing {chord} {direction:adverb}", "broken {chord} chord going {direction:adverb}"),
+        (
+            "{a_direction} {chord} arpeggio",
+            "{direction} arpeggio in {chord}",
+            "{chord} arpeggio going {direction:adverb}",
+            "arpeggio, {chord}, {direction}",
+            "a music box playing {chord} {direction:adverb}",
+            "broken {chord} chord going {direction:adverb}",
+        ),
         ("{direction} arpeggio, {chord}", "a music box arpeggio in {chord}, {direction}"),
         {"chord": CHORDS, "direction": DIRECTION},
         ("an arpeggio", "a music box", "a broken chord"),
-        ("{a_direction} arpeggio", "{chord} arpeggio", "arpeggio in {chord}", "an arpeggio going {direction:adverb}", "{a_chord:about} arpeggio",
-         "a music box going {direction:adverb}"), {"chord": USUAL_CHORDS}, 2.4, shortest=1.5),
+        (
+            "{a_direction} arpeggio",
+            "{chord} arpeggio",
+            "arpeggio in {chord}",
+            "an arpeggio going {direction:adverb}",
+            "{a_chord:about} arpeggio",
+            "a music box going {direction:adverb}",
+        ),
+        {"chord": USUAL_CHORDS},
+        2.4,
+        shortest=1.5,
+    ),
 }

@@ -1,4 +1,6 @@
-"""Building blocks of synthesis: sines, noises, envelopes, hits in time. `count` is always a number of samples."""
+"""Building blocks of synthesis: sines, noises, envelopes, hits in time. `count` is always a number
+of samples.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from scipy.signal import fftconvolve
 
 SAMPLE_RATE = 16_000  # Hz
 CLIP_SAMPLES = 65_536  # 4.096 s: a power of two, so that it divides evenly into latent frames
-FIRST_ONSET = 0.02  # s; hits start here, so that the first attack is not cut by the start of the clip
+FIRST_ONSET = (
+    0.02  # s; hits start here, so that the first attack is not cut by the start of the clip
+)
 
 Rng = np.random.Generator
 Hit = Callable[[Rng], np.ndarray]
@@ -35,7 +39,9 @@ def glide(hz: np.ndarray, phase: float = 0.0) -> np.ndarray:
     return np.sin(2 * np.pi * np.cumsum(hz) / SAMPLE_RATE + phase)
 
 
-def partials(count: int, hz: Sequence[float], levels: Sequence[float], decays: Sequence[float], rng: Rng) -> np.ndarray:
+def partials(
+    count: int, hz: Sequence[float], levels: Sequence[float], decays: Sequence[float], rng: Rng
+) -> np.ndarray:
     """A sum of sines, each with its own level and exponential decay time in seconds: [count].
 
     Partials above 0.45 of the sample rate are left out: they would fold back as wrong notes.
@@ -44,7 +50,11 @@ def partials(count: int, hz: Sequence[float], levels: Sequence[float], decays: S
     mix = np.zeros(count)
     for frequency, level, decay in zip(hz, levels, decays):
         if frequency < 0.45 * SAMPLE_RATE:
-            mix += level * np.exp(-t / decay) * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 2 * np.pi))
+            mix += (
+                level
+                * np.exp(-t / decay)
+                * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 2 * np.pi))
+            )
     return mix
 
 
@@ -70,7 +80,8 @@ def decay(count: int, seconds: float) -> np.ndarray:
 def shaped_noise(count: int, gain: Callable[[np.ndarray], np.ndarray], rng: Rng) -> np.ndarray:
     """Gaussian noise with RMS 1 and the spectrum `gain(Hz)`: [count].
 
-    The noise is made in the frequency domain, at the next power of two, where the transform is fastest.
+    The noise is made in the frequency domain, at the next power of two, where the transform is
+    fastest.
     """
     size = max(1024, 1 << (count - 1).bit_length())
     hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
@@ -81,7 +92,9 @@ def shaped_noise(count: int, gain: Callable[[np.ndarray], np.ndarray], rng: Rng)
 
 
 def band(low: float, high: float, slope_db: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
-    """Gain curve of a band from `low` to `high` Hz with soft edges, tilted by `slope_db` per octave."""
+    """Gain curve of a band from `low` to `high` Hz with soft edges, tilted by `slope_db` per
+    octave.
+    """
 
     def gain(hz: np.ndarray) -> np.ndarray:
         edges = 1 / np.sqrt((1 + (low / hz) ** 8) * (1 + (hz / high) ** 8))
@@ -109,18 +122,24 @@ def place(count: int, hit: np.ndarray, starts: Sequence[float] | np.ndarray) -> 
 
 
 def onsets(count: int, interval: float, first: float = FIRST_ONSET) -> np.ndarray:
-    """Start times in seconds, every `interval` seconds; none so close to the end that it would be only a click."""
+    """Start times in seconds, every `interval` seconds; none so close to the end that it would be
+    only a click.
+    """
     return np.arange(first, count / SAMPLE_RATE - 0.05, interval)
 
 
 def random_onsets(count: int, per_second: float, rng: Rng) -> np.ndarray:
-    """Start times in seconds of independent events, so many a second on average (a Poisson process)."""
+    """Start times in seconds of independent events, so many a second on average (a Poisson
+    process).
+    """
     length = count / SAMPLE_RATE
     return rng.uniform(FIRST_ONSET, length, rng.poisson(per_second * length))
 
 
 def room(audio: np.ndarray, seconds: float, share: float, rng: Rng) -> np.ndarray:
-    """Add a simple reverberation: noise that dies away by 60 dB in `seconds`, `share` of the direct sound's level."""
+    """Add a simple reverberation: noise that dies away by 60 dB in `seconds`, `share` of the direct
+    sound's level.
+    """
     tail = rng.standard_normal(samples(seconds)) * decay(samples(seconds), seconds / 6.9)
     wet = fftconvolve(audio, tail)[: len(audio)]
     return audio + share * wet * np.sqrt(np.mean(audio**2) / (np.mean(wet**2) + 1e-12))

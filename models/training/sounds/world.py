@@ -1,14 +1,16 @@
 """What a family of sounds is: how it is made, what can be asked of it, and in which words.
 
-A family has *slots*, the attributes that captions name (a note, a tempo, a direction ...), each with its values and their words. A
-phrasing is a template with slots in braces: `{note}`; `{a_note}` with its article, "an A4"; `{rate:adverb}` in another form,
-"slowly". Not every phrasing names every slot; what is not named is free.
+A family has *slots*, the attributes that captions name (a note, a tempo, a direction ...), each
+with its values and their words. A phrasing is a template with slots in braces: `{note}`; `{a_note}`
+with its article, "an A4"; `{rate:adverb}` in another form, "slowly". Not every phrasing names every
+slot; what is not named is free.
 
-People ask for less than that: for a bare name, "bell", or roughly, "a fast beat". So a family has its *names*, and *casual* wordings, in
-which the form `about` says a value roughly. What a casual wording leaves open is one of the slot's *usual* values, drawn anew.
+People ask for less than that: for a bare name, "bell", or roughly, "a fast beat". So a family has
+its *names*, and *casual* wordings, in which the form `about` says a value roughly. What a casual
+wording leaves open is one of the slot's *usual* values, drawn anew.
 
-Some phrasings and some combinations of values are *held out*: never in a training set, so that they tell what was understood
-from what was learnt by heart.
+Some phrasings and some combinations of values are *held out*: never in a training set, so that they
+tell what was understood from what was learnt by heart.
 """
 
 from __future__ import annotations
@@ -25,13 +27,16 @@ import numpy as np
 from .synthesis import Rng
 
 Attributes = dict[str, Any]
-# (attributes, samples to make, random generator) -> float [samples], any level: `make_sound` sets the level.
+# (attributes, samples to make, random generator) -> float [samples], any level: `make_sound` sets
+# the level.
 Synthesiser = Callable[[Attributes, int, Rng], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a slot: the words for it, by form ("" is the plain one), and the numbers that follow from it."""
+    """One value of a slot: the words for it, by form ("" is the plain one), and the numbers that
+    follow from it.
+    """
 
     forms: Mapping[str, tuple[str, ...]]
     numbers: Attributes = field(default_factory=dict)
@@ -40,7 +45,12 @@ class Value:
 Slot = Mapping[Any, Value]
 
 
-def value(*words: str, adverb: tuple[str, ...] = (), numbers: Attributes | None = None, **forms: tuple[str, ...]) -> Value:
+def value(
+    *words: str,
+    adverb: tuple[str, ...] = (),
+    numbers: Attributes | None = None,
+    **forms: tuple[str, ...],
+) -> Value:
     """Shorthand: value("slow", adverb=("slowly",), numbers={"hz": 0.5})."""
     return Value({"": words, "adverb": adverb} | forms, numbers or {})
 
@@ -57,8 +67,12 @@ class Family:
     held_out: tuple[str, ...]
     slots: Mapping[str, Slot] = field(default_factory=dict)
     names: tuple[str, ...] = ()  # of the sound alone, the commonest first: "a bell", "rain"
-    casual: tuple[str, ...] = ()  # templates beside the phrasings, which the evaluation does not draw from
-    usual: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # slot -> what it is when unnamed; missing: any value
+    casual: tuple[
+        str, ...
+    ] = ()  # templates beside the phrasings, which the evaluation does not draw from
+    usual: Mapping[str, tuple[Any, ...]] = field(
+        default_factory=dict
+    )  # slot -> what it is when unnamed; missing: any value
     weight: float = 1.0  # how often the family is drawn, relative to the others
     shortest: float = 1.0  # s; the shortest length that still shows what the caption says
     bursts: bool = False  # single hits and rhythms: what lies between them is silence
@@ -68,11 +82,15 @@ class Family:
         return [dict(zip(self.slots, values)) for values in itertools.product(*self.slots.values())]
 
     def held_out_combinations(self) -> list[Attributes]:
-        """One in eight of the combinations, one of four to seven, none of fewer; always the same ones."""
+        """One in eight of the combinations, one of four to seven, none of fewer; always the same
+        ones.
+        """
         every = self.combinations()
         if len(every) < 4:
             return []
-        order = sorted(every, key=lambda choice: zlib.crc32(f"{self.phrasings[0]} {choice}".encode()))
+        order = sorted(
+            every, key=lambda choice: zlib.crc32(f"{self.phrasings[0]} {choice}".encode())
+        )
         return order[: max(1, len(every) // 8)]
 
     def trained_combinations(self) -> list[Attributes]:
@@ -82,7 +100,11 @@ class Family:
 
     def usual_combinations(self) -> list[Attributes]:
         """What a bare name may mean."""
-        return [choice for choice in self.trained_combinations() if all(self._is_usual(slot, choice) for slot in self.slots)]
+        return [
+            choice
+            for choice in self.trained_combinations()
+            if all(self._is_usual(slot, choice) for slot in self.slots)
+        ]
 
     def fits(self, template: str, attributes: Attributes) -> bool:
         """Whether a template may describe these attributes: what it does not mention is usual."""
@@ -93,7 +115,9 @@ class Family:
         return attributes[slot] in self.usual.get(slot, self.slots[slot])
 
     def complete(self, attributes: Attributes) -> Attributes:
-        """The attributes and the numbers that follow: {"note": "A4"} -> {"note": "A4", "hz": 440.0}."""
+        """The attributes and the numbers that follow: {"note": "A4"} -> {"note": "A4", "hz":
+        440.0}.
+        """
         numbers: Attributes = {}
         for slot, chosen in attributes.items():
             numbers |= self.slots[slot][chosen].numbers
@@ -106,14 +130,22 @@ def named_slots(template: str) -> tuple[str, ...]:
 
 
 def forms_of(name: str) -> tuple[str, ...]:
-    """The name with and without its article, and its plural: "a bell" -> "a bell", "bell", "bells"; "rain" -> "rain"."""
+    """The name with and without its article, and its plural: "a bell" -> "a bell", "bell", "bells";
+    "rain" -> "rain".
+    """
     noun = without_article(name)
     if noun == name:
         return (name,)
     last = noun.rsplit(" ", 1)[-1]
-    if (last.endswith("ing") and len(last) > 6) or re.search(r" (on|of|in) ", noun):  # "a clock ticking", "a knock on a door"
+    if (last.endswith("ing") and len(last) > 6) or re.search(
+        r" (on|of|in) ", noun
+    ):  # "a clock ticking", "a knock on a door"
         return name, noun
-    plural = noun[:-1] + "ies" if re.search("[^aeiou]y$", noun) else noun + ("es" if re.search("(s|x|z|ch|sh)$", noun) else "s")
+    plural = (
+        noun[:-1] + "ies"
+        if re.search("[^aeiou]y$", noun)
+        else noun + ("es" if re.search("(s|x|z|ch|sh)$", noun) else "s")
+    )
     return name, noun, plural
 
 
@@ -128,12 +160,19 @@ def with_article(word: str) -> str:
 
 
 def captions(family: Family, template: str, attributes: Attributes) -> Iterator[str]:
-    """Every caption of a template with these attributes: all the words that there are for them, none if a form has none."""
-    choices = [family.slots[m[2]][attributes[m[2]]].forms.get(m[3] or "", ()) for m in _SLOT.finditer(template)]
+    """Every caption of a template with these attributes: all the words that there are for them,
+    none if a form has none.
+    """
+    choices = [
+        family.slots[m[2]][attributes[m[2]]].forms.get(m[3] or "", ())
+        for m in _SLOT.finditer(template)
+    ]
     for words in itertools.product(*choices):
         yield _fill(template, words)
 
 
 def _fill(template: str, words: tuple[str, ...]) -> str:
     pieces = iter(words)
-    return _SLOT.sub(lambda match: with_article(next(pieces)) if match[1] else next(pieces), template)
+    return _SLOT.sub(
+        lambda match: with_article(next(pieces)) if match[1] else next(pieces), template
+    )

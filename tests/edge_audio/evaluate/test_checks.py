@@ -1,4 +1,6 @@
-"""The checks: they pass what sounds as asked, also through a poor codec, and fail everything else."""
+"""The checks: they pass what sounds as asked, also through a poor codec, and fail
+everything else.
+"""
 
 import numpy as np
 import pytest
@@ -20,13 +22,21 @@ def passes(audio: np.ndarray, family: str, **key) -> bool:
 
 
 def through_a_poor_codec(audio: np.ndarray, seed: int) -> np.ndarray:
-    """What a small codec does at its worst: smear by 30 ms, cut above 4 kHz, wobble the level, add a noise floor."""
+    """What a small codec does at its worst: smear by 30 ms, cut above 4 kHz, wobble the level, add
+    a noise floor.
+    """
     rng = np.random.default_rng([seed, 78])
     _, _, frames = stft(audio, nperseg=512, noverlap=384)
-    smeared = (np.abs(frames) + np.abs(np.roll(frames, 1, axis=1)) + np.abs(np.roll(frames, -1, axis=1))) / 3
-    sound = istft(smeared * np.exp(1j * np.angle(frames)), nperseg=512, noverlap=384)[1][: len(audio)]
+    smeared = (
+        np.abs(frames) + np.abs(np.roll(frames, 1, axis=1)) + np.abs(np.roll(frames, -1, axis=1))
+    ) / 3
+    sound = istft(smeared * np.exp(1j * np.angle(frames)), nperseg=512, noverlap=384)[1][
+        : len(audio)
+    ]
     sound = sosfilt(butter(8, 4000, fs=SAMPLE_RATE, output="sos"), sound)
-    sound = sound * (1 + 0.15 * np.sin(2 * np.pi * 2.3 * np.arange(len(sound)) / SAMPLE_RATE + rng.uniform(0, 6)))
+    sound = sound * (
+        1 + 0.15 * np.sin(2 * np.pi * 2.3 * np.arange(len(sound)) / SAMPLE_RATE + rng.uniform(0, 6))
+    )
     return sound + rng.standard_normal(len(sound)) * sound.std() * 10 ** (-25 / 20)
 
 
@@ -57,8 +67,12 @@ def test_what_is_not_named_may_be_anything(family: str) -> None:
 
 def test_other_families_fail_by_name() -> None:
     """Less is asked for, so a few more pass: an organ that holds a bass note."""
-    passed = [(asked, family) for seed, family in enumerate(FAMILIES) for asked in FAMILIES
-              if asked != family and check(make(family, seed).audio, SAMPLE_RATE, asked, {}).passed]
+    passed = [
+        (asked, family)
+        for seed, family in enumerate(FAMILIES)
+        for asked in FAMILIES
+        if asked != family and check(make(family, seed).audio, SAMPLE_RATE, asked, {}).passed
+    ]
     assert len(passed) <= 3 * NEAR_MISSES * len(FAMILIES) * (len(FAMILIES) - 1), passed
 
 
@@ -67,7 +81,9 @@ def test_silence_and_white_noise_fail(family: str) -> None:
     attributes = make(family).attributes
     noise = 0.15 * np.random.default_rng(5).standard_normal(65_536)
     assert not check(np.zeros(65_536, np.float32), SAMPLE_RATE, family, attributes).passed
-    assert not check(np.full(65_536, 0.5), SAMPLE_RATE, family, attributes).passed  # an offset is silence, too
+    assert not check(
+        np.full(65_536, 0.5), SAMPLE_RATE, family, attributes
+    ).passed  # an offset is silence, too
     assert not check(np.zeros(10), SAMPLE_RATE, family, attributes).passed
     assert not check(1e-5 * noise, SAMPLE_RATE, family, attributes).passed
     if family != "noise":
@@ -77,10 +93,21 @@ def test_silence_and_white_noise_fail(family: str) -> None:
 
 
 def same_key(family: str, sound: Sound) -> dict:
-    """Attributes for `family` that are as close to the sound as can be: the same note or tempo where there is one."""
+    """Attributes for `family` that are as close to the sound as can be: the same note or tempo
+    where there is one.
+    """
     wanted = {slot: sound.attributes.get(slot) for slot in FAMILIES[family].slots}
-    return complete_attributes(family, {slot: value if value in FAMILIES[family].slots[slot] else next(iter(FAMILIES[family].slots[slot]))
-                                        for slot, value in wanted.items()})
+    return complete_attributes(
+        family,
+        {
+            slot: (
+                value
+                if value in FAMILIES[family].slots[slot]
+                else next(iter(FAMILIES[family].slots[slot]))
+            )
+            for slot, value in wanted.items()
+        },
+    )
 
 
 def test_other_families_fail() -> None:
@@ -90,12 +117,16 @@ def test_other_families_fail() -> None:
         for seed, family in enumerate(FAMILIES)
         for asked in FAMILIES
         if asked != family
-        if check((sound := make(family, seed)).audio, SAMPLE_RATE, asked, same_key(asked, sound)).passed
+        if check(
+            (sound := make(family, seed)).audio, SAMPLE_RATE, asked, same_key(asked, sound)
+        ).passed
     ]
     assert len(passed) <= NEAR_MISSES * len(FAMILIES) * (len(FAMILIES) - 1), passed
 
 
-@pytest.mark.parametrize("family", ["tone", "pluck", "bell", "mallet", "organ", "flute", "synth", "bass"])
+@pytest.mark.parametrize(
+    "family", ["tone", "pluck", "bell", "mallet", "organ", "flute", "synth", "bass"]
+)
 def test_neighbouring_notes_and_octaves_fail(family: str) -> None:
     notes = list(FAMILIES[family].slots["note"])
     place = len(notes) // 2
@@ -113,17 +144,30 @@ def test_wrong_tempos_fail(family: str, bpm: int) -> None:
         assert not check(audio, SAMPLE_RATE, family, {"bpm": bpm * factor}).passed
 
 
-OPPOSITES = [(family, slot) for family, kind in FAMILIES.items() for slot, values in kind.slots.items() if len(values) < 4]
+OPPOSITES = [
+    (family, slot)
+    for family, kind in FAMILIES.items()
+    for slot, values in kind.slots.items()
+    if len(values) < 4
+]
 
 
 @pytest.mark.parametrize("family, slot", OPPOSITES)
 def test_opposites_fail(family: str, slot: str) -> None:
-    """Whatever can be fast can also be too slow: of every small slot, only the value that was asked for passes."""
+    """Whatever can be fast can also be too slow: of every small slot, only the value that was asked
+    for passes.
+    """
     for right in FAMILIES[family].slots[slot]:
         sound = make(family, 1, seconds=4.0, **{slot: right})
         for asked in FAMILIES[family].slots[slot]:
-            wanted = complete_attributes(family, {name: sound.attributes[name] for name in FAMILIES[family].slots} | {slot: asked})
-            assert check(sound.audio, SAMPLE_RATE, family, wanted).passed == (asked == right), (right, asked)
+            wanted = complete_attributes(
+                family,
+                {name: sound.attributes[name] for name in FAMILIES[family].slots} | {slot: asked},
+            )
+            assert check(sound.audio, SAMPLE_RATE, family, wanted).passed == (asked == right), (
+                right,
+                asked,
+            )
 
 
 def test_wrong_chord_fails() -> None:
@@ -135,7 +179,10 @@ def test_wrong_chord_fails() -> None:
 
 @pytest.mark.parametrize("direction", ["rising", "falling"])
 def test_arpeggio_of_another_chord_or_direction_fails(direction: str) -> None:
-    audio, other = make("arpeggio", chord="C major", direction=direction).audio, {"rising": "falling", "falling": "rising"}[direction]
+    audio, other = (
+        make("arpeggio", chord="C major", direction=direction).audio,
+        {"rising": "falling", "falling": "rising"}[direction],
+    )
     assert passes(audio, "arpeggio", chord="C major", direction=direction)
     assert not passes(audio, "arpeggio", chord="C major", direction=other)
     assert not passes(audio, "arpeggio", chord="C minor", direction=direction)

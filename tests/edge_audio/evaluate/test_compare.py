@@ -1,4 +1,6 @@
-"""`edge-audio compare` on the pocket model: what it says is true, the same each time, and names what is broken."""
+"""`edge-audio compare` on the pocket model: what it says is true, the same each time, and names
+what is broken.
+"""
 
 import dataclasses
 import json
@@ -21,8 +23,13 @@ FULL = {"--repeats": "0", "--steps": "4", "--seconds": "2"}
 
 def run(*arguments, **settings):
     more = [text for pair in (FULL | settings).items() for text in pair]
-    return subprocess.run([sys.executable, "-m", "edge_audio.cli", "compare", *map(str, arguments), *more], capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "edge_audio.cli", "compare", *map(str, arguments), *more],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,30 +49,60 @@ def made(prompts, tmp_path_factory):
 
 def test_numbers_add_up(made):
     report = json.loads((made[0] / "report.json").read_text())
-    assert report["prompts"] == ["a sine tone at A4", "steady rain"] and report["reference"] == "f32"
+    assert (
+        report["prompts"] == ["a sine tone at A4", "steady rain"] and report["reference"] == "f32"
+    )
     assert report["candidates"]["f32"]["v_snr"] == [] and report["measured"] == {}
     for name in ("int8", "mixed"):
         candidate = report["candidates"][name]
-        assert [len(row) for row in candidate["v_snr"]] == [4, 4] and min(map(min, candidate["v_snr"])) > 25
-        assert len(candidate["channel_errors"]) == 96 and all(0.9 < layer["gain"] < 1.1 for layer in candidate["layers"])
+        assert [len(row) for row in candidate["v_snr"]] == [4, 4] and min(
+            map(min, candidate["v_snr"])
+        ) > 25
+        assert len(candidate["channel_errors"]) == 96 and all(
+            0.9 < layer["gain"] < 1.1 for layer in candidate["layers"]
+        )
     assert min(report["candidates"]["mixed"]["decoder_snr"]) > 35
     assert "int8: " in made[1] and "mixed: Good enough" in made[1]
 
 
 def test_the_page_stands_alone(made):
     page = (made[0] / "report.html").read_text()
-    assert page.count("<audio ") == 6 and page.count("data:audio/flac;base64,") == 6 and page.count("<svg") >= 9
-    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
-    assert "src=\"//" not in page and "currentColor" in page and "function chance" in page
+    assert (
+        page.count("<audio ") == 6
+        and page.count("data:audio/flac;base64,") == 6
+        and page.count("<svg") >= 9
+    )
+    assert "http://" not in page.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "")
+    assert 'src="//' not in page and "currentColor" in page and "function chance" in page
 
 
 def test_the_same_again(made, prompts, tmp_path):
-    assert run(POCKET, "--precisions", "f32,int8,mixed", "--prompts", prompts, "--out", tmp_path / "again").returncode == 0
-    assert (tmp_path / "again" / "report.json").read_bytes() == (made[0] / "report.json").read_bytes()
+    assert (
+        run(
+            POCKET,
+            "--precisions",
+            "f32,int8,mixed",
+            "--prompts",
+            prompts,
+            "--out",
+            tmp_path / "again",
+        ).returncode
+        == 0
+    )
+    assert (tmp_path / "again" / "report.json").read_bytes() == (
+        made[0] / "report.json"
+    ).read_bytes()
 
 
-@pytest.mark.parametrize("component, layer", [("dit", "transformer.layers.2.cross_attn.to_out"),
-                                              ("decoder", "decoder.layers.1.layers.3.layers.1")])
+@pytest.mark.parametrize(
+    "component, layer",
+    [
+        ("dit", "transformer.layers.2.cross_attn.to_out"),
+        ("decoder", "decoder.layers.1.layers.3.layers.1"),
+    ],
+)
 def test_a_layer_with_doubled_scales_is_named(component, layer, prompts, tmp_path):
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -80,7 +117,9 @@ def test_a_layer_with_doubled_scales_is_named(component, layer, prompts, tmp_pat
     path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     manifest = Bundle.open(POCKET).manifest
     graphs = {name: dict(entries) for name, entries in manifest.graphs.items()}
-    graphs[component]["int8"] = dataclasses.replace(graphs[component]["int8"], **vars(file_entry(path)))
+    graphs[component]["int8"] = dataclasses.replace(
+        graphs[component]["int8"], **vars(file_entry(path))
+    )
     (folder / MANIFEST_NAME).write_text(dataclasses.replace(manifest, graphs=graphs).to_json())
     done = run(folder, "--precisions", "f32,int8", "--prompts", prompts, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -94,28 +133,49 @@ def test_bad_input_is_one_clear_line(prompts, tmp_path):
     binary.write_bytes(b"\xff\xfe\x00rain")
     other = tmp_path / "other"
     shutil.copytree(POCKET, other)
-    (other / MANIFEST_NAME).write_text(dataclasses.replace(Bundle.open(POCKET).manifest, source_sha256="1" * 64).to_json())
+    (other / MANIFEST_NAME).write_text(
+        dataclasses.replace(Bundle.open(POCKET).manifest, source_sha256="1" * 64).to_json()
+    )
     for arguments, said in (
-            ((POCKET, "--precisions", "f32,f16", "--out", tmp_path / "a"), "has no conditioners in f16"),
-            ((POCKET, "--precisions", "f32", "--out", tmp_path / "a"), "name two or more"),
-            ((POCKET, "--prompts", empty, "--out", tmp_path / "a"), "is empty"),
-            ((POCKET, "--prompts", binary, "--out", tmp_path / "a"), "not UTF-8"),
-            ((POCKET, "--prompts", tmp_path / "none.txt", "--out", tmp_path / "a"), "cannot be read"),
-            ((POCKET, other, "--out", tmp_path / "a"), "are different models"),
-            ((POCKET, "--out", tmp_path), "exists")):
+        (
+            (POCKET, "--precisions", "f32,f16", "--out", tmp_path / "a"),
+            "has no conditioners in f16",
+        ),
+        ((POCKET, "--precisions", "f32", "--out", tmp_path / "a"), "name two or more"),
+        ((POCKET, "--prompts", empty, "--out", tmp_path / "a"), "is empty"),
+        ((POCKET, "--prompts", binary, "--out", tmp_path / "a"), "not UTF-8"),
+        ((POCKET, "--prompts", tmp_path / "none.txt", "--out", tmp_path / "a"), "cannot be read"),
+        ((POCKET, other, "--out", tmp_path / "a"), "are different models"),
+        ((POCKET, "--out", tmp_path), "exists"),
+    ):
         done = run(*arguments)
-        assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+        assert (
+            done.returncode in (1, 2)
+            and done.stderr.startswith("error: ")
+            and done.stderr.count("\n") == 1
+        ), done.stderr
         assert said in done.stderr and not (tmp_path / "a").exists()
 
 
 def test_without_the_extra_the_command_is_told(tmp_path):
     """In a process that cannot import what the extra brings, as after a plain installation."""
     absent = tmp_path / "absent.py"
-    absent.write_text("import sys\nfor name in ('scipy', 'matplotlib', 'pyloudnorm', 'jinja2'):\n    sys.modules[name] = None\n"
-                      "from edge_audio.cli import main\nsys.exit(main(sys.argv[1:]))\n")
-    done = subprocess.run([sys.executable, absent, "compare", "--out", tmp_path / "out"], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60)
-    assert done.returncode == 1 and "run pip install 'edge-audio[eval]'" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    absent.write_text(
+        "import sys\nfor name in ('scipy', 'matplotlib', 'pyloudnorm', 'jinja2'):\n   "
+        " sys.modules[name] = None\nfrom edge_audio.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, absent, "compare", "--out", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert (
+        done.returncode == 1
+        and "run pip install 'edge-audio[eval]'" in done.stderr
+        and done.stderr.count("\n") == 1
+    ), done.stderr
 
 
 def test_the_figures_of_the_committed_report():

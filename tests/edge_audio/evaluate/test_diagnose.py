@@ -1,4 +1,6 @@
-"""`edge-audio diagnose`: sound bundles give no FAIL, findings make it exit 1, and what it writes can be read."""
+"""`edge-audio diagnose`: sound bundles give no FAIL, findings make it exit 1, and what it writes
+can be read.
+"""
 
 import dataclasses
 import json
@@ -25,8 +27,13 @@ SEEDS = 20
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "edge_audio.cli", "diagnose", *map(str, arguments)], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "edge_audio.cli", "diagnose", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
 
 
 def fails(report):
@@ -44,37 +51,57 @@ def test_the_pocket_model_gives_no_false_alarm():
     with load(POCKET, "int8", None) as pipeline:
         reports = [diagnose(pipeline, first_seed=seed) for seed in range(1, 1 + SEEDS, 2)]
     assert not [fail for report in reports for fail in fails(report)]
-    # what the model does not do well is said: it goes on more softly, not silently, after the seconds that were asked for
-    assert {result.check for result in reports[0].results if result.level != OK} <= {"global condition: silence"}
+    # what the model does not do well is said: it goes on more softly, not silently, after the
+    # seconds that were asked for
+    assert {result.check for result in reports[0].results if result.level != OK} <= {
+        "global condition: silence"
+    }
 
 
 def test_settings_that_overdrive_a_model_are_seen(tiny0):
     with load(tiny0[2], "f32", None) as pipeline:
         report = diagnose(pipeline, cfg_scale=7.0, sampler="euler", steps=30)
     found = {result.check: result for result in report.results}
-    assert found["settings"].level == WARN and "overdrives a post-trained model" in found["settings"].meaning
+    assert (
+        found["settings"].level == WARN
+        and "overdrives a post-trained model" in found["settings"].meaning
+    )
     assert found["guidance: scale"].level == WARN and found["guidance: scale"].value > 1.6
 
 
 def test_every_check_says_what_it_is_and_can_stumble():
-    assert len(CHECKS) == len({check.__name__ for check in CHECKS}) and all(check.__doc__ for check in CHECKS)
+    assert len(CHECKS) == len({check.__name__ for check in CHECKS}) and all(
+        check.__doc__ for check in CHECKS
+    )
     pages = (ROOT / "docs" / "diagnose.md").read_text()
-    assert not [check.__name__ for check in CHECKS if f"`{check.__name__.replace('_', ' ')}`" not in pages]
+    assert not [
+        check.__name__ for check in CHECKS if f"`{check.__name__.replace('_', ' ')}`" not in pages
+    ]
 
 
 def test_a_graph_that_gives_no_numbers_fails(monkeypatch):
     """A check that cannot be made is a finding, with the error for its meaning."""
     with load(POCKET, "int8", None) as pipeline:
-        broken = dataclasses.replace(SAMPLERS["dpmpp"], sample=lambda v, x, *more: iter([Step(0, 1, 1.0, x * np.nan, x)]))
+        broken = dataclasses.replace(
+            SAMPLERS["dpmpp"], sample=lambda v, x, *more: iter([Step(0, 1, 1.0, x * np.nan, x)])
+        )
         monkeypatch.setitem(SAMPLERS, "dpmpp", broken)
         report = diagnose(pipeline)
     broken = {result.check: result for result in report.results}["latents"]
-    assert report.failed and broken.level == FAIL and "the dit graph in int8 gave values that are not numbers" in broken.meaning
+    assert (
+        report.failed
+        and broken.level == FAIL
+        and "the dit graph in int8 gave values that are not numbers" in broken.meaning
+    )
 
 
 def test_change():
     x = np.ones(100)
-    assert change(x, x) <= -199 and change(2 * x, x) == pytest.approx(0) and change(1.01 * x, x) == pytest.approx(-40)
+    assert (
+        change(x, x) <= -199
+        and change(2 * x, x) == pytest.approx(0)
+        and change(1.01 * x, x) == pytest.approx(-40)
+    )
 
 
 def test_the_command(tmp_path):
@@ -82,11 +109,19 @@ def test_the_command(tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     found = json.loads(done.stdout)
     assert found["failed"] is False and found["model"] == "pocket" and found["departs"] is None
-    assert len(found["listen"]["sounds"]) == 6 == len({sound["file"] for sound in found["listen"]["sounds"]})
+    assert (
+        len(found["listen"]["sounds"])
+        == 6
+        == len({sound["file"] for sound in found["listen"]["sounds"]})
+    )
     for sound in found["listen"]["sounds"]:
         samples, rate = soundfile.read(tmp_path / "sounds" / sound["file"])
-        assert rate == 16000 and 20 * np.log10(np.abs(samples).max()) == pytest.approx(min(sound["peak_dbfs"], 0), abs=0.1)
-        assert Clip.recipe_of(tmp_path / "sounds" / sound["file"])["cfg_scale"] == sound["cfg_scale"]
+        assert rate == 16000 and 20 * np.log10(np.abs(samples).max()) == pytest.approx(
+            min(sound["peak_dbfs"], 0), abs=0.1
+        )
+        assert (
+            Clip.recipe_of(tmp_path / "sounds" / sound["file"])["cfg_scale"] == sound["cfg_scale"]
+        )
     assert (tmp_path / "sounds" / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -94,21 +129,39 @@ def test_the_table_and_the_exit_code(tiny0, tmp_path):
     from faults import inject
     from references import DATA
 
-    folder, precision = inject("cross-attention zeroed", DATA / "tiny0", tiny0[2], tmp_path / "broken")
+    folder, precision = inject(
+        "cross-attention zeroed", DATA / "tiny0", tiny0[2], tmp_path / "broken"
+    )
     done = run(folder, "--precision", precision, "--checkpoint", DATA / "tiny0")
     assert done.returncode == 1 and done.stderr == "", done.stderr
     assert "FAIL  inputs change outputs: dit" in done.stdout
-    assert done.stdout.splitlines()[-1] == "first stage that is not the checkpoint's: transformer.layers.0.cross_attn.to_out"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "first stage that is not the checkpoint's: transformer.layers.0.cross_attn.to_out"
+    )
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (("none",), "no bundle at none"), (("--prompt", "rain"), "give two different ones"), (("--seeds", "1"), "use 2 or more"),
-    (("--sampler", "magic"), "sampler 'magic' is unknown"), (("--checkpoint", "none"), "none"), (("--listen", "."), "exists"),
-    (("--seconds", "99"), "use at most"), (("--precision", "f16"), "has no conditioners in f16"), (("--cfg", "nan"), "finite"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("none",), "no bundle at none"),
+        (("--prompt", "rain"), "give two different ones"),
+        (("--seeds", "1"), "use 2 or more"),
+        (("--sampler", "magic"), "sampler 'magic' is unknown"),
+        (("--checkpoint", "none"), "none"),
+        (("--listen", "."), "exists"),
+        (("--seconds", "99"), "use at most"),
+        (("--precision", "f16"), "has no conditioners in f16"),
+        (("--cfg", "nan"), "finite"),
+    ],
+)
 def test_bad_input_is_one_clear_line(arguments, said):
     done = run(*arguments)
-    assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert (
+        done.returncode in (1, 2)
+        and done.stderr.startswith("error: ")
+        and done.stderr.count("\n") == 1
+    ), done.stderr
     assert said in done.stderr and done.stdout == ""
 
 

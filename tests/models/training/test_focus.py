@@ -1,4 +1,6 @@
-"""Training on what does not come out as asked yet: clips of such families are drawn more often, also after a kill."""
+"""Training on what does not come out as asked yet: clips of such families are drawn more often,
+also after a kill.
+"""
 
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     assert asked.chances.tolist() == [focus.LEAST, 1, focus.LEAST, 1]
     passed[list(FAMILIES).index("beat")] = 1
     asked.update(None, 20, "cpu")
-    assert asked.chances.tolist() == pytest.approx([focus.LEAST, 1, focus.LEAST, 1 - (1 - focus.LEAST) * (1 - focus.MEMORY)])
+    assert asked.chances.tolist() == pytest.approx(
+        [focus.LEAST, 1, focus.LEAST, 1 - (1 - focus.LEAST) * (1 - focus.MEMORY)]
+    )
     again = focus.Focus(tmp_path / "table.csv", families, TOKENIZER, resumed=True)
     assert torch.allclose(again.chances, asked.chances)
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 3
@@ -35,4 +39,9 @@ def test_an_untrained_model_is_heard_to_fail(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(focus, "ASKED_EACH", 1)
     torch.manual_seed(0)
     model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(TOKENIZER))).eval()
-    assert focus.Focus(tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, resumed=False).update(model, 1, "cpu") < 0.3
+    assert (
+        focus.Focus(tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, resumed=False).update(
+            model, 1, "cpu"
+        )
+        < 0.3
+    )

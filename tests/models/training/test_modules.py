@@ -16,9 +16,14 @@ from models.training.modules import Model
 @pytest.fixture(scope="module", params=REFERENCES)
 def reference(request):
     folder = DATA / request.param
-    model = Model(json.loads((folder / "model_config.json").read_text()), json.loads((folder / "t5/config.json").read_text()))
+    model = Model(
+        json.loads((folder / "model_config.json").read_text()),
+        json.loads((folder / "t5/config.json").read_text()),
+    )
     state = load_file(folder / "model.safetensors")
-    state |= {f"t5.{name}": tensor for name, tensor in load_file(folder / "t5/model.safetensors").items()}
+    state |= {
+        f"t5.{name}": tensor for name, tensor in load_file(folder / "t5/model.safetensors").items()
+    }
     model.load_state_dict(state)  # strict: every official name, no other
     with np.load(folder / "golden.npz") as arrays:
         return model.eval(), {name: torch.from_numpy(arrays[name]) for name in arrays.files}
@@ -32,10 +37,14 @@ def near(actual, expected):
 @torch.no_grad()
 def test_conditioning_and_v(reference):
     model, golden = reference
-    cond, global_cond = model.condition(golden["input_ids"], golden["attention_mask"], golden["seconds_total"])
+    cond, global_cond = model.condition(
+        golden["input_ids"], golden["attention_mask"], golden["seconds_total"]
+    )
     assert near(cond, golden["cross_attn_cond"]) and near(global_cond, golden["global_cond"])
     for i, t in enumerate(golden["t_values"]):
-        assert near(model.dit(golden["x_in"], t.repeat(2), cond, global_cond), golden[f"dit_v_t{i}"])
+        assert near(
+            model.dit(golden["x_in"], t.repeat(2), cond, global_cond), golden[f"dit_v_t{i}"]
+        )
 
 
 @torch.no_grad()
@@ -48,7 +57,9 @@ def test_autoencoder(reference):
 
 def test_ckpt_is_read_like_safetensors(tmp_path):
     (tmp_path / "t5").mkdir()
-    (tmp_path / "t5/model.safetensors").write_bytes((DATA / "tiny0/t5/model.safetensors").read_bytes())
+    (tmp_path / "t5/model.safetensors").write_bytes(
+        (DATA / "tiny0/t5/model.safetensors").read_bytes()
+    )
     torch.save({"state_dict": load_file(DATA / "tiny0/model.safetensors")}, tmp_path / "model.ckpt")
     expected, actual = read_checkpoint(DATA / "tiny0").tensors, read_checkpoint(tmp_path).tensors
     assert expected.keys() == actual.keys()
@@ -61,7 +72,9 @@ def test_ckpt_that_would_run_code_is_refused(tmp_path):
             return (open, (str(tmp_path / "trapped"), "w"))
 
     (tmp_path / "t5").mkdir()
-    (tmp_path / "t5/model.safetensors").write_bytes((DATA / "tiny0/t5/model.safetensors").read_bytes())
+    (tmp_path / "t5/model.safetensors").write_bytes(
+        (DATA / "tiny0/t5/model.safetensors").read_bytes()
+    )
     torch.save({"state_dict": Trap()}, tmp_path / "model.ckpt")
     with pytest.raises(EdgeAudioError, match="cannot be read safely"):
         read_checkpoint(tmp_path)

@@ -1,4 +1,6 @@
-"""Training: the lapped start carries sound, a killed run goes on where it was, a quick run ends in a bundle that generates."""
+"""Training: the lapped start carries sound, a killed run goes on where it was, a quick run ends in
+a bundle that generates.
+"""
 
 import subprocess
 import sys
@@ -96,19 +98,27 @@ def test_best_by_validation_is_what_is_kept(tmp_path):
         torch.nn.init.constant_(layer.weight, step)
         best.offer(step, loss, layer=layer)
     progress.save_state(state, 3, layer=layer)
-    again = progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)  # after a kill
+    again = progress.Best(
+        tmp_path / "best.pt", tmp_path / "x-validation.csv", state
+    )  # after a kill
     torch.nn.init.constant_(layer.weight, 4)
     again.offer(4, 0.35, layer=layer)
     assert progress.load_state(best.path, "cpu", layer=layer) == 2 and (layer.weight == 2).all()
     state.unlink()
-    progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)  # another training starts
+    progress.Best(
+        tmp_path / "best.pt", tmp_path / "x-validation.csv", state
+    )  # another training starts
     assert not best.path.exists()
 
 
 def test_quick_run_ends_in_a_bundle(tmp_path):
     for _ in range(2):  # the second run finds everything done
-        done = subprocess.run([sys.executable, "-m", "models.training", str(tmp_path / "run"), "--quick"], cwd=ROOT,
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "models.training", str(tmp_path / "run"), "--quick"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "dit.csv").read_text().startswith("step,seconds,loss")
     assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
