@@ -33,10 +33,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arm64"))
 import sysroot
 
-from edge_audio.bundle import Bundle, Manifest
-from edge_audio.decoder import tiles_for
+from edge_audio.bundle.store import Bundle, Manifest
 from edge_audio.evaluate.metrics import snr
-from edge_audio.graph import Graph
+from edge_audio.model.codec import tiles_for
+from edge_audio.system.graph import Graph
 
 MARK = 0x45410000
 LATENTS, STEPS, BLOCKS, TEXT_BLOCKS = 256, 8, 16, 12

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from edge_audio import device
+from edge_audio.system import device
 
 RUNS = 7
 PACKAGES = ("ai-edge-litert", "numpy", "sentencepiece", "soundfile")

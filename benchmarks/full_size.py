@@ -25,13 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio import Pipeline, Request, cache, device
-from edge_audio.bundle import Bundle
-from edge_audio.decoder import decode
+from edge_audio import Pipeline, Request
+from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate.bench import Watch, gemm, peak_memory
-from edge_audio.graph import Graph
-from edge_audio.noise import NoiseStream
-from edge_audio.samplers import SAMPLERS
+from edge_audio.model.codec import decode
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.system import cache, device
+from edge_audio.system.graph import Graph
 
 ROUNDS, THREADS, STEPS, SEED, SHORT_SECONDS = 3, 2, 8, 1, 3.0
 IDS = (3, 1712, 13, 8, 4325, 9, 77, 1)

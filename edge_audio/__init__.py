@@ -6,12 +6,12 @@
 
 __version__ = "0.1.0"
 
-from .bundle import Bundle
-from .clip import Clip
-from .errors import EdgeAudioError, EdgeAudioWarning, UsageError
-from .pipeline import Cancelled, Pipeline, Progress
-from .request import Request
-from .vocabulary import SoundFamily, Vocabulary
+from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import Bundle
+from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.pipeline import Cancelled, Pipeline, Progress
+from edge_audio.request import Request
 
 __all__ = [
     "Bundle",

@@ -9,23 +9,24 @@ import dataclasses
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__, cache, device
-from .bundle import MANIFEST_NAME, Bundle
-from .clip import Clip
-from .decoder import decode, faded, tiles_for
-from .errors import EdgeAudioError, EdgeAudioWarning
-from .graph import Graph, check_threads
-from .guidance import Projected, guided
-from .noise import NoiseStream
-from .request import Request
-from .samplers import SAMPLERS, Denoise, Step
-from .tokens import Tokenizer, Tokens, padded
+from edge_audio import __version__
+from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import MANIFEST_NAME, Bundle
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.model.codec import decode, faded, tiles_for
+from edge_audio.model.tokens import Tokenizer, Tokens, padded
+from edge_audio.request import Request
+from edge_audio.sampling.guidance import Projected, guided
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.samplers import SAMPLERS, Denoise, Step
+from edge_audio.system import cache, device
+from edge_audio.system.graph import Graph, check_threads
 
 MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
 #: precisions whose arithmetic is floating point, all or mostly
@@ -99,7 +100,7 @@ class Pipeline:
     def load(
         cls,
         model: str | Path | None = None,
-        precision: str | None = None,
+        precision: str | Mapping[str, str] | None = None,
         threads: int | None = None,
         keep_loaded: bool = False,
         half: bool | None = None,

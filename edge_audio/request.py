@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bundle import Manifest
-from .errors import EdgeAudioError, UsageError
-from .noise import check_seed
-from .samplers import SAMPLERS
-from .schedule import check_steps
+from edge_audio.bundle.store import Manifest
+from edge_audio.errors import EdgeAudioError, UsageError
+from edge_audio.sampling.noise import check_seed
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.sampling.schedule import check_steps
 
 #: The objective of models that were distilled to few steps without guidance (ARC).
 POST_TRAINED = "rf_denoiser"

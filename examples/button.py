@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from edge_audio import Pipeline
-from edge_audio.play import Playback
+from edge_audio.audio.play import Playback
 
 PIN = 17
 

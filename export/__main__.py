@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_audio.bundle import COMPONENTS, GENERATING
+from edge_audio.bundle.store import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError
 
 

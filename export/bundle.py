@@ -24,8 +24,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from edge_audio import bundle as schema
-from edge_audio.bundle import (
+from edge_audio.bundle import store as schema
+from edge_audio.bundle.store import (
     COMPONENTS,
     GENERATING,
     MANIFEST_NAME,
@@ -40,12 +40,12 @@ from edge_audio.bundle import (
     UsualLevel,
     file_entry,
 )
+from edge_audio.bundle.vocabulary import Vocabulary
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import Prompt, read, to_json
-from edge_audio.graph import Graph
-from edge_audio.schedule import check_steps
-from edge_audio.vocabulary import Vocabulary
+from edge_audio.sampling.schedule import check_steps
+from edge_audio.system.graph import Graph
 
 from . import mixed
 from .autoencoder import TILE, Decoder, Encoder

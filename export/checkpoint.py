@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle import file_sha256
+from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError, first_line
 
 PARTS = {

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.metrics import snr
-from edge_audio.graph import Graph
+from edge_audio.system.graph import Graph
 
 from .quiet import quiet_stderr
 

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle import GENERATING, Bundle, GraphEntry, Manifest, file_entry
-from edge_audio.decoder import decode
+from edge_audio.bundle.store import GENERATING, Bundle, GraphEntry, Manifest, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import Operation, operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
-from edge_audio.graph import Graph
+from edge_audio.model.codec import decode
 from edge_audio.pipeline import Pipeline
-from edge_audio.samplers import Denoise
+from edge_audio.sampling.samplers import Denoise
+from edge_audio.system.graph import Graph
 
 from .quantize import KEEP, METHODS, Statistics, quantize, statistics, suitable
 

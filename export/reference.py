@@ -19,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle import GENERATING
-from edge_audio.decoder import decode
+from edge_audio.bundle.store import GENERATING
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Probe, Result, Say
 from edge_audio.evaluate.layers import Operation, exposed, operations, weights
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
-from edge_audio.guidance import guided
+from edge_audio.model.codec import decode
+from edge_audio.model.tokens import Tokenizer, Tokens, padded
 from edge_audio.request import Request
-from edge_audio.tokens import Tokenizer, Tokens, padded
+from edge_audio.sampling.guidance import guided
 
 from .quiet import import_tensorflow
 

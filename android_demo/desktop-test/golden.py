@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio import Bundle, Pipeline
-from edge_audio.noise import NoiseStream
-from edge_audio.samplers import SAMPLERS
-from edge_audio.tokens import Tokenizer
+from edge_audio.model.tokens import Tokenizer
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.samplers import SAMPLERS
 
 STRINGS, SEEDS = 500, (0, 1, 7, 42, 1234, 2**31 - 1, 2**32, 2**40 + 1, 2**62, 2**63 - 1)
 WORDS = (

@@ -26,12 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from .. import cache, device
-from ..bundle import Bundle
-from ..errors import EdgeAudioError, EdgeAudioWarning
-from ..pipeline import Pipeline, Progress, default_model
-from ..request import Request
-from ..samplers import SAMPLERS
+from edge_audio.bundle.store import Bundle
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.pipeline import Pipeline, Progress, default_model
+from edge_audio.request import Request
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.system import cache, device
 
 PACKAGES = ("edge-audio", "ai-edge-litert", "numpy")
 FORMATS = ("markdown", "csv", "json")

@@ -21,18 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..bundle import GENERATING, Bundle
-from ..clip import Clip
-from ..errors import EdgeAudioError, EdgeAudioWarning, UsageError
-from ..graph import Graph
-from ..pipeline import Conditioning, Pipeline, default_model
-from ..request import Request
-from . import bench, metrics
-from .checks import CHECKS, check
-from .layers import exposed
-from .prompts import Prompt, of_bundle
-from .verdict import Finding, judge
+from edge_audio import __version__
+from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import GENERATING, Bundle
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.evaluate import bench, metrics
+from edge_audio.evaluate.layers import exposed
+from edge_audio.evaluate.prompts import Prompt, of_bundle
+from edge_audio.evaluate.verdict import Finding, judge
+from edge_audio.listening import CHECKS, check
+from edge_audio.pipeline import Conditioning, Pipeline, default_model
+from edge_audio.request import Request
+from edge_audio.system.graph import Graph
 
 #: calls of the transformer whose inside is looked at
 LAYER_CALLS = 3

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..bundle import GENERATING
-from ..clip import Clip
-from ..errors import EdgeAudioError, EdgeAudioWarning, UsageError
-from ..pipeline import Conditioning, Pipeline
-from ..request import Request
-from ..tokens import Tokens
-from . import metrics
-from .prompts import ANY, ANY_IDS, Prompt
-from .verdict import FAIL, OK, WARN
+from edge_audio import __version__
+from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import GENERATING
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.evaluate import metrics
+from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
+from edge_audio.evaluate.verdict import FAIL, OK, WARN
+from edge_audio.model.tokens import Tokens
+from edge_audio.pipeline import Conditioning, Pipeline
+from edge_audio.request import Request
 
 Say = Callable[[str], None]
 #: width of that column on a terminal
@@ -184,7 +184,7 @@ def diagnose(
     checkpoint: folder of the official checkpoint that the bundle should be equal to. Whatever a
     check stumbles over becomes its FAIL.
     """
-    from .symptoms import CHECKS
+    from edge_audio.evaluate.symptoms import CHECKS
 
     manifest = pipeline.bundle.manifest
     prompts = list(prompts or (ANY if manifest.prompt.tokenizer else ANY_IDS)[:2])

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import EdgeAudioError
-from ..graph import Graph
+from edge_audio.errors import EdgeAudioError
+from edge_audio.system.graph import Graph
 
 #: operations that have weights, and that a quantizer may change
 KINDS = ("FULLY_CONNECTED", "CONV_2D")

@@ -13,14 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle import Manifest
-from ..clip import Clip
-from ..errors import EdgeAudioWarning
-from ..pipeline import Pipeline
-from ..request import Request
-from . import checks, metrics
-from .diagnose import Probe
-from .prompts import ANY, ANY_IDS, Prompt
+from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import Manifest
+from edge_audio.errors import EdgeAudioWarning
+from edge_audio.evaluate import metrics
+from edge_audio.evaluate.diagnose import Probe
+from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
+from edge_audio.listening import measures
+from edge_audio.pipeline import Pipeline
+from edge_audio.request import Request
 
 SHEET = "spectrograms.png"
 
@@ -105,7 +106,7 @@ def listen(
                     levels.rms_dbfs,
                     levels.clipped,
                     metrics.flatness(clip.samples),
-                    checks.line_share(clip.samples.mean(axis=1)),
+                    measures.line_share(clip.samples.mean(axis=1)),
                 ),
             )
         )

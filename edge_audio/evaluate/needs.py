@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from ..errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError
 
 EVAL = ("scipy", "matplotlib", "pyloudnorm", "jinja2")
 EXPORT = ("tensorflow", "safetensors", "ai_edge_quantizer")

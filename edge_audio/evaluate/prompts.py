@@ -8,9 +8,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..bundle import Bundle
-from ..errors import EdgeAudioError
-from ..request import Request
+from edge_audio.bundle.store import Bundle
+from edge_audio.errors import EdgeAudioError
+from edge_audio.request import Request
 
 #: characters of a prompt; whatever is longer is no prompt, and probably no text file
 LONGEST = 1000

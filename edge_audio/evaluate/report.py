@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..clip import Clip
-from . import metrics
-from .compare import Candidate, Report
+from edge_audio.audio.clip import Clip
+from edge_audio.evaluate import metrics
+from edge_audio.evaluate.compare import Candidate, Report
 
 PAGE, NUMBERS = "report.html", "report.json"
 #: prompts whose clips are put into the page; the numbers are those of all

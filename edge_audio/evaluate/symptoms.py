@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..bundle import GENERATING
-from ..decoder import tiles_for
-from ..noise import NoiseStream
-from ..pipeline import Conditioning
-from ..request import POST_TRAINED
-from . import checks, metrics
-from .diagnose import Check, Probe, Result
-from .layers import epsilons, exposed, weights
-from .prompts import of_bundle
-from .verdict import FAIL, OK, WARN
+from edge_audio import listening
+from edge_audio.bundle.store import GENERATING
+from edge_audio.evaluate import metrics
+from edge_audio.evaluate.diagnose import Check, Probe, Result
+from edge_audio.evaluate.layers import epsilons, exposed, weights
+from edge_audio.evaluate.prompts import of_bundle
+from edge_audio.evaluate.verdict import FAIL, OK, WARN
+from edge_audio.listening import measures
+from edge_audio.model.codec import tiles_for
+from edge_audio.pipeline import Conditioning
+from edge_audio.request import POST_TRAINED
+from edge_audio.sampling.noise import NoiseStream
 
 CHECKS: list[Check] = []
 
@@ -543,7 +545,7 @@ def round_trip(probe: Probe) -> Iterator[Result]:
     if "encoder" not in probe.manifest.graphs:
         yield row(OK, "no encoder in this bundle")
         return
-    from ..graph import Graph
+    from edge_audio.system.graph import Graph
 
     precision = probe.bundle.precisions("encoder")[0]
     request = probe.request(seconds=probe.manifest.max_seconds, fit_length=False)
@@ -596,7 +598,7 @@ def character(probe: Probe) -> Iterator[Result]:
     """Whether all that comes out is noise that never changes: a radio between stations."""
     flat = [metrics.flatness(trace.clip.samples) for trace in probe.traces]
     moved = [metrics.movement(mel) for mel in probe.mels]
-    lines = [checks.line_share(trace.clip.samples.mean(axis=1)) for trace in probe.traces]
+    lines = [measures.line_share(trace.clip.samples.mean(axis=1)) for trace in probe.traces]
     kinds = [
         "noise" if f > 0.2 else "tonal" if share > 0.5 else "mixed" for f, share in zip(flat, lines)
     ]
@@ -652,7 +654,7 @@ def prompts_and_seeds(probe: Probe) -> Iterator[Result]:
 def sounds_as_asked(probe: Probe) -> Iterator[Result]:
     """Where the bundle says how its prompts should sound: whether they do."""
     known = (
-        [prompt for prompt in of_bundle(probe.bundle) if prompt.family in checks.CHECKS]
+        [prompt for prompt in of_bundle(probe.bundle) if prompt.family in listening.CHECKS]
         if probe.manifest.checks
         else []
     )
@@ -665,7 +667,7 @@ def sounds_as_asked(probe: Probe) -> Iterator[Result]:
         clip = probe.trace(
             prompt.request(probe.bundle, probe.seeds[0] + number, **probe.settings)
         ).clip
-        passed += checks.check(
+        passed += listening.check(
             clip.samples, clip.sample_rate, prompt.family, prompt.attributes
         ).passed
     share = passed / len(some)

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
-from edge_audio.evaluate.checks import Verdict, check
 from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
 from edge_audio.evaluate.prompts import Prompt
+from edge_audio.listening import Verdict, check
 from edge_audio.request import Request
 
 from .prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge_audio.evaluate.checks import check
-from edge_audio.guidance import guided
-from edge_audio.samplers import SAMPLERS
+from edge_audio.listening import check
+from edge_audio.sampling.guidance import guided
+from edge_audio.sampling.samplers import SAMPLERS
 
 from .data import tokenize
 from .modules import Model

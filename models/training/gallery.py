@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
-from edge_audio.evaluate.checks import check
 from edge_audio.evaluate.report import picture
+from edge_audio.listening import check
 
 from .prompts import BUNDLED
 from .sounds import electronic, music, nature, rhythm

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_audio.bundle import UsualLevel
-from edge_audio.clip import loudest_dbfs
-from edge_audio.vocabulary import SoundFamily, Vocabulary, words_of
+from edge_audio.audio.clip import loudest_dbfs
+from edge_audio.bundle.store import UsualLevel
+from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary, words_of
 
 from .prompts import BUNDLED
 from .sounds import FAMILIES, PRAISE, SAMPLE_RATE, WRAPPINGS, captions_corpus, make_sound

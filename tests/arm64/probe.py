@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from edge_audio import Pipeline, Request
-from edge_audio.noise import NoiseStream
+from edge_audio.sampling.noise import NoiseStream
 
 PROMPTS = (
     "steady rain",

@@ -20,13 +20,13 @@ from edge_audio import (
     Request,
     UsageError,
 )
-from edge_audio.bundle import Defaults, Latent, file_entry
-from edge_audio.device import Memory
-from edge_audio.graph import Graph
-from edge_audio.noise import NoiseStream
+from edge_audio.bundle.store import Defaults, Latent, file_entry
+from edge_audio.model.tokens import Tokenizer
 from edge_audio.pipeline import MODEL_VARIABLE, Progress, default_model
-from edge_audio.samplers import SAMPLERS
-from edge_audio.tokens import Tokenizer
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.system.device import Memory
+from edge_audio.system.graph import Graph
 
 FULL = toy.LENGTH * toy.DOWNSAMPLING
 
@@ -552,7 +552,7 @@ def test_importing_is_light():
 
 
 def test_too_little_memory_is_said_before_it_runs_out(pipe, monkeypatch):
-    monkeypatch.setattr("edge_audio.device.memory", lambda: Memory(100, 1 << 30))
+    monkeypatch.setattr("edge_audio.system.device.memory", lambda: Memory(100, 1 << 30))
     with pytest.warns(
         EdgeAudioWarning,
         match=(
@@ -560,7 +560,7 @@ def test_too_little_memory_is_said_before_it_runs_out(pipe, monkeypatch):
         ),
     ):
         pipe.generate("rain", seed=1)
-    monkeypatch.setattr("edge_audio.device.memory", lambda: Memory(100, 1000))
+    monkeypatch.setattr("edge_audio.system.device.memory", lambda: Memory(100, 1000))
     with pytest.raises(
         EdgeAudioError,
         match=(
@@ -573,7 +573,9 @@ def test_too_little_memory_is_said_before_it_runs_out(pipe, monkeypatch):
 
 def test_without_litert_it_is_said_what_to_install(pipe, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    monkeypatch.setattr("edge_audio.device.unsupported", lambda: "this Python is a 32-bit program")
+    monkeypatch.setattr(
+        "edge_audio.system.device.unsupported", lambda: "this Python is a 32-bit program"
+    )
     with pytest.raises(
         EdgeAudioError, match="LiteRT cannot be loaded .*; this Python is a 32-bit program"
     ):
@@ -594,7 +596,7 @@ def test_half_precision_can_be_chosen(toy_bundle):
 def test_a_bundle_is_only_read(own_bundle, monkeypatch, tmp_path):
     """As on a read-only file system: nothing in the folder is made, changed or touched."""
     monkeypatch.setenv("EDGE_AUDIO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("edge_audio.cache.MINIMUM", 0)
+    monkeypatch.setattr("edge_audio.system.cache.MINIMUM", 0)
     before = {path: path.stat().st_mtime_ns for path in (own_bundle, *own_bundle.iterdir())}
     make(Pipeline.load(own_bundle, threads=1))
     assert {path: path.stat().st_mtime_ns for path in (own_bundle, *own_bundle.iterdir())} == before

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle import (
+from edge_audio.bundle.store import (
     MANIFEST_NAME,
     Defaults,
     GraphEntry,

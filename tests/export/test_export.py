@@ -13,11 +13,11 @@ import tensorflow as tf
 from delegation import delegation
 from references import DATA, SHORTER
 
-from edge_audio.bundle import BY_LENGTH, GENERATING, SIGNATURES, Bundle
-from edge_audio.decoder import decode
+from edge_audio.bundle.store import BY_LENGTH, GENERATING, SIGNATURES, Bundle
 from edge_audio.errors import EdgeAudioError
-from edge_audio.graph import Graph
+from edge_audio.model.codec import decode
 from edge_audio.pipeline import Pipeline
+from edge_audio.system.graph import Graph
 from export.autoencoder import Conv, Decoder, receptive_radius
 from export.bundle import Options, _publish, export
 from export.checkpoint import read_checkpoint

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from references import DATA
 
-from edge_audio.bundle import Bundle
+from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import Operation
 from export.bundle import Options, export

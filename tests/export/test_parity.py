@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge_audio.bundle import Bundle
-from edge_audio.decoder import decode
-from edge_audio.graph import Graph
-from edge_audio.guidance import guided
-from edge_audio.samplers import SAMPLERS
+from edge_audio.bundle.store import Bundle
+from edge_audio.model.codec import decode
+from edge_audio.sampling.guidance import guided
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.system.graph import Graph
 
 TOLERANCE = 1e-4
 ROWS = (0, 1)

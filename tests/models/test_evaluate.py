@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_audio import Clip, EdgeAudioError
-from edge_audio.evaluate.checks import Verdict
+from edge_audio.listening import Verdict
 from models.training.evaluate import (
     KINDS,
     MARKS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_audio.bundle import GENERATING, Bundle
+from edge_audio.bundle.store import GENERATING, Bundle
 from edge_audio.pipeline import Pipeline, default_model
 from models.training.evaluate import adherence, evaluate, table
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_audio.clip import loudest_dbfs
+from edge_audio.audio.clip import loudest_dbfs
 from models.training.prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from models.training.sounds import (
     CLIP_SAMPLES,

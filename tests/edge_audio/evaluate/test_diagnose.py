@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_audio.clip import Clip
+from edge_audio.audio.clip import Clip
 from edge_audio.errors import UsageError
 from edge_audio.evaluate.diagnose import diagnose, load
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.evaluate.symptoms import CHECKS, change
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
-from edge_audio.samplers import SAMPLERS, Step
+from edge_audio.sampling.samplers import SAMPLERS, Step
 
 ROOT = Path(__file__).parents[3]
 POCKET = ROOT / "models" / "pocket"

@@ -1,0 +1,1 @@
+"""Finished audio: clips, and the loudspeaker."""

@@ -1,0 +1,232 @@
+"""A finished piece of audio: its levels, and how it is written to a file that says how it
+was made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from edge_audio.bundle.store import UsualLevel
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+
+#: extension -> libsndfile's format and the subtype that is written unless another one is asked for
+FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+#: What a clip that would clip is scaled to.
+SAFE_PEAK = 0.999
+#: A sample that large counts as clipped.
+CLIPPED = 0.999
+#: Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones.
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Loudness of a clip: dB relative to full scale (silence: -200), the largest mean of a channel,
+    the share of clipped samples.
+
+    `loudest_dbfs` is the RMS level of the loudest quarter of a second.
+    """
+
+    peak_dbfs: float
+    rms_dbfs: float
+    loudest_dbfs: float
+    dc: float
+    clipped: float
+
+    SILENT: ClassVar[float] = -70.0
+    QUIET: ClassVar[float] = 9.0
+    #: dBFS of RMS that nobody hears; dB below a model's softest sound; a share of clipped samples
+    #: that no sound should have
+    OVERDRIVEN: ClassVar[float] = 0.01
+
+    def symptoms(self) -> list[str]:
+        """What is wrong with a clip of these levels, whatever was asked for; empty for most."""
+        notes = []
+        if self.rms_dbfs < self.SILENT:
+            notes.append(f"the clip is silent ({self.rms_dbfs:.0f} dBFS)")
+        if self.clipped > self.OVERDRIVEN:
+            notes.append(f"{100 * self.clipped:.1f} % of the samples are beyond full scale")
+        return notes
+
+    def is_quiet(self, usual: UsualLevel) -> bool:
+        """Whether this is much softer than any sound of a model, and no silence that `symptoms`
+        would name.
+        """
+        return self.rms_dbfs >= self.SILENT and self.loudest_dbfs < usual.lowest - self.QUIET
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Audio, float32 [frames, channels], full scale ±1, with the recipe it was made by.
+
+    `timings` holds seconds: `condition_load`, `condition_run`, `sample_load`, ... of the stages
+    that made it.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    recipe: dict = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def peak(self) -> float:
+        """Largest absolute sample; above 1.0 it would clip."""
+        return float(np.max(np.abs(self.samples), initial=0.0))
+
+    @property
+    def gain(self) -> float:
+        """What `save` multiplies the samples by: 1.0, or less if the peak passes 1.0."""
+        return 1.0 if self.peak <= 1.0 else SAFE_PEAK / self.peak
+
+    def levels(self) -> Levels:
+        """Peak, RMS, DC and clipping."""
+        samples = self.samples.astype(np.float64) if len(self.samples) else np.zeros((1, 1))
+        return Levels(
+            _dbfs(self.peak),
+            _dbfs(math.sqrt(np.mean(samples**2))),
+            loudest_dbfs(samples, self.sample_rate),
+            float(np.max(np.abs(samples.mean(0)))),
+            float(np.mean(np.abs(samples) >= CLIPPED)),
+        )
+
+    def save(self, path: str | Path, subtype: str | None = None) -> float:
+        """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was
+        applied.
+
+        subtype: libsndfile's name of the sample format (default 16-bit; "PCM_24", "FLOAT" for
+        .wav). Samples never clip silently: a peak above 1.0 is scaled down to 0.999, which is
+        warned about and recorded. The file appears whole or not at all. EdgeAudioError if it cannot
+        be written.
+        """
+        path = Path(path)
+        check_writable(path)
+        gain = self.gain
+        if not math.isfinite(self.peak):
+            raise EdgeAudioError(
+                f"the clip for {path} has samples that are not numbers; generate it again"
+            )
+        if gain < 1.0:
+            warnings.warn(
+                f"peak {self.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that"
+                f" {path} does not clip",
+                EdgeAudioWarning,
+                stacklevel=2,
+            )
+        comment = json.dumps({**self.recipe, "gain": gain})
+        temporary = _temporary(path)
+        try:
+            self._write(temporary, path.suffix.lower(), subtype, gain, comment)
+            # libsndfile does not report every failure (a header that no longer fits, a comment that
+            # is too long).
+            if _comment_of(temporary) != comment:
+                raise EdgeAudioError(
+                    f"{path} cannot hold a recipe this long; shorten the prompt or write .flac"
+                )
+            os.replace(temporary, path)
+        except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
+            reason = str(error) or "short write"
+            raise EdgeAudioError(
+                f"{path} cannot be written ({reason}); free some space or name another file"
+            ) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return gain
+
+    def _write(
+        self, path: Path, suffix: str, subtype: str | None, gain: float, comment: str
+    ) -> None:
+        import soundfile
+
+        kind, default = FORMATS[suffix]
+        with soundfile.SoundFile(
+            path, "w", self.sample_rate, self.samples.shape[1], subtype or default, format=kind
+        ) as file:
+            file.comment, file.software = comment, "edge-audio"
+            for start in range(0, len(self.samples), _BLOCK):
+                file.write(self.samples[start : start + _BLOCK] * np.float32(gain))
+        if soundfile.info(path).frames != len(self.samples):
+            raise OSError("the disk did not take all of it")
+
+    @staticmethod
+    def recipe_of(path: str | Path) -> dict:
+        """The recipe inside a file that `save` wrote; EdgeAudioError if there is none."""
+        try:
+            recipe = json.loads(_comment_of(Path(path)))
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = "no recipe in it" if isinstance(error, ValueError) else error
+            raise EdgeAudioError(
+                f"{path} tells no recipe ({reason}); name a file that edge-audio wrote"
+            ) from None
+        if not isinstance(recipe, dict):
+            raise EdgeAudioError(
+                f"{path} tells no recipe (another comment); name a file that edge-audio wrote"
+            )
+        return recipe
+
+
+def loudest_dbfs(samples: np.ndarray, sample_rate: int) -> float:
+    """RMS level in dBFS of the loudest quarter of a second of [frames] or [frames, channels]: of
+    sounds that are mostly silence, too.
+    """
+    power = np.mean(samples.reshape(len(samples), -1) ** 2, axis=1)
+    window = max(1, min(len(power), sample_rate // 4))
+    sums = np.concatenate([[0.0], np.cumsum(power)])
+    return _dbfs(math.sqrt(max(0.0, np.max(sums[window:] - sums[:-window])) / window))
+
+
+def check_writable(path: str | Path) -> None:
+    """EdgeAudioError unless a sound file can be written at `path`; nothing is left behind."""
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise EdgeAudioError(
+            f"{path} has no known sound file extension; use one of {', '.join(FORMATS)}"
+        )
+    temporary = _temporary(path)
+    try:
+        if path.is_dir():
+            raise EdgeAudioError(f"{path} is a folder; name a file in it")
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise EdgeAudioError(
+            f"{path} cannot be written ({error.strerror}); choose another folder"
+        ) from None
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".edge-audio-{secrets.token_hex(4)}{path.suffix.lower()}")
+
+
+def _comment_of(path: Path) -> str:
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        # libsndfile writes a long comment into a .wav, but skips those above 2 kB when it reads.
+        return file.comment or _riff_comment(path.read_bytes())
+
+
+def _riff_comment(data: bytes) -> str:
+    """The ICMT text of a WAV file's LIST INFO chunk, "" if there is none."""
+    place = data.find(b"INFOICMT")
+    if data[:4] != b"RIFF" or place < 0:
+        return ""
+    size = int.from_bytes(data[place + 8 : place + 12], "little")
+    return data[place + 12 : place + 12 + size].rstrip(b"\0").decode(errors="replace")
+
+
+def _dbfs(amplitude: float) -> float:
+    return 20 * math.log10(max(amplitude, 1e-10))

@@ -1,0 +1,1 @@
+"""The folder that holds a model, and the manifest that describes it."""

@@ -1,0 +1,142 @@
+"""What a model can be asked for: its words, and families of sounds with example prompts. A bundle
+may bring such a list, and then says which words of a prompt it has never met.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_audio.errors import EdgeAudioError
+
+#: families that a note names, as examples
+NAMED = 4
+#: similar words that a note names
+NEAREST = 3
+_WORD = re.compile(r"[^\W_]+(?:[-'’#][^\W_]+)*#?")
+#: characters of an unknown word that a note repeats
+_LONGEST_WORD = 24
+
+
+@dataclass(frozen=True)
+class SoundFamily:
+    """A kind of sound, by its commonest name, and prompts that ask for it."""
+
+    name: str
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All words that a model was trained on, in lower case, and the families of sounds that it
+    makes.
+    """
+
+    words: frozenset[str]
+    families: tuple[SoundFamily, ...]
+
+    def unknown(self, prompt: str) -> list[str]:
+        """The words of a prompt that the model has never met, in their order.
+
+        A compound of known words ("drum-beat") is known.
+        """
+        words = dict.fromkeys(words_of(prompt))
+        return [
+            word
+            for word in words
+            if word not in self.words and not set(re.split("[-'’]", word)) <= self.words
+        ]
+
+    def nearest(self, word: str, count: int = NEAREST) -> list[str]:
+        """Known words that are spelled nearly like `word`, the nearest first: at most a quarter of
+        its letters differ. Words of three letters are like too many others; notes and numbers
+        ("c#7", "117") are not.
+        """
+        if len(word) < 3 or (len(word) == 3 and word.isalpha()):
+            return []
+        allowed = max(1, len(word) // 4)
+        distances = sorted(
+            (edit_distance(word, known, allowed), known)
+            for known in self.words
+            if abs(len(known) - len(word)) <= allowed and len(known) > 1
+        )
+        return [known for distance, known in distances if distance <= allowed][:count]
+
+    def note(self, prompt: str, model: str) -> str | None:
+        """What to tell a person about the unknown words of a prompt; None if there are none."""
+        unknown = self.unknown(prompt)
+        if not unknown:
+            return None
+        quoted = " or ".join(f"'{word[:_LONGEST_WORD]}'" for word in unknown[:NAMED])
+        similar = list(
+            dict.fromkeys(near for word in unknown[:NAMED] for near in self.nearest(word))
+        )[:NEAREST]
+        meant = f" (did you mean {' or '.join(similar)}?)" if similar else ""
+        every = max(1, len(self.families) // NAMED)
+        known = ", ".join(family.name for family in self.families[::every][:NAMED])
+        return (
+            f"the {model} model knows no {quoted}{meant}; it knows {known} …, see edge-audio info"
+            " --prompts"
+        )
+
+    def to_json(self) -> str:
+        """The text of a vocabulary file."""
+        return (
+            json.dumps(
+                {
+                    "words": sorted(self.words),
+                    "families": [asdict(family) for family in self.families],
+                },
+                indent=1,
+            )
+            + "\n"
+        )
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Inverse of `Vocabulary.to_json`; EdgeAudioError if the file holds something else."""
+    try:
+        entries = json.loads(path.read_bytes())
+        families = tuple(
+            SoundFamily(family["name"], tuple(family["prompts"])) for family in entries["families"]
+        )
+        texts = [
+            *entries["words"],
+            *(text for family in families for text in (family.name, *family.prompts)),
+        ]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError("it holds something else than words")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EdgeAudioError(
+            f"{path} is no list of what a model knows ({' '.join(str(error).split())[:80]}); copy"
+            " the bundle again or export the model again"
+        ) from None
+    return Vocabulary(frozenset(entries["words"]), families)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case: letters and digits, and what joins them ("hi-
+    hat", "c#5").
+    """
+    return _WORD.findall(text.lower())
+
+
+def edit_distance(one: str, other: str, most: int) -> int:
+    """Letters to insert, delete, replace or swap with their neighbour (optimal string alignment);
+    `most` + 1 if it is more.
+    """
+    before: Sequence[int] = ()
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        previous, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, previous[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]

@@ -1,0 +1,1 @@
+"""The command line. Thin: every subcommand calls the library and prints."""

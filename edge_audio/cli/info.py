@@ -1,0 +1,119 @@
+"""`edge-audio info` and `edge-audio cache`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+
+from edge_audio.bundle.store import Bundle, Manifest
+from edge_audio.pipeline import default_model
+from edge_audio.system import cache, device
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """`edge-audio info`"""
+    bundle = Bundle.open(default_model() if arguments.model is None else arguments.model)
+    if arguments.prompts:
+        print(
+            json.dumps([dataclasses.asdict(family) for family in bundle.prompts])
+            if arguments.json
+            else "\n".join(_prompt_lines(bundle))
+        )
+        return
+    here = device.describe()
+    advice = device.recommended_precision(here)
+    found = {
+        "folder": str(bundle.folder),
+        "sha256": bundle.sha256,
+        "manifest": dataclasses.asdict(bundle.manifest),
+        "device": dataclasses.asdict(here),
+        "chosen": {
+            "precision": bundle.choose(None, advice.preferred),
+            "reason": advice.reason,
+            "half": device.recommended_half(here),
+            "threads": device.recommended_threads(here),
+        },
+        "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()},
+    }
+    print(
+        json.dumps(found)
+        if arguments.json
+        else "\n".join(_info_lines(bundle, here, found["chosen"]))
+    )
+
+
+def show_cache(arguments: argparse.Namespace) -> None:
+    """`edge-audio cache`"""
+    if arguments.purge:
+        print(f"{cache.folder() or 'no folder'}: {cache.purge() / 1e6:.1f} MB freed")
+    else:
+        print(cache_line())
+
+
+def cache_line() -> str:
+    reason = cache.why_not()
+    if reason:
+        return f"not kept: {reason}"
+    return f"{cache.folder()}, {cache.size() / 1e6:.1f} MB (edge-audio cache --purge empties it)"
+
+
+def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[str]:
+    yield from _model_lines(bundle.manifest, bundle)
+    yield "this computer"
+    memory = f", {here.memory / 2**30:.1f} GiB of memory" if here.memory else ""
+    yield f"  {here.model or here.architecture}, {here.architecture}{memory}"
+    yield f"  features   {' '.join(here.features) or 'none known'}"
+    yield (
+        "  precision "
+        f" {', '.join(f'{name}={value}' for name, value in chosen['precision'].items())}"
+    )
+    yield f"             {chosen['reason']}"
+    half = "the CPU computes in fp16: a float decoder does" if chosen["half"] else "no"
+    yield f"  fp16       {half}"
+    yield f"  threads    {chosen['threads']}, of {here.cores} cores of the fast kind"
+    yield f"  cache      {cache_line()}"
+
+
+def _prompt_lines(bundle: Bundle) -> Iterator[str]:
+    if not bundle.prompts:
+        yield (
+            f"{bundle.manifest.name} brings no list of what it knows; see the card of the model it"
+            " was made of"
+        )
+    width = max((len(family.name) for family in bundle.prompts), default=0)
+    for family in bundle.prompts:
+        yield f"{family.name:{width}}  {' · '.join(family.prompts)}"
+
+
+def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
+    latent, best = manifest.latent, manifest.defaults
+    yield f"{manifest.name} in {bundle.folder}"
+    yield f"  licence    {manifest.license}"
+    yield (
+        f"  audio      up to {manifest.max_seconds:.2f} s, {manifest.sample_rate} Hz,"
+        f" {manifest.channels} channels"
+    )
+    lengths = " or ".join(map(str, latent.lengths))
+    yield f"  latents    {lengths} x {latent.channels}, {latent.downsampling} samples each"
+    text = "a prompt" if manifest.prompt.tokenizer else "token ids only (no tokenizer)"
+    yield f"  prompt     {text}, up to {manifest.prompt.max_length} tokens"
+    yield f"  seconds    {manifest.seconds.min:g} to {manifest.seconds.max:g}"
+    yield (
+        f"  made for   {best.sampler}, {best.steps} steps, cfg {best.cfg_scale:g}"
+        f" ({manifest.objective})"
+    )
+    for component, entries in manifest.graphs.items():
+        for precision in bundle.precisions(component):
+            entry = entries[precision]
+            worst: dict[
+                str, float
+            ] = {}  # of each signature; `project` has two outputs for every block
+            for name, value in entry.fidelity.items():
+                signature = name.partition(".")[0]
+                worst[signature] = min(value, worst.get(signature, value))
+            fidelity = ", ".join(
+                f"{signature} {value:.1f} dB" for signature, value in worst.items()
+            )
+            yield f"  {component:12} {precision:5} {entry.bytes / 1e6:9.2f} MB  {fidelity}".rstrip()

@@ -1,0 +1,60 @@
+"""The command line. Thin: every subcommand calls the library and prints."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+
+from edge_audio.cli.evaluate import Found
+from edge_audio.cli.parser import parser
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 could not, 2 wrong usage, 130
+    interrupted.
+    """
+    try:
+        arguments = parser().parse_args(argv)
+        with _warnings_on_stderr():
+            arguments.run(arguments)
+    except EdgeAudioError as error:
+        return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
+    except Found:
+        return FAILED
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except MemoryError:
+        return _fail("not enough memory for this model; try --precision int8", FAILED)
+    except (OSError, ImportError) as error:
+        return _fail(f"{error}; check the installation and the bundle's files", FAILED)
+    return DONE
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EdgeAudioWarning)
+        ordinary = warnings.showwarning
+
+        def show(message, category, *where) -> None:
+            if issubclass(category, EdgeAudioWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                ordinary(message, category, *where)
+
+        warnings.showwarning = show
+        yield
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A model at work: its tokens, its stages, its codec."""

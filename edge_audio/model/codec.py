@@ -1,0 +1,103 @@
+"""Latents -> blocks of audio: the decoder's head runs once, its tail tile by tile.
+
+The tail's receptive field is a few frames, so tiles that overlap by as much give exactly what the
+whole would give, with the memory of one tile, and the first block is ready after one tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_audio.bundle.store import Manifest
+from edge_audio.errors import EdgeAudioError
+
+#: seconds at either end of a clip: too short to be heard, long enough not to click where a sound
+#: begins late or is cut
+FADE_IN, FADE_OUT = 0.001, 0.005
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tail run: it reads frames [start, start + tile) of the features and counts for [begin,
+    end).
+    """
+
+    start: int
+    begin: int
+    end: int
+
+
+def plan(length: int, tile: int, overlap: int) -> list[Tile]:
+    """Tiles that cover frames [0, length), in order and without gaps.
+
+    A graph pads with zeros, as the whole decoder does at its ends and nowhere else: therefore no
+    tile reaches over an end, the last one is aligned to it, and `overlap` frames are thrown away
+    only at inner edges.
+    """
+    if not 0 <= 2 * overlap < tile <= length:
+        raise ValueError(f"tiles of {tile} frames with overlap {overlap} cannot cover {length}")
+    tiles, begin = [], 0
+    while begin < length:
+        start = min(max(begin - overlap, 0), length - tile)
+        end = length if start + tile == length else start + tile - overlap
+        tiles.append(Tile(start, begin, end))
+        begin = end
+    return tiles
+
+
+def tiles_for(manifest: Manifest, length: int, frames: int) -> list[Tile]:
+    """The tiles that must run on `length` latents for the first `frames` samples of audio."""
+    tiling = manifest.tiling
+    per_frame = manifest.latent.downsampling // tiling.per_latent
+    tiles = plan(length * tiling.per_latent, tiling.tile, tiling.overlap)
+    return [one for one in tiles if one.begin * per_frame < frames]
+
+
+def decode(
+    graph: Callable[..., dict[str, np.ndarray]],
+    manifest: Manifest,
+    latents: np.ndarray,
+    frames: int,
+) -> Iterator[np.ndarray]:
+    """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all.
+
+    graph: an opened decoder, called as `graph(signature, **inputs)`. T: the model's length, or one
+    of its shorter ones.
+    """
+    length, tiling = latents.shape[1], manifest.tiling
+    features = graph(manifest.latent.signature("head", length), latents=latents)["features"]
+    if features.shape[1] != length * tiling.per_latent:
+        raise EdgeAudioError(
+            f"the decoder's head gave {features.shape[1]} frames for {length} latents, the manifest"
+            f" says {length * tiling.per_latent}; export the model again"
+        )
+    per_frame = manifest.latent.downsampling // tiling.per_latent
+    for one in tiles_for(manifest, length, frames):
+        audio = graph("tail", features=features[:, one.start : one.start + tiling.tile])["audio"][0]
+        if len(audio) != tiling.tile * per_frame:
+            raise EdgeAudioError(
+                f"the decoder's tail gave {len(audio)} samples for a tile of {tiling.tile} frames, "
+                f"the manifest says {tiling.tile * per_frame}; export the model again"
+            )
+        end = min(one.end * per_frame, frames)
+        yield audio[(one.begin - one.start) * per_frame : end - one.start * per_frame]
+
+
+def faded(blocks: Iterable[np.ndarray], frames: int, sample_rate: int) -> Iterator[np.ndarray]:
+    """The same blocks [n, channels] of a clip of `frames` in all, in a straight line up from zero
+    over FADE_IN and down to it over FADE_OUT.
+    """
+    rise, fall = (round(seconds * sample_rate) for seconds in (FADE_IN, FADE_OUT))
+    begin = 0
+    for block in blocks:
+        position = np.arange(begin, begin + len(block), dtype=np.float32)
+        gain = np.ones_like(position)
+        if rise:
+            gain = np.minimum(gain, position / np.float32(rise))
+        if fall:
+            gain = np.minimum(gain, (np.float32(frames - 1) - position) / np.float32(fall))
+        yield block * gain[:, None]
+        begin += len(block)

@@ -1,0 +1,80 @@
+"""Prompt -> token ids and mask, the T5 way: SentencePiece ids, one end-of-sequence id, padding up
+to a fixed length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_audio.errors import EdgeAudioError, UsageError, first_line
+
+#: T5's padding; a tokenizer that says otherwise overrides it.
+PAD_ID = 0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A prompt as the `condition` signature takes it."""
+
+    #: int32 [1, L], padded
+    ids: np.ndarray
+    #: int32 [1, L], 1 where there is a token
+    mask: np.ndarray
+    #: tokens that the whole prompt has, the end-of-sequence token included
+    count: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the prompt had more tokens than the model reads."""
+        return self.count > self.ids.shape[1]
+
+
+def padded(ids: Sequence[int], max_length: int, pad_id: int = PAD_ID) -> Tokens:
+    """Ids in the fixed length L = max_length.
+
+    Of a longer list the last id, which ends the sequence, stays last.
+    """
+    kept = list(ids) if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
+    row = np.full((1, max_length), pad_id, np.int32)
+    row[0, : len(kept)] = kept
+    return Tokens(row, (row != pad_id).astype(np.int32), len(ids))
+
+
+class Tokenizer:
+    """A SentencePiece model; its own pad and eos ids are used."""
+
+    def __init__(self, path: str | Path, max_length: int):
+        """EdgeAudioError if `path` is not a SentencePiece model that has an end-of-
+        sequence piece.
+        """
+        from sentencepiece import SentencePieceProcessor
+
+        try:
+            self._pieces = SentencePieceProcessor(model_file=str(path))
+        except (OSError, RuntimeError) as error:
+            raise EdgeAudioError(
+                f"{path} is not a SentencePiece model ({first_line(error)}); export the model again"
+            ) from None
+        if self._pieces.eos_id() < 0:
+            raise EdgeAudioError(
+                f"{path} has no end-of-sequence piece; export with the tokenizer of the T5 encoder"
+            )
+        self.max_length = max_length
+        self.eos_id = self._pieces.eos_id()
+        self.pad_id = max(self._pieces.pad_id(), PAD_ID)
+
+    def encode(self, text: str) -> Tokens:
+        """Ids and mask of `text`; `truncated` says whether its end was cut. UsageError for text
+        that is not Unicode.
+        """
+        try:
+            text.encode()
+        except (
+            UnicodeEncodeError
+        ):  # lone surrogates: how Python hands over an argument that is not UTF-8
+            raise UsageError("prompt has bytes that are no text; write it in UTF-8") from None
+        return padded([*self._pieces.encode(text), self.eos_id], self.max_length, self.pad_id)

@@ -1,0 +1,1 @@
+"""Noise, noise levels, samplers and guidance: pure numpy that knows no model."""

@@ -1,0 +1,1 @@
+"""What lies below: the CPU, memory, the cache, and LiteRT, which nothing else imports."""

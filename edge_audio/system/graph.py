@@ -1,0 +1,303 @@
+"""One .tflite file and its named signatures."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edge_audio.bundle.store import BY_LENGTH, SIGNATURES
+from edge_audio.errors import EdgeAudioError, UsageError, first_line
+from edge_audio.system import device
+
+_CHATTER = (b"INFO:", b"WARNING:", b"ERROR:")
+_MEND = "copy the bundle again or export the model again"
+
+
+class Graph:
+    """A graph on XNNPACK.
+
+    >>> with Graph("dit.int8.tflite", threads=4) as dit:
+    ...     v = dit("denoise", x=x, t=t, **projected)["v"]
+
+    It runs through `Interpreter`, which works everywhere, or, given a file for its packed weights
+    (`cache.packed_weights`), through `CompiledModel`, which maps them into memory and shares them
+    between signatures.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int = 1,
+        packed_weights: Path | None = None,
+        half: bool = False,
+    ):
+        """Load `path`; EdgeAudioError if it is not a graph, or if LiteRT cannot be loaded at all.
+
+        half: compute what is float32 in float16, on CPUs that do that as fast as they move it
+        (`device.recommended_half`).
+        """
+        self.path = Path(path)
+        try:
+            with _without_chatter():
+                self._engine = (
+                    _Interpreted(self.path, threads)
+                    if packed_weights is None and not half
+                    else _Compiled(self.path, threads, packed_weights, half)
+                )
+        except ImportError as error:
+            raise EdgeAudioError(
+                f"LiteRT cannot be loaded ({first_line(error)}); "
+                f"{device.unsupported() or 'install edge-audio again in a new virtual environment'}"
+            ) from None
+        except (ValueError, RuntimeError) as error:
+            raise EdgeAudioError(
+                f"{path} is not a graph that LiteRT can run here ({first_line(error)}); free some"
+                f" memory or try --precision int8 if it may have run out, else {_MEND}"
+            ) from None
+        self._inputs, self._outputs = self._engine.inputs, self._engine.outputs
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the graph's memory. Arrays that it returned stay valid: they are copies."""
+        self._engine = None
+
+    def check(self, component: str, shorter: tuple[int, ...] = ()) -> Graph:
+        """Return self if the graph has the signatures of `component` (bundle.SIGNATURES), else
+        EdgeAudioError.
+
+        shorter: latent lengths for which those of BY_LENGTH must be there again.
+        """
+        needed_here = dict(SIGNATURES[component])
+        for name in set(BY_LENGTH) & set(needed_here):
+            needed_here |= {f"{name}_{length}": needed_here[name] for length in shorter}
+        for signature, (inputs, outputs) in needed_here.items():
+            if signature not in self._inputs:
+                raise EdgeAudioError(
+                    f"{self.path} has signatures {_listed(self._inputs)}, a {component} graph needs"
+                    f" {_listed(needed_here)}; {_MEND}"
+                )
+            for kind, needed, found in (
+                ("inputs", inputs, self._inputs),
+                ("outputs", outputs, self._outputs),
+            ):
+                if not set(needed) <= set(found[signature]):
+                    raise EdgeAudioError(
+                        f"{self.path} has {kind} {_listed(found[signature])} in signature "
+                        f"{signature}, a {component} graph needs {_listed(needed)}; {_MEND}"
+                    )
+        return self
+
+    def shape(self, signature: str, tensor: str) -> tuple[int, ...]:
+        """Shape of an input or output of a signature."""
+        return self._spec(signature, tensor)[0]
+
+    def dtype(self, signature: str, tensor: str) -> np.dtype:
+        """Type of an input or output of a signature."""
+        return self._spec(signature, tensor)[1]
+
+    def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run a signature; EdgeAudioError for an input that is missing, unknown, or of another
+        shape or type.
+        """
+        if self._engine is None:
+            raise EdgeAudioError(f"{self.path} is closed; open it again")
+        self._check_inputs(signature, inputs)
+        try:
+            return self._engine.run(signature, inputs)
+        except (ValueError, RuntimeError) as error:
+            raise EdgeAudioError(
+                f"{self.path} failed in signature {signature} ({first_line(error)}); {_MEND}"
+            ) from None
+
+    def _check_inputs(self, signature: str, inputs: dict[str, np.ndarray]) -> None:
+        if signature not in self._inputs:
+            raise EdgeAudioError(
+                f"{self.path} has no signature {signature}, it has {_listed(self._inputs)}; {_MEND}"
+            )
+        expected = self._inputs[signature]
+        if inputs.keys() != expected.keys():
+            raise EdgeAudioError(
+                f"signature {signature} of {self.path} takes {_listed(expected)}, "
+                f"not {_listed(inputs)}; {_MEND}"
+            )
+        for name, value in inputs.items():
+            shape, dtype = expected[name]
+            if value.shape != shape or value.dtype != dtype:
+                raise EdgeAudioError(
+                    f"input {name} of signature {signature} of {self.path} is {dtype}"
+                    f" {list(shape)}, not {value.dtype} {list(value.shape)}; {_MEND}"
+                )
+
+    def _spec(self, signature: str, tensor: str) -> tuple[tuple[int, ...], np.dtype]:
+        specs = {**self._inputs.get(signature, {}), **self._outputs.get(signature, {})}
+        if tensor not in specs:
+            raise EdgeAudioError(
+                f"{self.path} has no tensor {tensor} in a signature {signature}; {_MEND}"
+            )
+        return specs[tensor]
+
+
+#: signature -> name -> (shape, dtype)
+Specs = dict[str, dict[str, tuple[tuple[int, ...], np.dtype]]]
+
+
+class _Interpreted:
+    """A graph in LiteRT's `Interpreter`."""
+
+    def __init__(self, path: Path, threads: int):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._runners = {
+            name: self._interpreter.get_signature_runner(name)
+            for name in self._interpreter.get_signature_list()
+        }
+        self.inputs: Specs = {
+            name: _specs(runner.get_input_details()) for name, runner in self._runners.items()
+        }
+        self.outputs: Specs = {
+            name: _specs(runner.get_output_details()) for name, runner in self._runners.items()
+        }
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._runners[signature](**inputs)
+
+
+class _Compiled:
+    """A graph in LiteRT's `CompiledModel`, its packed weights in a file if one is named. Buffers
+    are made when a signature is first run.
+    """
+
+    #: XNNPACK's flag in LiteRT's delegate
+    FORCE_FP16 = 4
+
+    def __init__(self, path: Path, threads: int, packed_weights: Path | None, half: bool):
+        from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, Options
+
+        options = Options(
+            cpu_options=CpuOptions(
+                num_threads=threads,
+                xnnpack_weight_cache_path=str(packed_weights or ""),
+                xnnpack_flags=self.FORCE_FP16 if half else None,
+            )
+        )
+        self._model = CompiledModel.from_file(
+            str(path), environment=_environment(), options=options
+        )
+        signatures = self._model.get_signature_list()
+        self.inputs: Specs = {
+            name: _specs(self._model.get_input_tensor_details(name)) for name in signatures
+        }
+        self.outputs: Specs = {
+            name: _specs(self._model.get_output_tensor_details(name)) for name in signatures
+        }
+        self._buffers: dict[str, tuple[dict, dict]] = {}
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        first = signature not in self._buffers
+        with _without_chatter() if first else contextlib.nullcontext():
+            if first:
+                self._buffers[signature] = (
+                    {
+                        name: self._model.create_input_buffer_by_name(signature, name)
+                        for name in self.inputs[signature]
+                    },
+                    {
+                        name: self._model.create_output_buffer_by_name(signature, name)
+                        for name in self.outputs[signature]
+                    },
+                )
+            given, made = self._buffers[signature]
+            for name, value in inputs.items():
+                given[name].write(value)
+        self._model.run_by_name(signature, given, made)
+        return {
+            name: made[name].read(math.prod(shape), dtype).reshape(shape)
+            for name, (shape, dtype) in self.outputs[signature].items()
+        }
+
+
+@functools.cache
+def _environment():
+    """One for the process, without the accelerators and compilers that LiteRT would look for:
+    everything runs on the CPU.
+    """
+    from ai_edge_litert.environment import Environment, EnvironmentOptions
+
+    atexit.register(_leave_quietly)
+    nowhere = str(Path(__file__).parent / "no-accelerators")  # must not exist
+    return Environment.create(
+        options=EnvironmentOptions(
+            runtime_path=nowhere, compiler_plugin_path=nowhere, dispatch_library_path=nowhere
+        )
+    )
+
+
+def check_threads(threads: int) -> None:
+    """UsageError unless `threads` is a whole number from 1."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise UsageError(f"threads {threads} cannot run anything; use a whole number from 1")
+
+
+def _specs(details: dict[str, dict]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    return {
+        name: (tuple(int(n) for n in detail["shape"]), np.dtype(detail["dtype"]))
+        for name, detail in details.items()
+    }
+
+
+def _listed(names) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _leave_quietly() -> None:
+    """LiteRT has something to say even when the process ends, after Python: it goes nowhere, while
+    Python keeps its stderr.
+    """
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        if sys.stderr.fileno() == 2:
+            sys.stderr.flush()
+            sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, closefd=False)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Drop the notes that LiteRT writes to stderr while it loads a graph; anything else is passed
+    on.
+
+    LiteRT offers no switch for them, so the file descriptor is held meanwhile. Its errors reach the
+    caller as exceptions.
+    """
+    try:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+    except (OSError, AttributeError, ValueError):  # no stderr at all: nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if not line.startswith(_CHATTER):
+                    os.write(2, line)

@@ -1,0 +1,181 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_audio.audio.clip import Clip, check_writable
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+
+RATE = 16000
+RECIPE = {
+    "prompt": 'a bell — ещё 雨 "quoted" \\',
+    "seed": 7,
+    "cfg_scale": 1.5,
+    "ids": None,
+    "precision": {"dit": "int8"},
+}
+
+
+def tone(peak, frames=RATE, channels=2):
+    wave = peak * np.sin(2 * np.pi * 440 * np.arange(frames) / RATE + np.pi / 2)
+    return np.repeat(wave[:, None], channels, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "extension, tolerance", [(".wav", 2**-15), (".flac", 2**-15), (".ogg", 0.2), (".WAV", 2**-15)]
+)
+def test_save_and_read_back(tmp_path, extension, tolerance, channels):
+    path = tmp_path / f"bell{extension}"
+    clip = Clip(tone(0.5, channels=channels), RATE, RECIPE)
+    assert clip.save(path) == 1.0
+    samples, rate = soundfile.read(path, always_2d=True)
+    assert rate == RATE and samples.shape == clip.samples.shape
+    assert np.max(np.abs(samples - clip.samples)) < tolerance
+    assert Clip.recipe_of(path) == {**RECIPE, "gain": 1.0}
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_sixteen_bit_unless_asked(tmp_path):
+    Clip(tone(0.5), RATE).save(tmp_path / "a.wav")
+    Clip(tone(0.5), RATE).save(tmp_path / "b.wav", subtype="PCM_24")
+    assert soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
+    assert soundfile.info(tmp_path / "b.wav").subtype == "PCM_24"
+
+
+def test_a_loud_clip_is_scaled_and_said_so(tmp_path):
+    path = tmp_path / "loud.wav"
+    with pytest.warns(
+        EdgeAudioWarning, match=r"peak 2.00 is above 1.0; scaled down by 6.0 dB .*loud.wav"
+    ) as warned:
+        gain = Clip(tone(2.0), RATE, RECIPE).save(path)
+    assert len(warned) == 1 and gain == pytest.approx(0.4995)
+    assert Clip.recipe_of(path)["gain"] == gain
+    samples, _ = soundfile.read(path)
+    assert np.max(np.abs(samples)) == pytest.approx(0.999, abs=1e-4)
+    np.testing.assert_allclose(samples, tone(2.0) * gain, atol=2**-15)
+
+
+def test_a_clip_at_full_scale_is_left_alone(tmp_path, recwarn):
+    assert Clip(tone(1.0), RATE).save(tmp_path / "full.wav") == 1.0
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("length", [3000, 10_000, 50_000])
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+def test_a_long_prompt_stays_in_the_file(tmp_path, extension, length):
+    path = tmp_path / f"long{extension}"
+    Clip(tone(0.5), RATE, {"prompt": "x" * length}).save(path)
+    assert Clip.recipe_of(path)["prompt"] == "x" * length
+    assert soundfile.info(path).frames == RATE
+
+
+def test_a_recipe_that_does_not_fit_is_not_lost_silently(tmp_path):
+    with pytest.raises(
+        EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt or write .flac"
+    ):
+        Clip(tone(0.5), RATE, {"prompt": "x" * 200_000}).save(tmp_path / "long.wav")
+    assert not list(tmp_path.iterdir())
+
+
+def test_levels():
+    levels = Clip(tone(0.5) + np.float32(0.01), RATE).levels()
+    assert levels.peak_dbfs == pytest.approx(20 * np.log10(0.51), abs=1e-3)
+    assert levels.rms_dbfs == pytest.approx(10 * np.log10(0.125 + 1e-4), abs=1e-3)
+    assert levels.dc == pytest.approx(0.01, abs=1e-5)
+    silence = Clip(np.zeros((10, 2), np.float32), RATE)
+    assert silence.levels().peak_dbfs == -200 and json.dumps(silence.levels().rms_dbfs) == "-200.0"
+    assert silence.seconds == 10 / RATE
+
+
+def test_what_no_clip_should_be_is_said():
+    assert Clip(tone(0.5), RATE).levels().symptoms() == []
+    assert Clip(tone(0.5), RATE).levels().loudest_dbfs == pytest.approx(
+        Clip(tone(0.5), RATE).levels().rms_dbfs, abs=0.1
+    )
+    assert "silent (-" in Clip(tone(1e-5), RATE).levels().symptoms()[0]
+    loud = Clip(tone(1.1), RATE).levels()
+    assert loud.clipped == pytest.approx(2 / np.pi * np.arccos(0.999 / 1.1), abs=0.01)
+    assert loud.symptoms() == [f"{100 * loud.clipped:.1f} % of the samples are beyond full scale"]
+
+
+def test_samples_that_are_not_numbers(tmp_path):
+    with pytest.raises(EdgeAudioError, match="not numbers"):
+        Clip(np.full((4, 2), np.nan, np.float32), RATE).save(tmp_path / "nan.wav")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        (
+            "absent/x.wav",
+            r"absent/x.wav cannot be written \(No such file or directory\); choose another folder",
+        ),
+        ("x.mp7", "x.mp7 has no known sound file extension; use one of .wav, .flac, .ogg"),
+        ("x", "has no known sound file extension"),
+        ("folder.wav", "folder.wav is a folder; name a file in it"),
+        ("file/x.wav", "file/x.wav cannot be written"),
+        ("x" * 300 + ".wav", "cannot be written"),
+    ],
+)
+def test_unwritable_output(tmp_path, name, message):
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for action in (check_writable, Clip(tone(0.5), RATE).save):
+        if len(name) > 255 and action is check_writable:
+            continue  # the temporary name is short; the rename tells
+        with pytest.raises(EdgeAudioError, match=message):
+            action(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_subtype(tmp_path):
+    with pytest.raises(EdgeAudioError, match="x.wav cannot be written"):
+        Clip(tone(0.5), RATE).save(tmp_path / "x.wav", subtype="PCM_99")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+def test_a_full_disk_leaves_no_file_and_keeps_the_old_one(tmp_path, extension):
+    """The limit on file size fails a write in the middle, as a full disk does."""
+    path = tmp_path / f"rain{extension}"
+    path.write_bytes(b"old")
+    code = (
+        "import resource, numpy as np\n"
+        "from edge_audio import Clip, EdgeAudioError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "noise = np.random.default_rng(0).uniform(-1, 1, (200000, 2)).astype(np.float32)\n"
+        f"try: Clip(noise, 16000, {{'prompt': 'rain'}}).save({str(path)!r})\n"
+        "except EdgeAudioError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"{path} cannot be written" in done.stdout and "free some space" in done.stdout, done
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_without_a_recipe(tmp_path):
+    plain = tmp_path / "plain.wav"
+    soundfile.write(plain, tone(0.5), RATE)
+    (tmp_path / "text.wav").write_text("hello")
+    foreign = tmp_path / "foreign.wav"
+    with soundfile.SoundFile(foreign, "w", RATE, 2) as file:
+        file.comment = "12"
+        file.write(tone(0.5))
+    for path in (plain, tmp_path / "text.wav", tmp_path / "absent.wav", foreign):
+        with pytest.raises(
+            EdgeAudioError,
+            match=f"{path.name} tells no recipe .*; name a file that edge-audio wrote",
+        ):
+            Clip.recipe_of(path)
+
+
+def test_a_relative_path_is_fine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Clip(tone(0.5), RATE).save("here.wav")
+    assert Path("here.wav").is_file()

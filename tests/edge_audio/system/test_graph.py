@@ -1,0 +1,153 @@
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import toy
+
+from edge_audio.errors import EdgeAudioError
+from edge_audio.system.graph import Graph
+
+LATENTS = np.linspace(-1, 1, toy.LENGTH * toy.CHANNELS, dtype=np.float32).reshape(
+    1, toy.LENGTH, toy.CHANNELS
+)
+
+
+def test_signatures_run_by_name(toy_bundle):
+    with Graph(toy_bundle / "decoder.f32.tflite", threads=2).check("decoder") as graph:
+        features = graph("head", latents=LATENTS)["features"]
+        assert (
+            features.shape
+            == graph.shape("head", "features")
+            == (1, toy.LENGTH * toy.PER_LATENT, toy.COND)
+        )
+        assert graph.shape("tail", "features") == (1, toy.TILE * toy.PER_LATENT, toy.COND)
+        assert graph.dtype("head", "latents") == np.float32
+
+
+def test_outputs_are_copies_that_outlive_the_graph(toy_bundle):
+    graph = Graph(toy_bundle / "decoder.f32.tflite")
+    first = graph("head", latents=LATENTS)["features"]
+    kept = first.copy()
+    graph("head", latents=LATENTS * 2)
+    graph.close()
+    assert np.array_equal(first, kept)
+
+
+def test_close_frees_the_interpreter(toy_bundle):
+    graph = Graph(toy_bundle / "decoder.f32.tflite")
+    graph("head", latents=LATENTS)
+    interpreter = weakref.ref(graph._engine._interpreter)
+    graph.close()
+    graph.close()
+    assert interpreter() is None
+    with pytest.raises(EdgeAudioError, match="decoder.f32.tflite is closed; open it again"):
+        graph("head", latents=LATENTS)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.999])
+def test_truncated_file(toy_bundle, tmp_path, kept):
+    data = (toy_bundle / "dit.f32.tflite").read_bytes()
+    path = tmp_path / "dit.f32.tflite"
+    path.write_bytes(data[: int(kept * len(data)) if isinstance(kept, float) else kept])
+    with pytest.raises(
+        EdgeAudioError,
+        match=(
+            r"dit\.f32\.tflite is not a graph .*; free some memory .*, else copy the bundle again"
+        ),
+    ):
+        Graph(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(EdgeAudioError, match="absent.tflite is not a graph"):
+        Graph(tmp_path / "absent.tflite")
+
+
+def test_a_graph_with_other_signatures(toy_bundle):
+    with (
+        Graph(toy_bundle / "decoder.f32.tflite") as graph,
+        pytest.raises(
+            EdgeAudioError,
+            match=(
+                "decoder.f32.tflite has signatures head, head_8, tail, a dit graph needs "
+                "denoise, project; .*export"
+            ),
+        ),
+    ):
+        graph.check("dit")
+
+
+def test_a_signature_with_other_names(toy_bundle, monkeypatch):
+    wanted = {
+        "decoder": {
+            "head": (("latents",), ("features",)),
+            "tail": (("features", "gain"), ("audio",)),
+        }
+    }
+    monkeypatch.setattr("edge_audio.system.graph.SIGNATURES", wanted)
+    with (
+        Graph(toy_bundle / "decoder.f32.tflite") as graph,
+        pytest.raises(
+            EdgeAudioError,
+            match="has inputs features in signature tail, a decoder graph needs features, gain",
+        ),
+    ):
+        graph.check("decoder")
+
+
+@pytest.mark.parametrize(
+    "signature, inputs, message",
+    [
+        ("neck", {"latents": LATENTS}, "has no signature neck, it has head, head_8, tail"),
+        ("head", {}, "signature head of .* takes latents, not none"),
+        ("head", {"x": LATENTS}, "takes latents, not x"),
+        (
+            "head",
+            {"latents": LATENTS[:, 1:]},
+            r"input latents .* is float32 \[1, 16, 4\], not float32 \[1, 15, 4\]",
+        ),
+        ("head", {"latents": LATENTS.astype(np.float64)}, r"is float32 .*, not float64"),
+    ],
+)
+def test_wrong_inputs_are_named(toy_bundle, signature, inputs, message):
+    with Graph(toy_bundle / "decoder.f32.tflite") as graph:
+        with pytest.raises(EdgeAudioError, match=message):
+            graph(signature, **inputs)
+        with pytest.raises(EdgeAudioError, match="no tensor audio in a signature head"):
+            graph.shape("head", "audio")
+
+
+def test_a_failing_run_is_reported(toy_bundle):
+    with Graph(toy_bundle / "conditioners.f32.tflite") as graph:
+        ids = np.full((1, toy.PROMPT_LENGTH), 10**6, np.int32)
+        with pytest.raises(
+            EdgeAudioError, match="conditioners.f32.tflite failed in signature condition"
+        ):
+            graph(
+                "condition",
+                input_ids=ids,
+                attention_mask=np.ones_like(ids),
+                seconds_total=np.ones(1, np.float32),
+            )
+
+
+def test_lengths_are_checked(toy_bundle):
+    with Graph(toy_bundle / "decoder.f32.tflite") as graph:
+        assert graph.check("decoder", (toy.SHORT,)) is graph
+        with pytest.raises(
+            EdgeAudioError, match="a decoder graph needs head, head_4, tail; .*export"
+        ):
+            graph.check("decoder", (4,))
+
+
+def test_stderr_loses_chatter_and_nothing_else(toy_bundle):
+    code = (
+        "import sys, os\nfrom edge_audio.graph import Graph,"
+        f" _without_chatter\nGraph({str(toy_bundle / 'decoder.f32.tflite')!r})\nwith"
+        " _without_chatter(): os.write(2, b'INFO: gone\\nWARNING: gone\\nSegmentation fault:"
+        " kept\\n')\nprint('after', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "Segmentation fault: kept\nafter\n"
