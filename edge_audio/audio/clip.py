@@ -9,9 +9,10 @@ import math
 import os
 import secrets
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG
 SAFE_PEAK = 0.999
 #: A sample that large counts as clipped.
 CLIPPED = 0.999
+#: Bytes of a recipe that are written, and read from a file that anybody may have written.
+MAX_RECIPE = 1 << 16
 #: Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones.
 _BLOCK = 1 << 16
 
@@ -132,10 +135,11 @@ class Clip:
             self._write(temporary, path.suffix.lower(), subtype, gain, comment)
             # libsndfile does not report every failure (a header that no longer fits, a comment that
             # is too long).
-            if _comment_of(temporary) != comment:
-                raise EdgeAudioError(
-                    f"{path} cannot hold a recipe this long; shorten the prompt or write .flac"
-                )
+            with open(temporary, "rb") as file:
+                if len(comment) > MAX_RECIPE or _comment_of(file) != comment:
+                    raise EdgeAudioError(
+                        f"{path} cannot hold a recipe this long; shorten the prompt"
+                    )
             os.replace(temporary, path)
         except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error) or "short write"
@@ -165,7 +169,8 @@ class Clip:
     def recipe_of(path: str | Path) -> dict:
         """The recipe inside a file that `save` wrote; EdgeAudioError if there is none."""
         try:
-            recipe = json.loads(_comment_of(Path(path)))
+            with open(path, "rb") as file:
+                recipe = json.loads(_comment_of(file))
         except (OSError, RuntimeError, ValueError) as error:
             reason = "no recipe in it" if isinstance(error, ValueError) else error
             raise EdgeAudioError(
@@ -211,21 +216,48 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".edge-audio-{secrets.token_hex(4)}{path.suffix.lower()}")
 
 
-def _comment_of(path: Path) -> str:
+def _comment_of(file: BinaryIO) -> str:
+    """The comment of a sound file, "" if there is none; ValueError if it is too long to be a
+    recipe.
+    """
     import soundfile
 
-    with soundfile.SoundFile(path) as file:
-        # libsndfile writes a long comment into a .wav, but skips those above 2 kB when it reads.
-        return file.comment or _riff_comment(path.read_bytes())
+    with soundfile.SoundFile(file) as sound:
+        comment = sound.comment
+    # libsndfile writes a long comment into a .wav, but skips those above 2 kB when it reads.
+    comment = comment or _riff_comment(file)
+    if len(comment) > MAX_RECIPE:
+        raise ValueError(f"a comment of {len(comment)} characters")
+    return comment
 
 
-def _riff_comment(data: bytes) -> str:
-    """The ICMT text of a WAV file's LIST INFO chunk, "" if there is none."""
-    place = data.find(b"INFOICMT")
-    if data[:4] != b"RIFF" or place < 0:
+def _riff_comment(file: BinaryIO) -> str:
+    """The ICMT text of a WAV file, "" if there is none; samples are passed over."""
+    file.seek(0)
+    if file.read(4) != b"RIFF":
         return ""
-    size = int.from_bytes(data[place + 8 : place + 12], "little")
-    return data[place + 12 : place + 12 + size].rstrip(b"\0").decode(errors="replace")
+    for name, start, size in _chunks(file, 12, math.inf):
+        if name != b"LIST" or file.read(4) != b"INFO":
+            continue
+        for entry, _, length in _chunks(file, start + 4, start + size):
+            if entry == b"ICMT":
+                # one byte more than a recipe has tells that it is none
+                return file.read(min(length, MAX_RECIPE + 1)).rstrip(b"\0").decode(errors="replace")
+    return ""
+
+
+def _chunks(file: BinaryIO, place: int, end: float) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, size) of the RIFF chunks between two places of a file, which stands at the
+    start of each.
+    """
+    while place < end:
+        file.seek(place)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        size = int.from_bytes(header[4:], "little")
+        yield header[:4], place + 8, size
+        place += 8 + size + size % 2
 
 
 def _dbfs(amplitude: float) -> float:

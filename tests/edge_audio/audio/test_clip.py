@@ -74,11 +74,10 @@ def test_a_long_prompt_stays_in_the_file(tmp_path, extension, length):
     assert soundfile.info(path).frames == RATE
 
 
-def test_a_recipe_that_does_not_fit_is_not_lost_silently(tmp_path):
-    with pytest.raises(
-        EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt or write .flac"
-    ):
-        Clip(tone(0.5), RATE, {"prompt": "x" * 200_000}).save(tmp_path / "long.wav")
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+def test_a_recipe_that_does_not_fit_is_not_lost_silently(tmp_path, extension):
+    with pytest.raises(EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt"):
+        Clip(tone(0.5), RATE, {"prompt": "x" * 200_000}).save(tmp_path / f"long{extension}")
     assert not list(tmp_path.iterdir())
 
 
@@ -173,6 +172,62 @@ def test_a_file_without_a_recipe(tmp_path):
             match=f"{path.name} tells no recipe .*; name a file that edge-audio wrote",
         ):
             Clip.recipe_of(path)
+
+
+def riff(*chunks):
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def chunk(name, data):
+    return name + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2)
+
+
+FORMAT = chunk(
+    b"fmt ",
+    b"".join(
+        n.to_bytes(size, "little")
+        for n, size in ((1, 2), (1, 2), (RATE, 4), (RATE * 2, 4), (2, 2), (16, 2))
+    ),
+)
+
+
+def comment(text):
+    return chunk(b"LIST", b"INFO" + chunk(b"ISFT", b"odd") + chunk(b"ICMT", text))
+
+
+def test_a_recipe_is_read_from_its_chunk_alone(tmp_path):
+    long = json.dumps({"prompt": "x" * 3000}).encode()
+    samples = chunk(b"data", b"INFOICMT" + (20).to_bytes(4, "little") + b'{"prompt": "forged"}')
+    path = tmp_path / "x.wav"
+    path.write_bytes(riff(FORMAT, samples, comment(long)))
+    assert Clip.recipe_of(path) == {"prompt": "x" * 3000}
+    for chunks in (
+        [FORMAT, samples],
+        [FORMAT, chunk(b"data", bytes(8)), comment(json.dumps({"prompt": "x" * 99_999}).encode())],
+        [FORMAT, chunk(b"data", bytes(8)), comment(b"[" * 50_000)],
+    ):
+        path.write_bytes(riff(*chunks))
+        with pytest.raises(EdgeAudioError, match=r"x.wav tells no recipe .*; name a file that"):
+            Clip.recipe_of(path)
+
+
+def test_no_samples_are_read_for_a_recipe(tmp_path):
+    """Four gigabytes of them, which lie nowhere."""
+    path, size = tmp_path / "long.wav", (1 << 32) - 65536
+    long = comment(json.dumps({"prompt": "x" * 3000}).encode())
+    with path.open("wb") as file:
+        file.write(b"RIFF" + (size + 36 + len(long)).to_bytes(4, "little") + b"WAVE" + FORMAT)
+        file.write(b"data" + size.to_bytes(4, "little"))
+        file.seek(size, 1)
+        file.write(long)
+    code = (
+        "import resource, sys; from edge_audio import Clip\n"
+        "import soundfile; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "print(len(Clip.recipe_of(sys.argv[1])['prompt']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stdout == "3000\n", done.stderr
 
 
 def test_a_relative_path_is_fine(tmp_path, monkeypatch):
