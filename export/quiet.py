@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
+
+from edge_audio.system import chatter
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Keep what TensorFlow's C++ side prints off the terminal, unless something goes wrong."""
-    with tempfile.TemporaryFile() as log:
-        saved = os.dup(2)
-        os.dup2(log.fileno(), 2)
+    failed = False
+    with chatter.dropped(lambda line: not failed):
         try:
             yield
         except BaseException:
-            os.dup2(saved, 2)
-            log.seek(0)
-            os.write(2, log.read())
+            failed = True
             raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 def import_tensorflow() -> None:

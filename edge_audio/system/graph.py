@@ -6,19 +6,14 @@ import atexit
 import contextlib
 import functools
 import math
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from edge_audio.bundle.store import BY_LENGTH, SIGNATURES
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
-from edge_audio.system import device
+from edge_audio.system import chatter, device
 
-_CHATTER = (b"INFO:", b"WARNING:", b"ERROR:")
 _MEND = "copy the bundle again or export the model again"
 
 
@@ -47,7 +42,7 @@ class Graph:
         """
         self.path = Path(path)
         try:
-            with _without_chatter():
+            with chatter.dropped(_is_chatter):
                 self._engine = (
                     _Interpreted(self.path, threads)
                     if packed_weights is None and not half
@@ -210,7 +205,7 @@ class _Compiled:
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         first = signature not in self._buffers
-        with _without_chatter() if first else contextlib.nullcontext():
+        with chatter.dropped(_is_chatter) if first else contextlib.nullcontext():
             if first:
                 self._buffers[signature] = (
                     {
@@ -239,7 +234,7 @@ def _environment():
     """
     from ai_edge_litert.environment import Environment, EnvironmentOptions
 
-    atexit.register(_leave_quietly)
+    atexit.register(chatter.drop_for_good)  # it has something to say even after Python has ended
     nowhere = str(Path(__file__).parent / "no-accelerators")  # must not exist
     return Environment.create(
         options=EnvironmentOptions(
@@ -265,39 +260,6 @@ def _listed(names) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _leave_quietly() -> None:
-    """LiteRT has something to say even when the process ends, after Python: it goes nowhere, while
-    Python keeps its stderr.
-    """
-    with contextlib.suppress(OSError, AttributeError, ValueError):
-        if sys.stderr.fileno() == 2:
-            sys.stderr.flush()
-            sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, closefd=False)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Drop the notes that LiteRT writes to stderr while it loads a graph; anything else is passed
-    on.
-
-    LiteRT offers no switch for them, so the file descriptor is held meanwhile. Its errors reach the
-    caller as exceptions.
-    """
-    try:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # no stderr at all: nothing to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            held.seek(0)
-            for line in held:
-                if not line.startswith(_CHATTER):
-                    os.write(2, line)
+def _is_chatter(line: bytes) -> bool:
+    """Whether LiteRT wrote the line; its errors reach the caller as exceptions."""
+    return not line.strip() or line.startswith((b"INFO:", b"WARNING:", b"ERROR:"))

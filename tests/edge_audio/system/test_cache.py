@@ -152,7 +152,8 @@ def test_what_a_killed_process_left_is_swept(place, decoder):
 
 SCRIPT = """
 import sys, resource, warnings
-from edge_audio import Pipeline, cache
+from edge_audio import Pipeline
+from edge_audio.system import cache
 cache.MINIMUM = 0
 if len(sys.argv) > 2: resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 clip = Pipeline.load(sys.argv[1], threads=1, precision="f32").generate("rain", seed=1)
