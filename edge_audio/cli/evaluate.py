@@ -8,10 +8,65 @@ import shlex
 import sys
 from pathlib import Path
 
+from edge_audio.cli.options import add_model, numbers
 from edge_audio.cli.progress import Line
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.request import Request
 from edge_audio.system.graph import check_threads
+
+
+def add_bench(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "bench",
+        help="what a clip costs on this computer",
+        description=(
+            "What a clip costs on this computer: time of every stage, loading, memory, by precision"
+            " and number of threads. Every row is measured in processes of its own; let the"
+            " computer rest meanwhile."
+        ),
+    )
+    parser.set_defaults(run=bench)
+    parser.add_argument(
+        "prompt", metavar="PROMPT", nargs="?", help="what to make (default: anything)"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        action="append",
+        help=(
+            "f32,int8 or dit=int8,decoder=f32; may be given again (default: all that the model has)"
+        ),
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="1,2",
+        type=numbers,
+        help="numbers of threads (default: what suits this CPU)",
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
+    )
+    parser.add_argument("--fit-length", action="store_true", help="as in generate")
+    parser.add_argument(
+        "--repeats", metavar="N", type=int, default=5, help="clips a row (default: 5)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("markdown", "csv", "json"),
+        default="markdown",
+        help="default: markdown",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write the table there rather than print it"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but the table, warnings and errors"
+    )
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -43,6 +98,70 @@ def bench(arguments: argparse.Namespace) -> None:
         print(text, end="")
     else:
         Path(arguments.output).write_text(text)
+
+
+def add_compare(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "compare",
+        help="int8 against float: numbers, pictures, and a blind test",
+        description=(
+            "What smaller precisions cost in sound, and what they save: every stage on the same"
+            " noise and the same inputs. Writes a page to read and listen to, with a blind test,"
+            " and all numbers as JSON."
+        ),
+    )
+    parser.set_defaults(run=compare)
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="*",
+        help="folder of a bundle, or several of one checkpoint (default: the pocket model)",
+    )
+    parser.add_argument(
+        "--precisions",
+        metavar="P,P",
+        action="append",
+        help=(
+            "the reference first: f32,int8; or dit=int8,decoder=f32, given again for each (default:"
+            " all)"
+        ),
+    )
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help="a prompt a line (default: those that the model brings, or four)",
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, default=1, help="clips a prompt (default: 1)"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", required=True, help="a new folder for report.html and report.json"
+    )
+    parser.add_argument(
+        "--seconds",
+        metavar="S",
+        type=float,
+        help="duration (default: the prompt's, or the model's full length)",
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
+    )
+    parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
+    parser.add_argument(
+        "--cfg", metavar="S", type=float, help="guidance scale (default: the model's)"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    parser.add_argument(
+        "--repeats",
+        metavar="N",
+        type=int,
+        default=3,
+        help="clips that time and memory are measured with, 0 to leave them out (default: 3)",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but warnings and errors"
+    )
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -84,6 +203,66 @@ def compare(arguments: argparse.Namespace) -> None:
             f"\n{out / report.PAGE}: open it in a browser to see and to hear; {report.NUMBERS}"
             " beside it has every number"
         )
+
+
+def add_diagnose(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "diagnose",
+        help="which stage of a model is wrong",
+        description=(
+            "Looks for the stage that is wrong when a model gives noise, or the same for every"
+            " prompt: text, conditioning, transformer, guidance, decoder, weights. Exit code 1 if"
+            " something fails. docs/diagnose.md explains every row."
+        ),
+    )
+    parser.set_defaults(run=diagnose)
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="folder of a bundle (default: the pocket model)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help=(
+            "what the bundle was exported from: compare every stage with it, and audit "
+            "the weights (needs the exporter)"
+        ),
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="DIR",
+        help="a new folder for one prompt in six configurations: sounds, spectrograms, levels",
+    )
+    parser.add_argument(
+        "--prompt",
+        metavar="PROMPT",
+        action="append",
+        help="give two that should sound different (default: such)",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=1, help="the first one (default: 1)"
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, default=2, help="clips a prompt (default: 2)"
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
+    )
+    parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
+    parser.add_argument(
+        "--cfg", metavar="S", type=float, help="guidance scale (default: the model's)"
+    )
+    parser.add_argument(
+        "--precision", metavar="P", help="as in generate; f32 shows faults that int8 noise hides"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but warnings and errors"
+    )
 
 
 def diagnose(arguments: argparse.Namespace) -> None:

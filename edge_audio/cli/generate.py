@@ -11,8 +11,73 @@ from pathlib import Path
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.play import Playback
+from edge_audio.cli.options import add_model, numbers
 from edge_audio.cli.progress import Bar
 from edge_audio.pipeline import Pipeline
+from edge_audio.sampling.samplers import SAMPLERS
+
+
+def add_generate(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "generate",
+        help="make a sound from a prompt",
+        description="Make a sound from a prompt and write it to a file.",
+    )
+    parser.set_defaults(run=generate)
+    parser.add_argument(
+        "prompt", metavar="PROMPT", nargs="?", help='what to hear; "" for anything at all'
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=".wav, .flac or .ogg (default: named after the prompt)",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, help="the same seed makes the same sound (default: random)"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
+    )
+    parser.add_argument(
+        "--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default: the model's)"
+    )
+    parser.add_argument(
+        "--cfg", metavar="S", type=float, help="guidance scale, 1 for none (default: the model's)"
+    )
+    parser.add_argument(
+        "--negative", metavar="PROMPT", help="what not to hear; needs a guidance scale above 1"
+    )
+    parser.add_argument("--ids", metavar="1,2,3", type=numbers, help="token ids in place of PROMPT")
+    parser.add_argument(
+        "--fit-length",
+        action="store_true",
+        help=(
+            "the shortest latents that hold the seconds: faster, where the model has several"
+            " lengths"
+        ),
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)",
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    parser.add_argument(
+        "--fp16",
+        choices=("on", "off"),
+        help="a float decoder computes in float16 (default: where the CPU can)",
+    )
+    parser.add_argument("--play", action="store_true", help="play it while it is made")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but warnings and errors"
+    )
 
 
 def generate(arguments: argparse.Namespace) -> None:

@@ -8,8 +8,24 @@ import json
 from collections.abc import Iterator
 
 from edge_audio.bundle.store import Bundle, Manifest
+from edge_audio.cli.options import add_model
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
+
+
+def add_info(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "info",
+        help="what is in a model, and how this computer would run it",
+        description="What is in a model, and how this computer would run it.",
+    )
+    parser.set_defaults(run=info)
+    add_model(parser)
+    parser.add_argument(
+        "--prompts", action="store_true", help="what the model can be asked for, with examples"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -41,6 +57,21 @@ def info(arguments: argparse.Namespace) -> None:
         json.dumps(found)
         if arguments.json
         else "\n".join(_info_lines(bundle, here, found["chosen"]))
+    )
+
+
+def add_cache(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "cache",
+        help="what is kept between runs, and how to empty it",
+        description=(
+            "Where weights are kept as the CPU wants them, so that big models load at once."
+        ),
+    )
+    parser.set_defaults(run=show_cache)
+    parser.add_argument(
+        "--purge", action="store_true", help="delete all of it; it is made again when needed"
     )
 
 
