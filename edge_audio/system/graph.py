@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import functools
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.system import chatter, device
 
 _MEND = "copy the bundle again or export the model again"
+_making_environment = threading.Lock()
 
 
 class Graph:
@@ -26,6 +28,8 @@ class Graph:
     It runs through `Interpreter`, which works everywhere, or, given a file for its packed weights
     (`cache.packed_weights`), through `CompiledModel`, which maps them into memory and shares them
     between signatures.
+
+    Any thread may use it; it runs one call at a time, and the others wait.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Graph:
         (`device.recommended_half`).
         """
         self.path = Path(path)
+        self._running = threading.Lock()
         try:
             with chatter.dropped(_is_chatter):
                 self._engine = (
@@ -67,8 +72,11 @@ class Graph:
         self.close()
 
     def close(self) -> None:
-        """Free the graph's memory. Arrays that it returned stay valid: they are copies."""
-        self._engine = None
+        """Free the graph's memory, after a call that is under way; again is harmless. Arrays that
+        it returned stay valid: they are copies.
+        """
+        with self._running:
+            self._engine = None
 
     def check(self, component: str, shorter: tuple[int, ...] = ()) -> Graph:
         """Return self if the graph has the signatures of `component` (bundle.SIGNATURES), else
@@ -105,18 +113,21 @@ class Graph:
         return self._spec(signature, tensor)[1]
 
     def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Run a signature; EdgeAudioError for an input that is missing, unknown, or of another
-        shape or type.
+        """Run a signature; EdgeAudioError for an input that is missing, unknown, of another shape
+        or type, or out of range.
         """
-        if self._engine is None:
-            raise EdgeAudioError(f"{self.path} is closed; open it again")
-        self._check_inputs(signature, inputs)
-        try:
-            return self._engine.run(signature, inputs)
-        except (ValueError, RuntimeError) as error:
-            raise EdgeAudioError(
-                f"{self.path} failed in signature {signature} ({first_line(error)}); {_MEND}"
-            ) from None
+        with self._running:
+            if self._engine is None:
+                raise EdgeAudioError(f"{self.path} is closed; open it again")
+            self._check_inputs(signature, inputs)
+            try:
+                return self._engine.run(signature, inputs)
+            except (ValueError, RuntimeError) as error:
+                raise EdgeAudioError(
+                    f"{self.path} failed in signature {signature} ({first_line(error)}); check that"
+                    f" its inputs {_listed(inputs)} are in range, as ids are in the vocabulary, or"
+                    " free some memory"
+                ) from None
 
     def _check_inputs(self, signature: str, inputs: dict[str, np.ndarray]) -> None:
         if signature not in self._inputs:
@@ -227,9 +238,15 @@ class _Compiled:
         }
 
 
-@functools.cache
 def _environment():
-    """One for the process, without the accelerators and compilers that LiteRT would look for:
+    """The one of the process, made once even if several threads ask at once."""
+    with _making_environment:
+        return _new_environment()
+
+
+@functools.cache
+def _new_environment():
+    """An environment, without the accelerators and compilers that LiteRT would look for:
     everything runs on the CPU.
     """
     from ai_edge_litert.environment import Environment, EnvironmentOptions

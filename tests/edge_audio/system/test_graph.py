@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -123,18 +124,55 @@ def test_wrong_inputs_are_named(toy_bundle, signature, inputs, message):
             graph.shape("head", "audio")
 
 
-def test_a_failing_run_is_reported(toy_bundle):
+def test_an_id_out_of_range_is_not_blamed_on_the_file(toy_bundle):
     with Graph(toy_bundle / "conditioners.f32.tflite") as graph:
         ids = np.full((1, toy.PROMPT_LENGTH), 10**6, np.int32)
-        with pytest.raises(
-            EdgeAudioError, match="conditioners.f32.tflite failed in signature condition"
-        ):
+        with pytest.raises(EdgeAudioError) as failure:
             graph(
                 "condition",
                 input_ids=ids,
                 attention_mask=np.ones_like(ids),
                 seconds_total=np.ones(1, np.float32),
             )
+    assert "conditioners.f32.tflite failed in signature condition" in str(failure.value)
+    assert "check that its inputs attention_mask, input_ids, seconds_total are in range" in str(
+        failure.value
+    )
+    assert "copy the bundle" not in str(failure.value)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_threads_that_share_a_graph_get_their_own_results(toy_bundle, tmp_path, compiled):
+    if compiled and not device.runs_compiled_model(device.describe()):
+        pytest.skip("no CompiledModel here")
+    packed = tmp_path / "packed.weights" if compiled else None
+    with Graph(toy_bundle / "decoder.f32.tflite", 1, packed) as graph:
+        given = [LATENTS * scale for scale in (1, 2, 3, 4)]
+        expected = [graph("head", latents=latents)["features"] for latents in given]
+
+        def work(number):
+            return all(
+                np.array_equal(graph("head", latents=given[number])["features"], expected[number])
+                for _ in range(200)
+            )
+
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(work, range(4)))
+
+
+def test_closed_by_one_thread_while_another_runs_it(toy_bundle):
+    def run_until_closed(graph):
+        with pytest.raises(EdgeAudioError, match="is closed"):
+            while True:
+                graph("head", latents=LATENTS)
+        return True
+
+    graphs = [Graph(toy_bundle / "decoder.f32.tflite") for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        ended = [pool.submit(run_until_closed, graph) for graph in graphs]
+        for graph in graphs * 2:
+            graph.close()
+        assert all(future.result() for future in ended)
 
 
 def test_lengths_are_checked(toy_bundle):
