@@ -4,6 +4,7 @@ was made.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -67,9 +68,12 @@ class Levels:
         return self.rms_dbfs >= self.SILENT and self.loudest_dbfs < usual.lowest - self.QUIET
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """Audio, float32 [frames, channels], full scale ±1, with the recipe it was made by.
+
+    Clips are equal if samples, rate and recipe are, however long they took; samples can be written
+    to, so a clip has no hash.
 
     `timings` holds seconds: `condition_load`, `condition_run`, `sample_load`, ... of the stages
     that made it.
@@ -79,6 +83,14 @@ class Clip:
     sample_rate: int
     recipe: dict = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Clip):
+            return NotImplemented
+        return (self.sample_rate, self.recipe) == (
+            other.sample_rate,
+            other.recipe,
+        ) and np.array_equal(self.samples, other.samples)
 
     @property
     def seconds(self) -> float:
@@ -106,64 +118,74 @@ class Clip:
             float(np.mean(np.abs(samples) >= CLIPPED)),
         )
 
-    def save(self, path: str | Path, subtype: str | None = None) -> float:
+    def save(
+        self, file: str | Path | BinaryIO, subtype: str | None = None, format: str | None = None
+    ) -> float:
         """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was
         applied.
 
-        subtype: libsndfile's name of the sample format (default 16-bit; "PCM_24", "FLOAT" for
-        .wav). Samples never clip silently: a peak above 1.0 is scaled down to 0.999, which is
-        warned about and recorded. The file appears whole or not at all. EdgeAudioError if it cannot
-        be written.
+        file: a path whose extension says the format, or a binary file for which `format` ("wav",
+        "flac", "ogg") says it. subtype: libsndfile's name of the sample format (default 16-bit;
+        "PCM_24", "FLOAT" for .wav). Samples never clip silently: a peak above 1.0 is scaled down to
+        0.999, which is warned about and recorded. The file appears whole or not at all.
+        EdgeAudioError if it cannot be written.
         """
-        path = Path(path)
-        check_writable(path)
+        path = Path(file) if isinstance(file, (str, os.PathLike)) else None
+        if path is not None and format is not None:
+            raise EdgeAudioError(f"{path} says its format by its extension; leave out format")
+        suffix = f".{format or 'no format'}" if path is None else path.suffix
+        where = str(path or f"the {suffix[1:]} file")
+        if path is not None:
+            check_writable(path)
+        elif suffix.lower() not in FORMATS:
+            raise EdgeAudioError(f"{where} has no known format; use one of wav, flac, ogg")
         gain = self.gain
         if not math.isfinite(self.peak):
             raise EdgeAudioError(
-                f"the clip for {path} has samples that are not numbers; generate it again"
+                f"the clip for {where} has samples that are not numbers; generate it again"
             )
         if gain < 1.0:
             warnings.warn(
                 f"peak {self.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that"
-                f" {path} does not clip",
+                f" {where} does not clip",
                 EdgeAudioWarning,
                 stacklevel=2,
             )
-        comment = json.dumps({**self.recipe, "gain": gain})
-        temporary = _temporary(path)
         try:
-            self._write(temporary, path.suffix.lower(), subtype, gain, comment)
-            # libsndfile does not report every failure (a header that no longer fits, a comment that
-            # is too long).
-            with open(temporary, "rb") as file:
-                if len(comment) > MAX_RECIPE or _comment_of(file) != comment:
-                    raise EdgeAudioError(
-                        f"{path} cannot hold a recipe this long; shorten the prompt"
-                    )
-            os.replace(temporary, path)
+            data = self._encoded(suffix, subtype, gain, where)
+            if path is None:
+                file.write(data)
+            else:
+                _replace(path, data)
         except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error) or "short write"
             raise EdgeAudioError(
-                f"{path} cannot be written ({reason}); free some space or name another file"
+                f"{where} cannot be written ({reason}); free some space or name another file"
             ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
         return gain
 
-    def _write(
-        self, path: Path, suffix: str, subtype: str | None, gain: float, comment: str
-    ) -> None:
+    def _encoded(self, suffix: str, subtype: str | None, gain: float, where: str) -> bytes:
+        """The whole file. It is made in memory, where libsndfile cannot fail half-way."""
         import soundfile
 
-        kind, default = FORMATS[suffix]
+        kind, default = FORMATS[suffix.lower()]
+        comment, stream = json.dumps({**self.recipe, "gain": gain}), io.BytesIO()
         with soundfile.SoundFile(
-            path, "w", self.sample_rate, self.samples.shape[1], subtype or default, format=kind
-        ) as file:
-            file.comment, file.software = comment, "edge-audio"
+            stream,
+            "w",
+            self.sample_rate,
+            self.samples.shape[1],
+            subtype or default,
+            format=kind,
+        ) as sound:
+            sound.comment, sound.software = comment, "edge-audio"
             for start in range(0, len(self.samples), _BLOCK):
-                file.write(self.samples[start : start + _BLOCK] * np.float32(gain))
-        if soundfile.info(path).frames != len(self.samples):
-            raise OSError("the disk did not take all of it")
+                sound.write(self.samples[start : start + _BLOCK] * np.float32(gain))
+        # libsndfile reports neither a header that no longer fits nor a comment that is too long.
+        stream.seek(0)
+        if len(comment) > MAX_RECIPE or _comment_of(stream) != comment:
+            raise EdgeAudioError(f"{where} cannot hold a recipe this long; shorten the prompt")
+        return stream.getvalue()
 
     @staticmethod
     def recipe_of(path: str | Path) -> dict:
@@ -210,6 +232,16 @@ def check_writable(path: str | Path) -> None:
         raise EdgeAudioError(
             f"{path} cannot be written ({error.strerror}); choose another folder"
         ) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The file appears whole or not at all."""
+    temporary = _temporary(path)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -155,6 +156,7 @@ def test_a_full_disk_leaves_no_file_and_keeps_the_old_one(tmp_path, extension):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert f"{path} cannot be written" in done.stdout and "free some space" in done.stdout, done
+    assert done.stderr == ""
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -228,6 +230,52 @@ def test_no_samples_are_read_for_a_recipe(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.stdout == "3000\n", done.stderr
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "ogg", "WAV"])
+def test_save_to_an_open_file(tmp_path, format):
+    clip, path, file = Clip(tone(0.5), RATE, RECIPE), tmp_path / f"x.{format}", io.BytesIO()
+    assert clip.save(file, format=format) == clip.save(path) == 1.0
+    path.write_bytes(file.getvalue())
+    assert Clip.recipe_of(path) == {**RECIPE, "gain": 1.0}
+    assert soundfile.info(path).frames == RATE and soundfile.info(path).subtype != "FLOAT"
+    with pytest.warns(EdgeAudioWarning, match=f"so that the {format} file does not clip"):
+        assert Clip(tone(2.0), RATE).save(io.BytesIO(), format=format) == pytest.approx(0.4995)
+
+
+class Full(io.BytesIO):
+    def write(self, data):
+        raise OSError("No space left on device")
+
+
+@pytest.mark.parametrize(
+    "make, format, message",
+    [
+        (io.BytesIO, "mp7", "the mp7 file has no known format; use one of wav, flac, ogg"),
+        (io.BytesIO, None, "has no known format; use one of wav, flac, ogg"),
+        (lambda: "x.wav", "flac", "x.wav says its format by its extension; leave out format"),
+        (Full, "wav", r"the wav file cannot be written \(No space left on device\); free some"),
+        (io.StringIO, "wav", "the wav file cannot be written"),
+    ],
+)
+def test_an_open_file_that_takes_nothing(make, format, message):
+    with pytest.raises(EdgeAudioError, match=message):
+        Clip(tone(0.5), RATE).save(make(), format=format)
+
+
+def test_equal_clips():
+    clip = Clip(tone(0.5), RATE, {"seed": 7}, {"sample_run": 1.0})
+    assert clip == Clip(tone(0.5), RATE, {"seed": 7})
+    for other in (
+        Clip(tone(0.4), RATE, {"seed": 7}),
+        Clip(tone(0.5)[:9], RATE, {"seed": 7}),
+        Clip(tone(0.5), 8000, {"seed": 7}),
+        Clip(tone(0.5), RATE, {"seed": 8}),
+        "a clip",
+    ):
+        assert clip != other
+    with pytest.raises(TypeError, match="unhashable type: 'Clip'"):
+        hash(clip)
 
 
 def test_a_relative_path_is_fine(tmp_path, monkeypatch):
