@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -228,16 +227,12 @@ def diagnose(
 
 
 def _reference(folder: Path) -> Callable[[Probe, Say], tuple[list[Result], str | None]]:
-    """The exporter's side of it, for this checkpoint.
-
-    It is not part of the wheel, so it is looked up by name, and only here.
-    """
+    """The exporter's side of it, for this checkpoint; it needs the extra `export`."""
     try:
-        reference = importlib.import_module("export.reference")
+        from edge_audio.exporter import reference
     except ImportError as error:
         raise EdgeAudioError(
-            f"--checkpoint needs the exporter ({error}); run pip install -e '.[export,eval]' in a"
-            " clone of edge-audio"
+            f"--checkpoint needs the exporter ({error}); run pip install 'edge-audio[export,eval]'"
         ) from None
     return reference.open(folder)
 

@@ -1,0 +1,238 @@
+"""`edge-audio export CHECKPOINT_DIR OUT_DIR`, in a clone also `python -m export`: an
+official-format checkpoint becomes a bundle.
+
+Needs no TensorFlow to be imported, so that it can say that the extra is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_audio.bundle.store import COMPONENTS, GENERATING
+from edge_audio.errors import EdgeAudioError, UsageError
+from edge_audio.evaluate import needs
+
+SYNTH = "synth"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def run(arguments: list[str], prog: str) -> None:
+    """Do what the command line `prog` `arguments` asks for; EdgeAudioError if that cannot be."""
+    if arguments[:1] == [SYNTH]:
+        options = _synth_parser(f"{prog} {SYNTH}").parse_args(arguments[1:])
+    else:
+        options = _parser(prog).parse_args(arguments)
+    needs.packages("export", "export", needs.EXPORT)
+    try:
+        options.run(options, prog)
+    except ImportError as error:
+        raise EdgeAudioError(f"{error}; run pip install 'edge-audio[export]'") from error
+    except OSError as error:
+        raise EdgeAudioError(f"{error}; choose another folder or free some space") from error
+    except MemoryError:
+        raise EdgeAudioError(
+            "not enough memory to export this model; close other programs or use a larger machine"
+        ) from None
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
+    """Exit code 0, or after one line on stderr 1, 2 for wrong usage, 130 if interrupted."""
+    try:
+        run(sys.argv[1:] if arguments is None else arguments, prog)
+    except EdgeAudioError as error:
+        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; an older bundle is as it was", 130)
+    return 0
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=prog,
+        description="An official-format checkpoint becomes a bundle.",
+        epilog=(
+            f"{prog} {SYNTH} --help: a checkpoint of official shape with random weights, for"
+            " measuring"
+        ),
+    )
+    parser.set_defaults(run=_export)
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT_DIR",
+        help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/",
+    )
+    parser.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT_DIR",
+        help="folder of the bundle; an older bundle there is replaced",
+    )
+    parser.add_argument(
+        "--precision",
+        default="f32,f16,int8",
+        metavar="LIST",
+        help=(
+            "of f32, f16, int8, int4 and mixed, which is measured layer by layer (default:"
+            " %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--target-snr",
+        type=float,
+        default=30.0,
+        metavar="DB",
+        help=(
+            "what mixed must reach in v on every recorded step; 5 dB more before and after the"
+            " transformer (default: %(default)g)"
+        ),
+    )
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="what mixed is measured with, a prompt a line (default: four)",
+    )
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "mixed as another export chose it: a NAME.mixed.json, or a bundle for all three;"
+            " nothing is searched"
+        ),
+    )
+    parser.add_argument(
+        "--checks",
+        type=Path,
+        metavar="FILE.json",
+        help="prompts with family and attributes, kept in the bundle for edge-audio compare",
+    )
+    parser.add_argument(
+        "--latent-lengths",
+        type=_lengths,
+        default=(),
+        metavar="LIST",
+        help=(
+            "shorter latents to serve as well, such as 64,128 (generate --fit-length); they share"
+            " the weights"
+        ),
+    )
+    parser.add_argument(
+        "--without-encoder",
+        action="store_true",
+        help="leave out the encoder, which only audio-to-audio needs",
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="SentencePiece model, if the folder has none"
+    )
+    parser.add_argument("--name", help="name of the model (default: name of OUT_DIR)")
+    parser.add_argument(
+        "--license", default="see the source checkpoint", help="licence, as the manifest states it"
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=8,
+        metavar="N",
+        help="latents per tile of the decoder's tail (default: 8)",
+    )
+    parser.add_argument(
+        "--sampler", choices=("pingpong", "euler", "rk4", "dpmpp"), help="default of the bundle"
+    )
+    parser.add_argument("--steps", type=int, help="default of the bundle")
+    parser.add_argument("--cfg", type=float, help="default guidance scale of the bundle")
+    return parser
+
+
+def _synth_parser(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=prog,
+        description=(
+            "Write a checkpoint of official names, shapes and configuration with random,"
+            " well-scaled weights. It makes noise; it is for measuring memory, speed and parity"
+            " where the real weights are not at hand."
+        ),
+    )
+    parser.set_defaults(run=_synth)
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
+    parser.add_argument(
+        "--preset", default="sao-small", help="default: %(default)s (stable-audio-open-small)"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("f32", "f16"),
+        default="f32",
+        help="type of the stored weights (default: f32)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed makes the same weights (default: 0)"
+    )
+    return parser
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 64,128") from None
+
+
+def _export(options: argparse.Namespace, prog: str) -> None:
+    from .quiet import import_tensorflow
+
+    import_tensorflow()
+    from edge_audio.evaluate.prompts import from_json
+
+    from .bundle import Options, export
+
+    manifest = export(
+        options.checkpoint,
+        options.out,
+        Options(
+            precisions=tuple(p.strip() for p in options.precision.split(",") if p.strip()),
+            components=GENERATING if options.without_encoder else COMPONENTS,
+            tokenizer=options.tokenizer,
+            name=options.name,
+            license=options.license,
+            tile=options.tile,
+            sampler=options.sampler,
+            steps=options.steps,
+            cfg_scale=options.cfg,
+            latent_lengths=options.latent_lengths,
+            target_snr=options.target_snr,
+            prompts=options.prompts,
+            recipe=options.recipe,
+            checks=from_json(options.checks) if options.checks else (),
+        ),
+        say=_say,
+    )
+    total = sum(
+        entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values()
+    )
+    print(
+        f'{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate "..." --model'
+        f" {options.out}"
+    )
+
+
+def _synth(options: argparse.Namespace, prog: str) -> None:
+    from . import synth
+
+    synth.write(options.preset, options.out, options.dtype, options.seed, say=_say)
+    print(f"{options.out}: random weights; next: {prog} {options.out} BUNDLE_DIR")
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr if line.startswith("warning:") else sys.stdout, flush=True)
