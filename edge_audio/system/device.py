@@ -1,8 +1,4 @@
-"""What this computer can do, and which precision and how many threads that suggests.
-
-The parsers take text, so that they can be tested with the /proc/cpuinfo of machines that are not at
-hand.
-"""
+"""What this computer can do, and which precision and how many threads that suggests."""
 
 from __future__ import annotations
 
@@ -11,45 +7,26 @@ import platform
 import re
 import struct
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_audio.system import cpu
+from edge_audio.system.memory import Memory
+from edge_audio.system.memory import free as free_memory
+from edge_audio.system.memory import total as total_memory
+
 #: machine -> the oldest glibc that ai-edge-litert's wheel loads with
 GLIBC = {"aarch64": (2, 34), "x86_64": (2, 27)}
-#: A core is of the fast kind if it has this share of the fastest one's capacity, or of its clock.
-BIG = 0.7
 #: More threads gain little: the graphs are small, and on big.LITTLE chips the slow cores hold up
 #: the fast ones.
 MAX_THREADS = 4
 
-#: flag in /proc/cpuinfo (ARM `Features`, x86 `flags`) -> our name of what it gives
-_FLAGS = {
-    "asimddp": "dotprod",
-    "i8mm": "i8mm",
-    "asimdhp": "fp16",
-    "atomics": "lse",
-    "sve": "sve",
-    "avx2": "avx2",
-    "avx512f": "avx512",
-    "avx_vnni": "vnni",
-    "avx512_vnni": "vnni",
-}
-_SYSCTL = {
-    "hw.optional.arm.FEAT_DotProd": "dotprod",
-    "hw.optional.arm.FEAT_I8MM": "i8mm",
-    "hw.optional.arm.FEAT_FP16": "fp16",
-    "hw.optional.arm.FEAT_LSE": "lse",
-    "hw.optional.avx2_0": "avx2",
-}
-#: what version 1 of control groups says for no limit is some bytes below 2⁶³
-UNLIMITED = 1 << 60
 _INT8_FEATURES = ("i8mm", "dotprod", "vnni")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A computer. `cores` are physical and of the fast kind; `features` holds names of _FLAGS;
+    """A computer. `cores` are physical and of the fast kind; `features` holds names of cpu.FLAGS;
     `memory` is in bytes, within the container's limit if there is one, 0 where the system does not
     tell.
     """
@@ -59,14 +36,6 @@ class Device:
     cores: int
     memory: int
     features: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that programs can have: without swapping, and with. 0 where the system does not say."""
-
-    available: int
-    swap: int
 
 
 @dataclass(frozen=True)
@@ -89,23 +58,28 @@ def describe() -> Device:
         text = _read("/proc/cpuinfo")
         return Device(
             platform.machine(),
-            cpu_model(text),
-            big_cores(text, os.sched_getaffinity(0), _read),
-            smallest(total_memory(_read("/proc/meminfo")), container_memory(_read)[0]),
-            cpu_features(text),
+            cpu.model(text),
+            cpu.big_cores(text, os.sched_getaffinity(0), _read),
+            total_memory(),
+            cpu.features(text),
         )
     logical = os.cpu_count() or 1
     if system == "Darwin":
         text = _output("sysctl", "hw", "machdep.cpu.brand_string")
-        values = sysctl_values(text)
+        values = cpu.sysctl_values(text)
         return Device(
             platform.machine(),
             values.get("machdep.cpu.brand_string", ""),
             int(values.get("hw.physicalcpu", logical)),
             int(values.get("hw.memsize", 0)),
-            tuple(name for key, name in _SYSCTL.items() if values.get(key) == "1"),
+            cpu.sysctl_features(values),
         )
     return Device(platform.machine(), platform.processor(), logical, 0, ())
+
+
+def memory() -> Memory:
+    """What programs can have of this computer's memory now."""
+    return free_memory()
 
 
 def recommended_precision(device: Device) -> Advice:
@@ -187,97 +161,6 @@ def _version(text: str) -> tuple[int, ...]:
 def recommended_threads(device: Device) -> int:
     """One a physical core of the fast kind, at most MAX_THREADS."""
     return max(1, min(MAX_THREADS, device.cores))
-
-
-def cpu_features(cpuinfo: str) -> tuple[str, ...]:
-    """Features that every core has, from the text of /proc/cpuinfo."""
-    cores = [
-        set(line.split()) for line in re.findall(r"^(?:Features|flags)\s*:(.*)$", cpuinfo, re.M)
-    ]
-    shared = set.intersection(*cores) if cores else set()
-    return tuple(dict.fromkeys(name for flag, name in _FLAGS.items() if flag in shared))
-
-
-def cpu_model(cpuinfo: str) -> str:
-    """What the CPU or the board calls itself in /proc/cpuinfo, "" if it does not."""
-    for key in ("model name", "Model", "Hardware"):
-        if found := re.search(rf"^{key}\s*:\s*(.+)$", cpuinfo, re.M):
-            return found.group(1).strip()
-    return ""
-
-
-def physical_cores(cpuinfo: str, allowed: set[int]) -> int:
-    """Cores among the processors that this process may use; hardware threads of one core count
-    once.
-    """
-    cores = set()
-    for block in re.split(r"\n\s*\n", cpuinfo):
-        values = dict(re.findall(r"^([^:\n]+?)\s*:[ \t]*(.*)$", block, re.M))
-        if values.get("processor", "").isdigit() and int(values["processor"]) in allowed:
-            cores.add((values.get("physical id"), values.get("core id", values["processor"])))
-    return len(cores) or len(allowed)
-
-
-def big_cores(cpuinfo: str, allowed: set[int], read: Callable[[str], str]) -> int:
-    """Physical cores of the fast kind among the processors that this process may use. read: path ->
-    text, "" for none.
-
-    Linux gives a capacity to every core of a big.LITTLE chip, and a clock to most. A slow core
-    would hold up the fast ones at every layer; the scheduler puts busy threads on the fast ones by
-    itself.
-    """
-    sizes = {}
-    for core in allowed:
-        folder = f"/sys/devices/system/cpu/cpu{core}"
-        text = (
-            read(f"{folder}/cpu_capacity").strip()
-            or read(f"{folder}/cpufreq/cpuinfo_max_freq").strip()
-        )
-        sizes[core] = int(text) if text.isdigit() else 0
-    fastest = max(sizes.values(), default=0)
-    return physical_cores(cpuinfo, {core for core, size in sizes.items() if size >= BIG * fastest})
-
-
-def container_memory(read: Callable[[str], str]) -> tuple[int, int]:
-    """(limit, bytes used) of the control group, version 2 or 1, that a container runs in; zeros
-    where there is none.
-    """
-    for folder, limit, used in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        values = [read(f"{folder}/{name}").strip() for name in (limit, used)]
-        if values[0].isdigit() and int(values[0]) < UNLIMITED:
-            return int(values[0]), int(values[1]) if values[1].isdigit() else 0
-    return 0, 0
-
-
-def smallest(*sizes: int) -> int:
-    """The smallest one that is known."""
-    return min((size for size in sizes if size), default=0)
-
-
-def total_memory(meminfo: str) -> int:
-    """Bytes, from the text of /proc/meminfo; 0 if it does not say."""
-    found = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.M)
-    return int(found.group(1)) * 1024 if found else 0
-
-
-def memory(read: Callable[[str], str] | None = None) -> Memory:
-    """What is free: of the machine, and within the container's limit if there is one."""
-    read = read or _read
-    text = read("/proc/meminfo")
-    free, swap = (
-        int(found[1]) * 1024 if (found := re.search(rf"^{key}:\s+(\d+) kB", text, re.M)) else 0
-        for key in ("MemAvailable", "SwapFree")
-    )
-    limit, used = container_memory(read)
-    return Memory(smallest(free, max(limit - used, 1) if limit else 0), 0 if limit else swap)
-
-
-def sysctl_values(text: str) -> dict[str, str]:
-    """Key -> value of macOS's `sysctl` output."""
-    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
 def _read(path: str) -> str:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from edge_audio.system import device
+from edge_audio.system import cpu, device
 from edge_audio.system.device import Device
 
 PI4 = (
@@ -65,7 +65,7 @@ machdep.cpu.brand_string: Apple M1
     ],
 )
 def test_features(text, features):
-    assert device.cpu_features(text) == features
+    assert cpu.features(text) == features
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_features(text, features):
     ],
 )
 def test_model(text, model):
-    assert device.cpu_model(text) == model
+    assert cpu.model(text) == model
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,7 @@ def test_model(text, model):
     ],
 )
 def test_physical_cores(text, allowed, cores):
-    assert device.physical_cores(text, allowed) == cores
-
-
-def test_memory():
-    assert device.total_memory("MemTotal:        8245460 kB\nMemFree: 1 kB\n") == 8245460 * 1024
-    assert device.total_memory("") == 0
+    assert cpu.physical_cores(text, allowed) == cores
 
 
 @pytest.mark.parametrize(
@@ -110,7 +105,7 @@ def test_memory():
     ],
 )
 def test_precision(text, first, reason):
-    advice = device.recommended_precision(Device("", "", 4, 0, device.cpu_features(text)))
+    advice = device.recommended_precision(Device("", "", 4, 0, cpu.features(text)))
     assert advice.precisions[0] == first and reason in advice.reason
 
 
@@ -177,45 +172,6 @@ def reading(**files):
     return read
 
 
-MEMINFO = "MemTotal: 9000 kB\nMemAvailable:    2048 kB\nSwapFree:  512 kB\n"
-
-
-@pytest.mark.parametrize(
-    "files, available, swap",
-    [
-        ({"meminfo": MEMINFO}, 2048 * 1024, 512 * 1024),
-        ({}, 0, 0),
-        ({"meminfo": "garbage: \0"}, 0, 0),
-        ({"meminfo": MEMINFO, "cgroup__memory.max": "max\n"}, 2048 * 1024, 512 * 1024),
-        (
-            {
-                "meminfo": MEMINFO,
-                "cgroup__memory.max": "1000000\n",
-                "cgroup__memory.current": "400000\n",
-            },
-            600_000,
-            0,
-        ),
-        (
-            {
-                "meminfo": MEMINFO,
-                "memory__memory.limit_in_bytes": "1000000",
-                "memory__memory.usage_in_bytes": "1000000",
-            },
-            1,
-            0,
-        ),
-        (
-            {"meminfo": MEMINFO, "memory__memory.limit_in_bytes": "9223372036854771712"},
-            2048 * 1024,
-            512 * 1024,
-        ),
-    ],
-)
-def test_free_memory_is_that_of_the_container(files, available, swap):
-    assert device.memory(reading(**files)) == device.Memory(available, swap)
-
-
 @pytest.mark.parametrize(
     "sizes, cores",
     [
@@ -232,7 +188,7 @@ def test_threads_are_for_big_cores(sizes, cores):
     for name in ("cpu_capacity", "cpufreq__cpuinfo_max_freq"):
         files = {f"cpu{core}__{name}": f"{size}\n" for core, size in sizes.items()}
         eight = "".join(f"processor\t: {core}\nFeatures\t: fp asimd\n\n" for core in range(8))
-        assert device.big_cores(eight, set(range(8)), reading(**files)) == cores
+        assert cpu.big_cores(eight, set(range(8)), reading(**files)) == cores
 
 
 PI3 = PI4.replace("0xd08", "0xd03").replace("Pi 4 Model B Rev 1.4", "Pi 3 Model B Plus Rev 1.3")
@@ -252,7 +208,7 @@ SME2 = PI5.replace("asimddp\n", "asimddp i8mm bf16 sve sve2 sme sme2\n")
     ],
 )
 def test_what_suits_each_machine(text, machine, precision, decoder, half):
-    here = Device(machine, device.cpu_model(text), 4, 0, device.cpu_features(text))
+    here = Device(machine, cpu.model(text), 4, 0, cpu.features(text))
     advice = device.recommended_precision(here)
     assert (
         advice.preferred("dit")[0],
