@@ -265,8 +265,8 @@ def add_diagnose(commands: argparse._SubParsersAction) -> None:
     )
 
 
-def diagnose(arguments: argparse.Namespace) -> None:
-    """`edge-audio diagnose`"""
+def diagnose(arguments: argparse.Namespace) -> int:
+    """`edge-audio diagnose`: 0 if nothing failed, 1 if something did."""
     from edge_audio.evaluate import needs
 
     needs.packages("diagnose", "eval", needs.EVAL)
@@ -305,12 +305,7 @@ def diagnose(arguments: argparse.Namespace) -> None:
         print(json.dumps(report.as_json() | ({"listen": heard} if heard else {})))
     elif not arguments.quiet:
         print(engine.table(report) + (f"\n\n{listen.table(heard)}" if heard else ""))
-    if report.failed:
-        raise Found
-
-
-class Found(Exception):
-    """The command did its work, and what it looked at is not as it should be."""
+    return 1 if report.failed else 0
 
 
 def _specs(given: list[str] | None) -> list[str]:

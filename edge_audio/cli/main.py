@@ -7,32 +7,30 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from edge_audio.cli.evaluate import Found
-from edge_audio.cli.parser import parser
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 could not, 2 wrong usage, 130
-    interrupted.
+    """Run the command line and return its exit code: 0 done, 1 could not or not as it
+    should be, 2 wrong usage, 130 interrupted.
     """
     try:
+        # here, so that Ctrl-C is answered during these imports as well
+        from edge_audio.cli.parser import parser
+
         arguments = parser().parse_args(argv)
         with _warnings_on_stderr():
-            arguments.run(arguments)
+            return arguments.run(arguments) or DONE
     except EdgeAudioError as error:
         return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
-    except Found:
-        return FAILED
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except MemoryError:
         return _fail("not enough memory for this model; try --precision int8", FAILED)
     except (OSError, ImportError) as error:
         return _fail(f"{error}; check the installation and the bundle's files", FAILED)
-    return DONE
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge_audio import __version__
+from edge_audio.cli.again import add_again
 from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
 from edge_audio.cli.export import add_export
 from edge_audio.cli.generate import add_generate
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         add_generate,
+        add_again,
         add_bench,
         add_compare,
         add_diagnose,

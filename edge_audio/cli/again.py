@@ -1,0 +1,132 @@
+"""`edge-audio again`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from edge_audio import __version__
+from edge_audio.audio.clip import Clip, check_writable
+from edge_audio.cli.options import add_model
+from edge_audio.cli.progress import Bar
+from edge_audio.errors import EdgeAudioError
+from edge_audio.pipeline import Pipeline
+from edge_audio.request import Request
+from edge_audio.system import device
+
+#: precisions whose arithmetic is float32 to the last step
+_FLOAT = ("f32", "f16")
+
+
+def add_again(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "again",
+        help="make a clip again from the recipe in its file",
+        description=(
+            "Make a clip again from the recipe in its file, and tell whether it is the same."
+            " Exit code 0 if every sample is, 1 if not."
+        ),
+    )
+    parser.set_defaults(run=again)
+    parser.add_argument("file", metavar="FILE", help="what edge-audio generate wrote")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="keep the new clip there (default: keep none)"
+    )
+    add_model(parser)
+
+
+def again(arguments: argparse.Namespace) -> int:
+    """`edge-audio again`: 0 if the new clip is the old one, 1 if not."""
+    recipe = Clip.recipe_of(arguments.file)
+    request = Request.from_recipe(recipe)
+    if arguments.output is not None:
+        check_writable(arguments.output)
+    pipeline = Pipeline.load(
+        arguments.model, _precision_of(recipe, arguments.file), half=_runs_half(recipe)
+    )
+    start = time.perf_counter()
+    with Bar(sys.stderr.isatty()) as bar:
+        clip = pipeline.generate(request, progress=bar)
+    if arguments.output is not None:
+        clip.save(arguments.output)
+    difference = _difference(clip, Path(arguments.file))
+    seconds = time.perf_counter() - start
+    print(f"{arguments.file}: {difference or 'identical'}, made again in {seconds:.2f} s")
+    for reason in _reasons(recipe, clip, Path(arguments.file), bool(difference)):
+        print(f"  {reason}")
+    return 1 if difference else 0
+
+
+def _precision_of(recipe: dict, path: str) -> dict[str, str] | None:
+    """What the recipe says, None for a recipe of a time when it said nothing."""
+    precision = recipe.get("precision")
+    if not isinstance(precision, (dict, type(None))):
+        raise EdgeAudioError(
+            f"{path} has a recipe whose precision is none; name a file that edge-audio wrote"
+        )
+    return precision
+
+
+def _runs_half(recipe: dict) -> bool:
+    return recipe.get("half") is True and device.runs_compiled_model(device.describe())
+
+
+def _difference(clip: Clip, path: Path) -> str | None:
+    """How a clip differs from what a file holds, None if each sample is the same. It is written in
+    the format of the file first, into memory.
+    """
+    import soundfile
+
+    held, copy = soundfile.info(path), io.BytesIO()
+    if (held.frames, held.channels) != clip.samples.shape or held.samplerate != clip.sample_rate:
+        return (
+            f"not identical ({held.frames} samples of {held.channels} channels at"
+            f" {held.samplerate} Hz, now {len(clip.samples)} of {clip.samples.shape[1]} at"
+            f" {clip.sample_rate} Hz)"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it was scaled down, as the file was
+        clip.save(copy, held.subtype, held.format.lower())
+    copy.seek(0)
+    old, new = (soundfile.read(file, always_2d=True)[0] for file in (path, copy))
+    if np.array_equal(old, new):
+        return None
+    error = 20 * np.log10(np.max(np.abs(old - new)))
+    return f"not identical (samples differ by up to {error:.1f} dBFS)"
+
+
+def _reasons(recipe: dict, clip: Clip, path: Path, differs: bool) -> list[str]:
+    """What was not as it was when the file was made, and what may differ besides if it differs."""
+    reasons = []
+    if recipe.get("bundle_sha256") != clip.recipe["bundle_sha256"]:
+        reasons.append(
+            f"the model is another one: {_model(clip.recipe)}, the file was made by"
+            f" {_model(recipe)}; name that one's folder with --model"
+        )
+    if recipe.get("edge_audio") != __version__:
+        reasons.append(f"made by edge-audio {recipe.get('edge_audio')}, this is {__version__}")
+    if bool(recipe.get("half")) != clip.recipe["half"]:
+        reasons.append("made with a decoder in fp16, which this CPU cannot run")
+    if path.suffix.lower() == ".ogg":
+        reasons.append(
+            "an .ogg file is lossy: what it holds was compared, which depends on the encoder's"
+            " version, too"
+        )
+    if differs:
+        inexact = clip.recipe["half"] or set(clip.recipe["precision"].values()) - set(_FLOAT)
+        reasons.append(
+            "another CPU or LiteRT rounds otherwise: "
+            + ("int8 and fp16 by far more than float32" if inexact else "float32 in its last bits")
+        )
+    return reasons
+
+
+def _model(recipe: dict) -> str:
+    return f"{recipe.get('model')} ({str(recipe.get('bundle_sha256'))[:12]})"

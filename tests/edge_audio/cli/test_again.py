@@ -1,0 +1,102 @@
+"""`edge-audio again`: the clip in a file, and the clip that its recipe makes now."""
+
+import warnings
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_audio import Clip, Pipeline
+from edge_audio.cli import main as cli
+
+
+@pytest.fixture
+def again(toy_bundle, capsys):
+    def again(path, *more, model=toy_bundle):
+        code = cli.main(["again", str(path), "--model", str(model), *map(str, more)])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return again
+
+
+@pytest.fixture
+def made(toy_bundle, tmp_path):
+    """Writes a clip whose recipe was changed, or whose samples were."""
+
+    def made(name="rain.wav", change=lambda samples: samples, subtype=None, **recipe):
+        settings = {"seed": 7, "negative": "wind", "cfg_scale": 3, "seconds": 1.5}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clip = Pipeline.load(toy_bundle, "dit=f32,decoder=int8").generate("rain", **settings)
+            clip = Clip(change(clip.samples), clip.sample_rate, {**clip.recipe, **recipe})
+            clip.save(tmp_path / name, subtype)
+        return tmp_path / name
+
+    return made
+
+
+@pytest.mark.parametrize(
+    "name, subtype",
+    [("x.wav", None), ("x.flac", None), ("x.ogg", None), ("x.wav", "PCM_24"), ("x.wav", "FLOAT")],
+)
+def test_the_same_again(again, made, tmp_path, name, subtype):
+    path = made(name, subtype=subtype)
+    code, out, err = again(path)
+    assert code == 0 and out.startswith(f"{path}: identical, made again in "), out + err
+    assert ("an .ogg file is lossy" in out) == (name == "x.ogg")
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [name]
+
+
+def test_the_new_clip_is_kept_where_asked(again, made, tmp_path):
+    path = made(change=lambda samples: samples / 2)
+    code, out, _ = again(path, "-o", tmp_path / "new.wav")
+    assert code == 1 and "not identical (samples differ by up to -" in out
+    assert "another CPU or LiteRT rounds otherwise: int8 and fp16" in out
+    code, out, _ = again(tmp_path / "new.wav")
+    assert code == 0 and Clip.recipe_of(tmp_path / "new.wav")["negative"] == "wind"
+
+
+def test_a_clip_of_another_length(again, made):
+    code, out, _ = again(made(change=lambda samples: samples[:9]))
+    assert code == 1 and "not identical (9 samples of 2 channels at 64 Hz, now 96 of 2 at" in out
+
+
+def test_another_version_is_named(again, made):
+    code, out, _ = again(made(edge_audio="0.0.9"))
+    assert code == 0 and "made by edge-audio 0.0.9, this is 0.1.0" in out
+
+
+def test_another_model_is_named(again, made, own_bundle):
+    path = made(bundle_sha256="ab" * 32, model="siren")
+    code, out, _ = again(path)
+    assert code == 0 and "the model is another one: toy (" in out
+    assert "the file was made by siren (abababababab); name that one's folder with --model" in out
+
+
+def test_threads_are_those_of_this_computer(again, made):
+    assert again(made(threads=10**6))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "recipe, message",
+    [
+        ({"precision": ["int8"]}, "has a recipe whose precision is none; name a file"),
+        ({"precision": {"dit": "int1"}}, "precision 'dit=int1' is not understood"),
+        ({"precision": {"dit": "f16"}}, "has no dit in f16"),
+        ({"seed": None}, "no prompt or no seed"),
+    ],
+)
+def test_what_is_no_recipe(again, made, recipe, message):
+    code, out, err = again(made(**recipe))
+    assert code in (1, 2) and out == "" and err.startswith("error: ") and message in err
+
+
+def test_a_file_without_a_recipe(again, tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.zeros((9, 2)), 64)
+    code, out, err = again(tmp_path / "x.wav")
+    assert (
+        code == 1
+        and out == ""
+        and "x.wav tells no recipe (no recipe in it); name a file that" in err
+    )

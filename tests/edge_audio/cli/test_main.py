@@ -1,0 +1,54 @@
+"""Ctrl-C is answered with one line, whenever it comes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+#: sends SIGINT to itself when the module named first is about to be imported
+PROGRAM = """
+import os, signal, sys
+
+class Interrupt:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name == module:
+            sys.meta_path.remove(Interrupt)
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupt)
+from edge_audio.cli.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "edge_audio.cli.parser",
+        "edge_audio.cli.evaluate",
+        "edge_audio.cli.generate",
+        "edge_audio.cli.progress",
+        pytest.param(
+            "numpy",
+            marks=pytest.mark.xfail(
+                reason="edge_audio/__init__.py imports it before any of the command line is there"
+            ),
+        ),
+    ],
+)
+def test_an_interrupt_during_the_imports(tmp_path, module):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, module, "generate", "rain"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
