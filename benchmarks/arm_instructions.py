@@ -33,7 +33,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arm64"))
 import sysroot
 
-from edge_audio.bundle.store import Bundle, Manifest
+from edge_audio.bundle.manifest import Manifest
+from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate.metrics import snr
 from edge_audio.model.codec import tiles_for
 from edge_audio.system.graph import Graph

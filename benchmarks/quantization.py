@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.store import GENERATING, Bundle
+from edge_audio.bundle.manifest import GENERATING
+from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS

@@ -32,7 +32,7 @@ def main(prompt: str) -> None:
     from gpiozero import Button
 
     button = Button(PIN, bounce_time=0.05)
-    with Pipeline.load(keep_loaded=True) as pipeline:
+    with Pipeline.load(memory="all") as pipeline:
         print(f"press the button at GPIO {PIN}: {prompt}", flush=True)
         while True:
             button.wait_for_press()

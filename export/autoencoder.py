@@ -9,7 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from edge_audio.bundle.store import Tiling
+from edge_audio.bundle.manifest import Tiling
 from edge_audio.errors import EdgeAudioError
 
 from .checkpoint import Checkpoint

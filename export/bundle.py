@@ -25,21 +25,20 @@ from pathlib import Path
 import tensorflow as tf
 
 from edge_audio.bundle import store as schema
-from edge_audio.bundle.store import (
+from edge_audio.bundle.manifest import (
     COMPONENTS,
     GENERATING,
     MANIFEST_NAME,
-    SCHEMA,
-    Bundle,
     Defaults,
     FileEntry,
     GraphEntry,
     Manifest,
     SecondsRange,
+    Stage,
     Tiling,
     UsualLevel,
-    file_entry,
 )
+from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.bundle.vocabulary import Vocabulary
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.layers import operations
@@ -55,6 +54,7 @@ from .config import ModelConfig, read_config
 from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
 from .dit import DiT
 from .quantize import PRECISIONS, methods_for, quantize
+from .stages import GUIDANCE, stages_of
 
 #: What suits an objective when the user names nothing else: post-trained models want few steps and
 #: no guidance.
@@ -185,12 +185,20 @@ def export(
             )
         ]
 
+        stages = {}
+        for name, found in graphs.items():
+            smallest = min(found.values(), key=lambda entry: entry.bytes)
+            with Graph(staging.folder / smallest.file) as graph:
+                stages |= stages_of(name, graph, config.latent, tiling)
+
         def written(precisions: Iterable[str]) -> Manifest:
             chosen = {
                 name: {p: found[p] for p in precisions if p in found}
                 for name, found in graphs.items()
             }
-            manifest = _manifest(config, checkpoint, tiling, *entries, chosen, options, out.name)
+            manifest = _manifest(
+                config, checkpoint, tiling, *entries, chosen, stages, options, out.name
+            )
             (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
             return Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
 
@@ -372,7 +380,6 @@ class Staging:
                 )
             )
         with Graph(path, threads=2) as graph:
-            graph.check(name)
             measured = fidelity(expected, graph)
             refuse_inert_inputs(expected, graph)
         entry = GraphEntry(
@@ -427,6 +434,7 @@ def _manifest(
     checks: FileEntry | None,
     vocabulary: FileEntry | None,
     graphs: dict[str, dict[str, GraphEntry]],
+    stages: dict[str, Stage],
     options: Options,
     folder_name: str,
 ) -> Manifest:
@@ -443,7 +451,8 @@ def _manifest(
         objective=config.objective,
         tiling=tiling,
         graphs=graphs,
-        schema=SCHEMA,
+        stages=stages,
+        guidance=GUIDANCE,
         checks=checks,
         vocabulary=vocabulary,
         usual_level=options.usual_level,

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_audio.bundle.store import COMPONENTS, GENERATING
+from edge_audio.bundle.manifest import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
 

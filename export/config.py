@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_audio.bundle.store import Latent
+from edge_audio.bundle.manifest import Latent
 from edge_audio.errors import EdgeAudioError
 
 MEND = "use the configuration that came with the checkpoint"

@@ -22,11 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.store import GENERATING, Bundle, GraphEntry, Manifest, file_entry
+from edge_audio.bundle.manifest import GENERATING, GraphEntry, Manifest
+from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import Operation, operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
 from edge_audio.model.codec import decode
+from edge_audio.model.model import ALL, Model
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.samplers import Denoise
 from edge_audio.system.graph import Graph
@@ -157,9 +159,8 @@ class Clip:
 def record(bundle: Bundle, prompts: Iterable[Prompt]) -> list[Clip]:
     """Make a clip of each prompt with the float32 graphs; keep what they were given."""
     clips = []
-    with Pipeline(
-        bundle, dict.fromkeys(GENERATING, "f32"), threads=2, keep_loaded=True
-    ) as pipeline:
+    model = Model(bundle, dict.fromkeys(GENERATING, "f32"), threads=2, memory=ALL)
+    with Pipeline(model) as pipeline:
         for number, prompt in enumerate(prompts):
             request = prompt.request(bundle, SEED + number)
             tokens = pipeline.tokens(request)

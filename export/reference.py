@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.store import GENERATING
+from edge_audio.bundle.manifest import GENERATING
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Probe, Result, Say

@@ -11,7 +11,8 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from edge_audio.bundle.store import MANIFEST_NAME, Bundle, file_entry
+from edge_audio.bundle.manifest import MANIFEST_NAME
+from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
 from export.autoencoder import TransposedConv
 from export.bundle import BUILDERS

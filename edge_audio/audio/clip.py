@@ -17,8 +17,9 @@ from typing import BinaryIO, ClassVar
 
 import numpy as np
 
-from edge_audio.bundle.store import UsualLevel
+from edge_audio.bundle.manifest import UsualLevel
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.notes import Note
 
 #: extension -> libsndfile's format and the subtype that is written unless another one is asked for
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
@@ -83,6 +84,10 @@ class Clip:
     sample_rate: int
     recipe: dict = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    #: what a person should know of it
+    notes: tuple[Note, ...] = ()
+    #: float32 [1, T, C]: what the decoder was given
+    latents: np.ndarray | None = field(default=None, repr=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Clip):

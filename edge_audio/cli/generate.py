@@ -14,6 +14,7 @@ from edge_audio.audio.play import Playback
 from edge_audio.cli.options import add_model, numbers
 from edge_audio.cli.progress import Bar
 from edge_audio.pipeline import Pipeline
+from edge_audio.sampling.replay import check_array_file, replayed, write_array
 from edge_audio.sampling.samplers import SAMPLERS
 
 
@@ -73,6 +74,14 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
         choices=("on", "off"),
         help="a float decoder computes in float16 (default: where the CPU can)",
     )
+    parser.add_argument(
+        "--noise",
+        metavar="DRAWS.npy",
+        help="noise in place of the seed's: float32 [n, T, C], in the order of the draws",
+    )
+    parser.add_argument(
+        "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
+    )
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -84,6 +93,8 @@ def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
     out = _default_output(arguments.prompt) if arguments.output is None else Path(arguments.output)
     check_writable(out)
+    if arguments.latents:
+        check_array_file(Path(arguments.latents))
     pipeline = Pipeline.load(
         arguments.model,
         arguments.precision,
@@ -105,10 +116,15 @@ def generate(arguments: argparse.Namespace) -> None:
                 negative=arguments.negative,
                 ids=arguments.ids,
                 fit_length=arguments.fit_length,
+                noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,
             )
+        for note in clip.notes:
+            print(f"note: {note}", file=sys.stderr)
         gain = clip.save(out)
+        if arguments.latents:
+            write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
             print(json.dumps(_report(clip, out, gain)))
         elif not arguments.quiet:

@@ -7,7 +7,8 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
-from edge_audio.bundle.store import Bundle, Manifest
+from edge_audio.bundle.manifest import Manifest
+from edge_audio.bundle.store import Bundle
 from edge_audio.cli.options import add_model
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device

@@ -23,7 +23,8 @@ import numpy as np
 
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip
-from edge_audio.bundle.store import GENERATING, Bundle
+from edge_audio.bundle.manifest import GENERATING
+from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.evaluate import bench, metrics
 from edge_audio.evaluate.layers import exposed
@@ -183,7 +184,7 @@ def compare(
         ]
         runs = {}
         for precision in precisions:
-            pipeline = Pipeline.load(places[precision], precision, threads, keep_loaded=True)
+            pipeline = Pipeline.load(places[precision], precision, threads, memory="all")
             runs[precision] = _Run(precision, pipeline, jobs, runs.get(precisions[0]), say)
             runs[precision].make()
         reference = runs[precisions[0]]

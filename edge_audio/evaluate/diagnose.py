@@ -19,7 +19,7 @@ import numpy as np
 
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip
-from edge_audio.bundle.store import GENERATING
+from edge_audio.bundle.manifest import GENERATING
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
@@ -241,7 +241,7 @@ def load(model: str | Path | None, precision: str | None, threads: int | None) -
     """A pipeline whose graphs stay open, as examinations want it; files that are damaged are found
     here.
     """
-    pipeline = Pipeline.load(model, precision, threads, keep_loaded=True)
+    pipeline = Pipeline.load(model, precision, threads, memory="all")
     for component in GENERATING:
         pipeline.bundle.graph_path(component, pipeline.precision[component])
     return pipeline

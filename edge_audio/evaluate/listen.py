@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_audio.audio.clip import Clip
-from edge_audio.bundle.store import Manifest
+from edge_audio.bundle.manifest import Manifest
 from edge_audio.errors import EdgeAudioWarning
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Probe

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edge_audio import listening
-from edge_audio.bundle.store import GENERATING
+from edge_audio.bundle.manifest import GENERATING
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Check, Probe, Result
 from edge_audio.evaluate.layers import epsilons, exposed, weights

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_audio.bundle.store import Manifest
+from edge_audio.bundle.manifest import Manifest
 from edge_audio.errors import EdgeAudioError
 
 #: seconds at either end of a clip: too short to be heard, long enough not to click where a sound

@@ -36,12 +36,17 @@ class Tokens:
 def padded(ids: Sequence[int], max_length: int, pad_id: int = PAD_ID) -> Tokens:
     """Ids in the fixed length L = max_length.
 
-    Of a longer list the last id, which ends the sequence, stays last.
+    Of a longer list the last id, which ends the sequence, stays last. Padding that the ids bring
+    at their end is none of them; between others it counts like any id.
     """
-    kept = list(ids) if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
-    row = np.full((1, max_length), pad_id, np.int32)
-    row[0, : len(kept)] = kept
-    return Tokens(row, (row != pad_id).astype(np.int32), len(ids))
+    kept = list(ids)
+    while len(kept) > 1 and kept[-1] == pad_id:
+        kept.pop()
+    count = len(kept)
+    kept = kept if count <= max_length else [*kept[: max_length - 1], kept[-1]]
+    row, mask = np.full((1, max_length), pad_id, np.int32), np.zeros((1, max_length), np.int32)
+    row[0, : len(kept)], mask[0, : len(kept)] = kept, 1
+    return Tokens(row, mask, count)
 
 
 class Tokenizer:

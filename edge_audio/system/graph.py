@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.store import BY_LENGTH, SIGNATURES
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.system import chatter, device
 
@@ -78,31 +77,18 @@ class Graph:
         with self._running:
             self._engine = None
 
-    def check(self, component: str, shorter: tuple[int, ...] = ()) -> Graph:
-        """Return self if the graph has the signatures of `component` (bundle.SIGNATURES), else
-        EdgeAudioError.
+    @property
+    def signatures(self) -> list[str]:
+        """Names of what the graph can run."""
+        return list(self._inputs)
 
-        shorter: latent lengths for which those of BY_LENGTH must be there again.
-        """
-        needed_here = dict(SIGNATURES[component])
-        for name in set(BY_LENGTH) & set(needed_here):
-            needed_here |= {f"{name}_{length}": needed_here[name] for length in shorter}
-        for signature, (inputs, outputs) in needed_here.items():
-            if signature not in self._inputs:
-                raise EdgeAudioError(
-                    f"{self.path} has signatures {_listed(self._inputs)}, a {component} graph needs"
-                    f" {_listed(needed_here)}; {_MEND}"
-                )
-            for kind, needed, found in (
-                ("inputs", inputs, self._inputs),
-                ("outputs", outputs, self._outputs),
-            ):
-                if not set(needed) <= set(found[signature]):
-                    raise EdgeAudioError(
-                        f"{self.path} has {kind} {_listed(found[signature])} in signature "
-                        f"{signature}, a {component} graph needs {_listed(needed)}; {_MEND}"
-                    )
-        return self
+    def inputs(self, signature: str) -> list[str]:
+        """Names of what a signature reads."""
+        return list(self._inputs[signature])
+
+    def outputs(self, signature: str) -> list[str]:
+        """Names of what a signature gives."""
+        return list(self._outputs[signature])
 
     def shape(self, signature: str, tensor: str) -> tuple[int, ...]:
         """Shape of an input or output of a signature."""

@@ -354,7 +354,7 @@ def main(arguments: list[str] | None = None) -> int:
     found: dict[str, dict[str, list[Result]]] = {}
     try:
         for precision in options.precision.split(","):
-            with Pipeline.load(options.bundle, precision, keep_loaded=True) as pipeline:
+            with Pipeline.load(options.bundle, precision, memory="all") as pipeline:
                 found[precision] = {
                     kind: list(
                         evaluate(
@@ -411,7 +411,7 @@ def write(
         "on synthesised": round(judge.accuracy, 4),
         "on generated": round(float(np.mean([a == h for a, h in zip(asked, heard)])), 4),
     }
-    with Pipeline.load(options.bundle, next(iter(found)), keep_loaded=True) as pipeline:
+    with Pipeline.load(options.bundle, next(iter(found)), memory="all") as pipeline:
         after = [overrun(pipeline, prompt) for prompt in BUNDLED]
         numbers["overrun"] = {
             "median": round(float(np.median(after)), 1),

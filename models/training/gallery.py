@@ -31,7 +31,7 @@ def page(bundle: Path, precision: str | None, command: str) -> str:
     import jinja2
 
     groups, asked = [], {prompt.family: prompt for prompt in BUNDLED}
-    with Pipeline.load(bundle, precision, keep_loaded=True) as pipeline:
+    with Pipeline.load(bundle, precision, memory="all") as pipeline:
         for title, module in GROUPS.items():
             sounds = []
             for prompt in (asked[family] for family in module.FAMILIES):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edge_audio.bundle.store import GENERATING
+from edge_audio.bundle.manifest import GENERATING
 from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
 

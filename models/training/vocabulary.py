@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_audio.audio.clip import loudest_dbfs
-from edge_audio.bundle.store import UsualLevel
+from edge_audio.bundle.manifest import UsualLevel
 from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary, words_of
 
 from .prompts import BUNDLED

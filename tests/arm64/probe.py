@@ -30,7 +30,7 @@ def main(out: str) -> None:
         "noise_large_seed": NoiseStream(2**40 + 1).normal((100,)),
     }
     for precision in ("f32", "int8"):
-        with Pipeline.load(None, precision, threads=1, keep_loaded=True, half=False) as pipeline:
+        with Pipeline.load(None, precision, threads=1, memory="all", half=False) as pipeline:
             manifest = pipeline.bundle.manifest
             for number, prompt in enumerate(PROMPTS):
                 tokens = pipeline.tokens(Request(prompt, seed=1).resolved(manifest))

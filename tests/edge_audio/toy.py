@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.store import (
+from edge_audio.bundle.manifest import (
     MANIFEST_NAME,
     Defaults,
     GraphEntry,
+    Guidance,
     Latent,
     Manifest,
+    Port,
     Prompt,
     SecondsRange,
+    Stage,
     Tiling,
-    file_entry,
 )
+from edge_audio.bundle.store import file_entry
 
 PROMPT_LENGTH, LENGTH, CHANNELS, DOWNSAMPLING, RATE = 8, 16, 4, 8, 64
 TILE, OVERLAP, PER_LATENT, COND, VOCABULARY = 8, 2, 2, 6, 60
@@ -92,9 +95,36 @@ def manifest(folder: Path, tokenizer: bool = True, **changes) -> Manifest:
         objective="rf_denoiser",
         defaults=Defaults("pingpong", 4, 1.0),
         tiling=Tiling(TILE * PER_LATENT, OVERLAP * PER_LATENT, PER_LATENT),
+        stages=stages(),
+        guidance=Guidance(zeroed=("cross_attn_cond",), kept=("global_cond",)),
         graphs=graphs,
     )
     return Manifest(**{**entries, **changes})
+
+
+def stages() -> dict[str, Stage]:
+    """What the graphs consist of."""
+
+    def ports(**shapes) -> dict[str, Port]:
+        ids = ("input_ids", "attention_mask")
+        return {
+            name: Port("int32" if name in ids else "float32", shape)
+            for name, shape in shapes.items()
+        }
+
+    keys, latents = (1, PROMPT_LENGTH + 1, COND), (1, "latents", CHANNELS)
+    text = {"input_ids": (1, PROMPT_LENGTH), "attention_mask": (1, PROMPT_LENGTH)}
+    cond = {"cross_attn_cond": keys, "global_cond": (1, COND)}
+    projected = {"cross_k_00": keys, "cross_v_00": keys, "global_embed": (1, CHANNELS)}
+    features = (1, f"{PER_LATENT}*latents", COND)
+    tile, audio = (1, TILE * PER_LATENT, COND), (1, TILE * DOWNSAMPLING, 2)
+    return {
+        "condition": Stage("conditioners", ports(**text, seconds_total=(1,)), ports(**cond)),
+        "project": Stage("dit", ports(**cond), ports(**projected)),
+        "denoise": Stage("dit", ports(x=latents, t=(1,), **projected), ports(v=latents)),
+        "head": Stage("decoder", ports(latents=latents), ports(features=features)),
+        "tail": Stage("decoder", ports(features=tile), ports(audio=audio)),
+    }
 
 
 def write_manifest(folder: Path, **changes) -> Path:

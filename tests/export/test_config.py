@@ -6,7 +6,7 @@ import json
 import pytest
 from references import DATA
 
-from edge_audio.bundle.store import Latent
+from edge_audio.bundle.manifest import Latent
 from edge_audio.errors import EdgeAudioError
 from export.config import read_config
 

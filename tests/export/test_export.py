@@ -13,7 +13,8 @@ import tensorflow as tf
 from delegation import delegation
 from references import DATA, SHORTER
 
-from edge_audio.bundle.store import BY_LENGTH, GENERATING, SIGNATURES, Bundle
+from edge_audio.bundle.manifest import GENERATING
+from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode
 from edge_audio.pipeline import Pipeline
@@ -23,6 +24,7 @@ from export.bundle import Options, _publish, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
 from export.convert import examples, fidelity, flops, refuse_inert_inputs
+from export.stages import BY_LENGTH, SIGNATURES
 
 ROOT = Path(__file__).parents[2]
 MINIMUM_SNR = {"f32": 110, "f16": 50, "int8": 25}

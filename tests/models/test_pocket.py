@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_audio.bundle.store import GENERATING, Bundle
+from edge_audio.bundle.manifest import GENERATING
+from edge_audio.bundle.store import Bundle
 from edge_audio.pipeline import Pipeline, default_model
 from models.training.evaluate import adherence, evaluate, table
 
@@ -16,7 +17,7 @@ MINIMUM_ADHERENCE = 0.8
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_a_prompt_of_every_family_sounds_as_asked(precision):
-    results = list(evaluate(Pipeline.load(POCKET, precision, keep_loaded=True)))
+    results = list(evaluate(Pipeline.load(POCKET, precision, memory="all")))
     print(table(results))
     assert adherence(results) >= MINIMUM_ADHERENCE
 

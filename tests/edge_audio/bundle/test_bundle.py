@@ -3,7 +3,8 @@ import json
 import pytest
 import toy
 
-from edge_audio.bundle.store import MANIFEST_NAME, SCHEMA, Bundle, Manifest
+from edge_audio.bundle.manifest import MANIFEST_NAME, SCHEMA, Manifest
+from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
 
 
@@ -47,7 +48,8 @@ def test_missing_bundle(tmp_path):
 def test_unknown_schema(own_bundle, schema, mend):
     edit(own_bundle, lambda entries: entries.update(schema=schema))
     with pytest.raises(
-        EdgeAudioError, match=f"has schema {schema}, this edge-audio reads schema {SCHEMA}; {mend}"
+        EdgeAudioError,
+        match=f"has schema {json.dumps(schema)}, .* reads schemas 1 to {SCHEMA}; {mend}",
     ):
         Bundle.open(own_bundle)
 

@@ -5,14 +5,14 @@ an error.
 import json
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 import toy
 
-from edge_audio import Bundle, Clip, EdgeAudioError, EdgeAudioWarning, Pipeline
-from edge_audio.bundle.store import UsualLevel, file_entry
+from edge_audio import Bundle, Clip, EdgeAudioError, Pipeline
+from edge_audio.bundle.manifest import UsualLevel
+from edge_audio.bundle.store import file_entry
 from edge_audio.bundle.vocabulary import (
     SoundFamily,
     Vocabulary,
@@ -139,10 +139,7 @@ def test_another_file_is_refused(tmp_path, text) -> None:
 
 
 def notes(pipeline: Pipeline, prompt: str, **settings) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", EdgeAudioWarning)
-        pipeline.generate(prompt, seed=1, **settings)
-    return [str(warning.message) for warning in caught]
+    return [note.text for note in pipeline.generate(prompt, seed=1, **settings).notes]
 
 
 def test_generate_notes_unknown_words(listing, toy_bundle) -> None:
@@ -199,5 +196,5 @@ def test_the_command_line_says_so(listing, tmp_path) -> None:
     assert (
         made.returncode == 0
         and (tmp_path / "dog.wav").exists()
-        and "warning: the toy model knows no 'dog'" in made.stderr
+        and "note: the toy model knows no 'dog'" in made.stderr
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_audio.bundle.store import MANIFEST_NAME, Bundle, file_entry
+from edge_audio.bundle.manifest import MANIFEST_NAME
+from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from edge_audio.bundle.store import Latent, Tiling
+from edge_audio.bundle.manifest import Latent, Tiling
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode, faded, plan
 

@@ -71,7 +71,7 @@ def test_every_signature_and_repeated_runs(place, own_bundle):
     path = own_bundle / "decoder.f32.tflite"
     with (
         cache.packed_weights(path, "b" * 64) as packed,
-        Graph(path, 2, packed).check("decoder", (toy.SHORT,)) as graph,
+        Graph(path, 2, packed) as graph,
         Graph(path) as other,
     ):
         for _ in range(2):
@@ -223,6 +223,106 @@ def test_off_small_or_unsafe_means_no_cache(place, decoder, monkeypatch):
         and cache.why_not() == "switched off by $EDGE_AUDIO_CACHE"
         and cache.size() == cache.purge() == 0
     )
+
+
+def test_the_folder_and_its_files_are_the_users_alone(place, decoder):
+    previous = os.umask(0o002)
+    try:
+        features(decoder)
+        cache.remember_verified(decoder, "a" * 64)
+    finally:
+        os.umask(previous)
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o077 for path in place.iterdir()} == {0}
+    assert len(list(place.iterdir())) == 3
+
+
+def make_writable(path, monkeypatch):
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+def give_away(path, monkeypatch):
+    inode, stat = path.stat().st_ino, Path.stat
+
+    def others(self, **options):
+        status = stat(self, **options)
+        if status.st_ino != inode:
+            return status
+        return os.stat_result([*status[:4], os.geteuid() + 1, *status[5:]])
+
+    monkeypatch.setattr(Path, "stat", others)
+
+
+@pytest.mark.parametrize("open_up", [make_writable, give_away])
+def test_a_folder_that_others_can_write_is_not_used(place, decoder, monkeypatch, open_up):
+    features(decoder)
+    cache.remember_verified(decoder, "a" * 64)
+    assert cache.is_verified(decoder, "a" * 64)
+    open_up(place, monkeypatch)
+    with (
+        pytest.warns(EdgeAudioWarning, match="belongs to another user, or others may write to it"),
+        cache.packed_weights(decoder, "a" * 64) as packed,
+    ):
+        assert packed is None
+    assert "chmod go-w" in cache.why_not() and not cache.is_verified(decoder, "a" * 64)
+
+
+@pytest.mark.parametrize("open_up", [make_writable, give_away])
+@pytest.mark.parametrize("suffix", [".weights", ".json"])
+def test_an_entry_that_others_can_write_is_made_again(place, decoder, monkeypatch, suffix, open_up):
+    features(decoder)
+    (entry,) = entries(place)
+    with monkeypatch.context() as patch:
+        open_up(entry.with_suffix(suffix), patch)
+        with cache.packed_weights(decoder, "a" * 64) as packed:
+            assert packed != entry
+
+
+def test_a_record_that_others_can_write_is_not_believed(place, decoder):
+    cache.remember_verified(decoder, "a" * 64)
+    (record,) = place.iterdir()
+    record.chmod(0o666)
+    assert not cache.is_verified(decoder, "a" * 64)
+
+
+def test_no_home(decoder, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (cache.VARIABLE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache, "MINIMUM", 0)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache.folder() is None and "no home directory" in cache.why_not()
+    assert cache.size() == cache.purge() == 0
+    cache.remember_verified(decoder, "a" * 64)
+    assert not cache.is_verified(decoder, "a" * 64)
+    with cache.packed_weights(decoder, "a" * 64) as packed:
+        assert packed is None
+    monkeypatch.setenv(cache.VARIABLE, "~nobody-of-this-name/cache")
+    assert cache.folder() is None and "name a folder in $EDGE_AUDIO_CACHE" in cache.why_not()
+    monkeypatch.undo()
+    monkeypatch.setenv(cache.VARIABLE, "~/here")
+    assert cache.folder() == Path.home() / "here"
+
+
+def test_the_room_is_held_until_litert_writes(place, decoder):
+    with cache.packed_weights(decoder, "a" * 64) as packed:
+        if hasattr(os, "posix_fallocate"):
+            assert packed.stat().st_blocks * 512 >= decoder.stat().st_size
+    assert not list(place.iterdir())  # nothing was written, so nothing is kept
+
+
+def test_files_that_others_are_building_have_their_room(place, decoder, monkeypatch):
+    room = decoder.stat().st_size * 2 + (1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(room, 0, room))
+    with cache.packed_weights(decoder, "a" * 64) as packed:
+        assert packed
+        with (
+            pytest.warns(EdgeAudioWarning, match="has no room"),
+            cache.packed_weights(decoder, "b" * 64) as second,
+        ):
+            assert second is None
 
 
 def test_purge_takes_only_what_is_ours(place, decoder):

@@ -20,7 +20,7 @@ LATENTS = np.linspace(-1, 1, toy.LENGTH * toy.CHANNELS, dtype=np.float32).reshap
 
 
 def test_signatures_run_by_name(toy_bundle):
-    with Graph(toy_bundle / "decoder.f32.tflite", threads=2).check("decoder") as graph:
+    with Graph(toy_bundle / "decoder.f32.tflite", threads=2) as graph:
         features = graph("head", latents=LATENTS)["features"]
         assert (
             features.shape
@@ -68,38 +68,6 @@ def test_truncated_file(toy_bundle, tmp_path, kept):
 def test_missing_file(tmp_path):
     with pytest.raises(EdgeAudioError, match="absent.tflite is not a graph"):
         Graph(tmp_path / "absent.tflite")
-
-
-def test_a_graph_with_other_signatures(toy_bundle):
-    with (
-        Graph(toy_bundle / "decoder.f32.tflite") as graph,
-        pytest.raises(
-            EdgeAudioError,
-            match=(
-                "decoder.f32.tflite has signatures head, head_8, tail, a dit graph needs "
-                "denoise, project; .*export"
-            ),
-        ),
-    ):
-        graph.check("dit")
-
-
-def test_a_signature_with_other_names(toy_bundle, monkeypatch):
-    wanted = {
-        "decoder": {
-            "head": (("latents",), ("features",)),
-            "tail": (("features", "gain"), ("audio",)),
-        }
-    }
-    monkeypatch.setattr("edge_audio.system.graph.SIGNATURES", wanted)
-    with (
-        Graph(toy_bundle / "decoder.f32.tflite") as graph,
-        pytest.raises(
-            EdgeAudioError,
-            match="has inputs features in signature tail, a decoder graph needs features, gain",
-        ),
-    ):
-        graph.check("decoder")
 
 
 @pytest.mark.parametrize(
@@ -173,15 +141,6 @@ def test_closed_by_one_thread_while_another_runs_it(toy_bundle):
         for graph in graphs * 2:
             graph.close()
         assert all(future.result() for future in ended)
-
-
-def test_lengths_are_checked(toy_bundle):
-    with Graph(toy_bundle / "decoder.f32.tflite") as graph:
-        assert graph.check("decoder", (toy.SHORT,)) is graph
-        with pytest.raises(
-            EdgeAudioError, match="a decoder graph needs head, head_4, tail; .*export"
-        ):
-            graph.check("decoder", (4,))
 
 
 def stderr_of(code, *arguments):

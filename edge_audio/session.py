@@ -1,0 +1,269 @@
+"""One clip on its way: a generator of events that progress bars, players, servers and examiners
+consume. Whoever drives it owns progress and cancelling: to cancel is to ask for no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_audio import __version__
+from edge_audio.errors import EdgeAudioError
+from edge_audio.model.codec import decode, faded, tiles_for
+from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, V, Values
+from edge_audio.model.model import Lease, Model
+from edge_audio.model.tokens import Tokens, padded
+from edge_audio.notes import Note
+from edge_audio.request import Settings
+from edge_audio.sampling.guidance import guided
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
+
+#: the stage that gives audio, tile by tile
+TAIL = "tail"
+#: the branches of guidance
+PROMPT, UNCONDITIONAL = "prompt", "unconditional"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` of a stage ("condition", "sample", "decode") is done; step 0 says that the
+    stage begins.
+    """
+
+    stage: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A step of the sampler was done."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class Block:
+    """Audio, float32 [frames, channels], and the frames still to come."""
+
+    samples: np.ndarray
+    left: int
+
+
+Event = Progress | Sampled | Block
+
+
+@dataclass(frozen=True)
+class Called:
+    """A stage was run: its inputs and outputs by name, for those who look inside."""
+
+    stage: str
+    branch: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+
+
+Watch = Callable[[Called], None]
+
+
+class Session:
+    """The making of one clip.
+
+    >>> session = Session(model, settings)
+    >>> for event in session:
+    ...     ...
+
+    `notes`, `latents` float32 [1, T, C] and `timings` in seconds fill up on the way.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        settings: Settings,
+        noise: Noise | None = None,
+        watch: Watch | None = None,
+    ):
+        """noise: shape -> standard normal float32, called for every draw in the order of use, in
+        place of the seed's. watch: called with every stage that ran.
+        """
+        self.model, self.settings = model, settings
+        self.noise = noise or NoiseStream(settings.seed).normal
+        self.is_replayed = noise is not None
+        self.watch = watch
+        self.notes: list[Note] = settings.advice(model.manifest)
+        self.timings: dict[str, float] = {}
+        self.latents: np.ndarray | None = None
+        vocabulary = model.bundle.vocabulary
+        for text in (settings.prompt, settings.negative):
+            if text and vocabulary and (said := vocabulary.note(text, model.manifest.name)):
+                self.notes.append(Note("words", said))
+
+    def __iter__(self) -> Iterator[Event]:
+        """Make the clip, event by event."""
+        settings, manifest = self.settings, self.model.manifest
+        yield Progress(CONDITION, 0, 1)
+        branches = self.condition()
+        yield Progress(CONDITION, 1, 1)
+        yield Progress(SAMPLE, 0, settings.steps)
+        with self.model.lease(self.timings, SAMPLE) as lease:
+            for step in self.steps(self.velocity(branches, lease)):
+                yield Progress(SAMPLE, step.index + 1, step.total)
+                yield Sampled(step)
+        frames = settings.frames(manifest)
+        tiles = len(tiles_for(manifest, self.latents.shape[1], frames))
+        yield Progress(DECODE, 0, tiles)
+        left = frames
+        blocks = faded(self.decode(self.latents), frames, manifest.sample_rate)
+        for index, samples in enumerate(blocks):
+            left -= len(samples)
+            yield Block(samples, left)
+            yield Progress(DECODE, index + 1, tiles)
+
+    # The parts, for those who look between them.
+
+    def condition(self) -> list[Values]:
+        """What the transformer is told: the prompt's branch, and with guidance the one that it
+        steers away from.
+        """
+        settings, guidance = self.settings, self.model.manifest.guidance
+        with self.model.lease(self.timings, CONDITION) as lease:
+            root = self._values(lease)
+            tokens = self.tokens()
+            root.set(
+                input_ids=tokens.ids,
+                attention_mask=tokens.mask,
+                seconds_total=np.array([settings.seconds], np.float32),
+            )
+            # Without a prompt, and to steer away from nothing in particular: zeros, the seconds
+            # token included. What `kept` names tells the seconds too, and stays.
+            prompt = root if settings.has_text else root.fork(PROMPT, **self._zeros(root))
+            branches = [prompt]
+            if settings.is_guided and settings.negative:
+                negative = self._encoded(settings.negative, "negative prompt")
+                kept = {name: root[name] for name in guidance.kept}
+                branches.append(
+                    root.fork(
+                        UNCONDITIONAL,
+                        input_ids=negative.ids,
+                        attention_mask=negative.mask,
+                        **kept,
+                    )
+                )
+            elif settings.is_guided:
+                branches.append(root.fork(UNCONDITIONAL, **self._zeros(root)))
+            for branch in branches:
+                for name in self.model.contract.conditioning():
+                    self._finite(branch[name], self.model.contract.gives[name])
+        return branches
+
+    def tokens(self) -> Tokens:
+        """What the text encoder reads."""
+        settings, limit = self.settings, self.model.manifest.prompt.max_length
+        if settings.prompt is not None and settings.has_text:
+            return self._encoded(settings.prompt, "prompt")
+        # An empty prompt needs the graph only for what tells the seconds; one token keeps its
+        # attention well defined.
+        return padded(settings.ids or (1,), limit)
+
+    def velocity(self, branches: list[Values], lease: Lease) -> Denoise:
+        """The transformer as a function (x [1, T, C], t) -> v, guidance included."""
+        length = self.settings.latents(self.model.manifest)
+        for branch in branches:
+            branch.work(*self.worker(lease, length))
+
+        def v(x: np.ndarray, t: float, branch: Values) -> np.ndarray:
+            branch.set(x=x, t=np.array([t], np.float32))
+            return branch[V]
+
+        scale = self.settings.cfg_scale if len(branches) > 1 else 1.0
+        return guided(v, branches[0], branches[-1], scale)
+
+    def steps(self, v: Denoise) -> Iterator[Step]:
+        """The sampler's steps from the session's noise; the last one's x become `latents`."""
+        settings, latent = self.settings, self.model.manifest.latent
+        sampler = SAMPLERS[settings.sampler]
+        shape = (1, settings.latents(self.model.manifest), latent.channels)
+        x = self.noise(shape)
+        for step in sampler.sample(v, x, sampler.schedule(settings.steps), self.noise):
+            if step.index + 1 == step.total:
+                self.latents = self._finite(step.x, self.model.contract.gives[V])
+            yield step
+
+    def decode(self, latents: np.ndarray) -> Iterator[np.ndarray]:
+        """Blocks of audio, float32 [frames, channels], as the decoder gives them: not faded."""
+        manifest = self.model.manifest
+        with self.model.lease(self.timings, DECODE) as lease:
+            graph = lease.graph(self.model.contract.stages[TAIL].component)
+
+            def stage(signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+                outputs = graph(signature, **inputs)
+                if self.watch:
+                    self.watch(Called(signature.partition("_")[0], PROMPT, inputs, outputs))
+                return outputs
+
+            for block in decode(stage, manifest, latents, self.settings.frames(manifest)):
+                yield self._finite(block, TAIL)
+
+    def recipe(self) -> dict[str, Any]:
+        """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills
+        in the gain. A clip of replayed noise says so: its seed does not make it.
+        """
+        settings, model = self.settings, self.model
+        ids = None if settings.ids is None else list(settings.ids)
+        replayed = {"noise": "given"} if self.is_replayed else {}
+        return {
+            "edge_audio": __version__,
+            "model": model.manifest.name,
+            "bundle_sha256": model.bundle.sha256,
+            **asdict(settings),
+            "ids": ids,
+            "precision": dict(model.precision),
+            "half": model.half,
+            "threads": model.threads,
+            "gain": 1.0,
+            **replayed,
+        }
+
+    def _values(self, lease: Lease) -> Values:
+        return Values(self.model.contract, *self.worker(lease, None))
+
+    def worker(self, lease: Lease, length: int | None):
+        """How stages are called, and what they read, while a lease lasts."""
+
+        def call(stage: str, inputs: Mapping[str, np.ndarray], branch: str):
+            outputs = lease.call(stage, inputs, length)
+            if self.watch:
+                self.watch(Called(stage, branch, inputs, outputs))
+            return outputs
+
+        return call, lease.ports
+
+    def _zeros(self, values: Values) -> dict[str, np.ndarray]:
+        return {name: np.zeros_like(values[name]) for name in self.model.manifest.guidance.zeroed}
+
+    def _encoded(self, text: str, what: str) -> Tokens:
+        tokens = self.model.tokenizer.encode(text)
+        if tokens.truncated:
+            limit = self.model.manifest.prompt.max_length
+            self.notes.append(
+                Note(
+                    "tokens",
+                    f"the {what} has {tokens.count} tokens and was cut to the {limit} that the"
+                    " model reads; shorten it",
+                )
+            )
+        return tokens
+
+    def _finite(self, values: np.ndarray, stage: str) -> np.ndarray:
+        if not np.isfinite(values).all():
+            component = self.model.contract.stages[stage].component
+            raise EdgeAudioError(
+                f"the {component} graph in {self.model.precision[component]} gave values that are"
+                f" not numbers; try another one with --precision {component}=f32 or export the"
+                " model again"
+            )
+        return values
