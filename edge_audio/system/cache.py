@@ -8,6 +8,8 @@ so that a crash, or two processes at once, leave nothing broken; it is trusted o
 times and inode are those it was made with.
 
 The folder is $EDGE_AUDIO_CACHE ("off" for none), else `edge-audio` in the user's cache directory.
+It is made for its owner alone. A folder or file that another user owns, or could write to, is not
+used: its weights would be computed with as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import time
 import warnings
@@ -41,21 +44,37 @@ _ABANDONED = 3600  # seconds after which a file that is still being built is nob
 
 
 def folder() -> Path | None:
-    """The cache folder, which need not exist; None if caching was switched off."""
+    """The cache folder, which need not exist; None if caching was switched off, or if there is no
+    home directory to put it in.
+    """
     named = os.environ.get(VARIABLE)
-    if named:
-        return None if named == "off" else Path(named).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "edge-audio"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-audio"
+    if named == "off":
+        return None
+    try:
+        if named:
+            return Path(named).expanduser()
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "edge-audio"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edge-audio"
+    except RuntimeError:  # no $HOME, and a user id that the system has no name for
+        return None
 
 
 def why_not() -> str | None:
     """Why packed weights are not kept on this computer; None if they are."""
-    if folder() is None:
-        return f"switched off by ${VARIABLE}"
+    place = folder()
+    if place is None:
+        if os.environ.get(VARIABLE) == "off":
+            return f"switched off by ${VARIABLE}"
+        return f"this user has no home directory; name a folder in ${VARIABLE}"
     if not device.runs_compiled_model(device.describe()):
         return "this system or CPU cannot run LiteRT's CompiledModel, which it needs"
+    if not _is_private(place):
+        return (
+            f"{place} belongs to another user, or others may write to it; remove their right to"
+            f" (chmod go-w), or name another folder in ${VARIABLE}"
+        )
     return None
 
 
@@ -83,26 +102,27 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
     """The file of a graph's packed weights, to be opened inside the `with`; None where they are not
     kept.
 
-    The file is empty or absent the first time: LiteRT fills it while it loads the graph, and it is
-    kept if that succeeds.
+    The file holds zeros or is absent the first time: LiteRT fills it while it loads the graph, and
+    it is kept if that succeeds.
     """
-    if graph.stat().st_size < MINIMUM or why_not():
+    if graph.stat().st_size < MINIMUM:
+        yield None
+        return
+    if reason := why_not():
+        if (place := folder()) and not _is_private(place):
+            _warn(f"packed weights are not kept: {reason}")
         yield None
         return
     entry = folder() / f"{_key(sha256)}{_WEIGHTS}"
     if _is_intact(entry):
         yield entry
         return
-    with contextlib.suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
     building = _building(entry)
-    if not _has_room(building, graph.stat().st_size):
-        warnings.warn(
+    if not (_make(entry.parent) and _reserve(building, graph.stat().st_size)):
+        _warn(
             f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be"
             " written; every start will pack them again, which takes time and memory: free some"
-            f" space, or name another folder in ${VARIABLE}",
-            EdgeAudioWarning,
-            stacklevel=4,
+            f" space, or name another folder in ${VARIABLE}"
         )
         yield None
         return
@@ -128,12 +148,11 @@ def remember_verified(path: Path, sha256: str) -> None:
     Only worth it for big files.
     """
     file = _verified_file()
-    if path.stat().st_size < MINIMUM or file is None:
+    if path.stat().st_size < MINIMUM or file is None or not _make(file.parent):
         return
     known = {name: value for name, value in _read(file).items() if Path(name).exists()}
     known[str(path.resolve())] = {"sha256": sha256, "stamp": _stamp(path)}
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, known)
 
 
@@ -154,9 +173,33 @@ def _key(sha256: str) -> str:
 
 def _is_intact(entry: Path) -> bool:
     try:
-        return _read(entry.with_suffix(_RECORD)).get("stamp") == _stamp(entry)
+        return _is_private(entry) and _read(entry.with_suffix(_RECORD)).get("stamp") == _stamp(
+            entry
+        )
     except OSError:
         return False
+
+
+def _is_private(path: Path) -> bool:
+    """Whether nobody but this user (and root) can have put something there; so too if nothing is
+    there, or if the system has no users.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    try:
+        status = path.stat()
+    except OSError:
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _make(place: Path) -> bool:
+    """Make the folder for this user alone; False if that fails or if it is not this user's."""
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return _is_private(place)
 
 
 def _building(path: Path) -> Path:
@@ -164,31 +207,40 @@ def _building(path: Path) -> Path:
     return path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
 
 
-def _has_room(building: Path, needed: int) -> bool:
-    """LiteRT ends the process when the disk fills up while it writes, so the room is asked for
-    beforehand.
+def _reserve(building: Path, weights: int) -> bool:
+    """Take the room on the disk that a graph with these bytes of weights needs; False if it is not
+    there, or if the file cannot be written.
+
+    LiteRT ends the process when the disk fills up while it writes. It also empties the file that it
+    is given before it writes, so the room is held until then and no longer: another program can
+    still take it. Our own do not, since they leave room for every file that is being built.
     """
-    needed += needed // 4 + (1 << 20)
+    needed = weights + weights // 4 + (1 << 20)
     try:
-        if shutil.disk_usage(building.parent).free < needed:
+        others = sum(path.suffix == _BUILDING for path in _files(building.parent))
+        if shutil.disk_usage(building.parent).free < needed * (1 + others):
             return False
-        if hasattr(os, "posix_fallocate"):  # knows of quotas and limits too
-            with open(building, "wb") as file:
+        with open(building, "xb", opener=_for_owner) as file:
+            if hasattr(os, "posix_fallocate"):  # knows of quotas and limits too
                 os.posix_fallocate(file.fileno(), 0, needed)
         return True
     except OSError:
-        return False
-    finally:
         with contextlib.suppress(OSError):
             building.unlink(missing_ok=True)
+        return False
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _publish(building: Path, entry: Path, graph: Path) -> None:
     """Move new weights into place, and drop those that they replace: of the same file with other
     contents, or abandoned.
     """
-    if not building.is_file():
-        return  # LiteRT had nothing to keep
+    with open(building, "rb") as file:
+        if not any(file.read(64)):
+            return  # LiteRT had nothing to keep: what it writes begins with a version
     os.replace(building, entry)
     _write(entry.with_suffix(_RECORD), {"graph": str(graph.resolve()), "stamp": _stamp(entry)})
     for path in _files(entry.parent):
@@ -217,7 +269,7 @@ def _files(place: Path | None) -> list[Path]:
 
 def _verified_file() -> Path | None:
     place = folder()
-    return None if place is None else place / _VERIFIED
+    return place / _VERIFIED if place and _is_private(place) else None
 
 
 def _stamp(path: Path) -> list[int]:
@@ -227,7 +279,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _read(path: Path | None) -> dict:
     try:
-        value = json.loads(path.read_text()) if path else {}
+        value = json.loads(path.read_text()) if path and _is_private(path) else {}
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -236,7 +288,12 @@ def _read(path: Path | None) -> dict:
 def _write(path: Path, value: dict) -> None:
     temporary = _building(path)
     try:
-        temporary.write_text(json.dumps(value))
+        with open(temporary, "x", opener=_for_owner) as file:
+            json.dump(value, file)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, EdgeAudioWarning, stacklevel=5)
