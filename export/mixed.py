@@ -27,10 +27,10 @@ from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import Operation, operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
+from edge_audio.evaluate.trace import sampled
 from edge_audio.model.codec import decode
 from edge_audio.model.model import ALL, Model
 from edge_audio.pipeline import Pipeline
-from edge_audio.sampling.samplers import Denoise
 from edge_audio.system.graph import Graph
 
 from .quantize import KEEP, METHODS, Statistics, quantize, statistics, suitable
@@ -169,23 +169,14 @@ def record(bundle: Bundle, prompts: Iterable[Prompt]) -> list[Clip]:
                 "attention_mask": tokens.mask,
                 "seconds_total": np.array([request.seconds], np.float32),
             }
-            conditioning, calls = pipeline.condition(request), []
-            with pipeline.velocity(request, conditioning) as v:
-
-                def watched(
-                    x: np.ndarray, t: float, v: Denoise = v, calls: list = calls
-                ) -> np.ndarray:
-                    calls.append((x, t))
-                    return v(x, t)
-
-                for step in pipeline.trajectory(request, watched):
-                    latents = step.x
-            some = sorted({round(i) for i in np.linspace(0, len(calls) - 1, STEPS)})
+            trace = sampled(pipeline, request)
+            some = sorted({round(i) for i in np.linspace(0, len(trace.calls) - 1, STEPS)})
             project = {
-                "cross_attn_cond": conditioning.cross_attn_cond,
-                "global_cond": conditioning.global_cond,
+                "cross_attn_cond": trace.conditioning.cross_attn_cond,
+                "global_cond": trace.conditioning.global_cond,
             }
-            clips.append(Clip(condition, project, [calls[i] for i in some], latents))
+            steps = [trace.calls[i][:2] for i in some]
+            clips.append(Clip(condition, project, steps, trace.latents))
     return clips
 
 

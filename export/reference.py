@@ -24,10 +24,11 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Probe, Result, Say
 from edge_audio.evaluate.layers import Operation, exposed, operations, weights
+from edge_audio.evaluate.trace import Trace, walk
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from edge_audio.model.codec import decode
 from edge_audio.model.tokens import Tokenizer, Tokens, padded
-from edge_audio.request import Request
+from edge_audio.request import Settings
 from edge_audio.sampling.guidance import guided
 
 from .quiet import import_tensorflow
@@ -211,7 +212,7 @@ class _Run:
         self, probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say
     ):
         self.probe, self.config, self.checkpoint, self._say = probe, config, checkpoint, say
-        self.request: Request = probe.request()
+        self.request: Settings = probe.request()
         self.components: dict[str, list[tf.Module]] = {}
         self._folder = folder
 
@@ -265,18 +266,16 @@ class _Run:
             def v(x: np.ndarray, t: float, projected: dict) -> np.ndarray:
                 return reference.denoise(x, np.array([t], np.float32), **projected)["v"].numpy()
 
-            calls = []
-            function = guided(
-                v, projected, unconditional, request.cfg_scale if request.is_guided else 1.0
+            scale = request.cfg_scale if request.is_guided else 1.0
+            function = guided(v, projected, unconditional, scale)
+            trace = Trace(request, probe.trace(request).conditioning)
+            walk(
+                trace,
+                function,
+                pipeline,
+                lambda number: self._say(f"reference: call {number} of the transformer"),
             )
-
-            def kept(x: np.ndarray, t: float) -> np.ndarray:
-                calls.append((x, t, function(x, t)))
-                self._say(f"reference: call {len(calls)} of the transformer")
-                return calls[-1][2]
-
-            for step in pipeline.trajectory(request, kept):
-                latents = step.x
+            calls, latents = trace.calls, trace.latents
             for x, t, _ in (calls[0], calls[len(calls) // 2]):
                 _, found = call(
                     denoise, reference.denoise, x=x, t=np.array([t], np.float32), **projected

@@ -29,10 +29,11 @@ from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.evaluate import bench, metrics
 from edge_audio.evaluate.layers import exposed
 from edge_audio.evaluate.prompts import Prompt, of_bundle
+from edge_audio.evaluate.trace import Trace, answers, decoded, walk
 from edge_audio.evaluate.verdict import Finding, judge
 from edge_audio.listening import CHECKS, check
-from edge_audio.pipeline import Conditioning, Pipeline, default_model
-from edge_audio.request import Request
+from edge_audio.pipeline import Pipeline, default_model
+from edge_audio.request import Settings
 from edge_audio.system.graph import Graph
 
 #: calls of the transformer whose inside is looked at
@@ -244,23 +245,6 @@ def _place(folders: list[Path], precision: str, threads: int | None) -> Path:
     raise errors[0]
 
 
-@dataclass
-class _Trace:
-    """What one clip was made of."""
-
-    conditioning: Conditioning
-    #: x, t, v of every call of the transformer, guidance included
-    calls: list[tuple[np.ndarray, float, np.ndarray]] = field(default_factory=list)
-    #: v of the same calls for the prompt alone
-    plain: list[np.ndarray] = field(default_factory=list)
-    latents: np.ndarray | None = None
-    clip: Clip | None = None
-
-    @property
-    def times(self) -> list[float]:
-        return [t for _, t, _ in self.calls]
-
-
 class _Run:
     """One precision: its clips, and, with a reference, its answers to what the reference
     was asked.
@@ -270,7 +254,7 @@ class _Run:
         self,
         name: str,
         pipeline: Pipeline,
-        jobs: list[tuple[Prompt, Request]],
+        jobs: list[tuple[Prompt, Settings]],
         reference: _Run | None,
         say: Say,
     ):
@@ -281,27 +265,29 @@ class _Run:
             reference,
             say,
         )
-        self.traces: list[_Trace] = []
+        self.traces: list[Trace] = []
+        #: of the reference: v of every call of a trace, for the prompt alone
+        self.plain: list[list[np.ndarray]] = []
         self.layers: list[Layer] = []
         self._stages: dict[str, list] = {}
 
     def make(self) -> None:
         """Stage after stage for all clips, so that one graph at a time is open."""
         self._say(f"{self.name}: conditioners")
-        self.traces = [_Trace(self.pipeline.condition(request)) for _, request in self.jobs]
+        self.traces = [Trace(request, self.pipeline.condition(request)) for _, request in self.jobs]
         self.pipeline.close()
-        for number, (trace, (prompt, request)) in enumerate(zip(self.traces, self.jobs), 1):
+        for number, (trace, (prompt, _)) in enumerate(zip(self.traces, self.jobs), 1):
             self._say(f"{self.name}: transformer, clip {number} of {len(self.jobs)}, {prompt.text}")
-            self._sample(trace, request)
+            self._sample(trace)
             if self.reference:
-                self._answer(self.reference.traces[number - 1], request)
+                self._answer(number - 1)
         self.pipeline.close()
         self._say(f"{self.name}: decoder")
         for number, (trace, (_, request)) in enumerate(zip(self.traces, self.jobs)):
-            trace.clip = self._decoded(request, trace.latents)
+            trace.clip = decoded(self.pipeline, request, trace.latents)
             if self.reference:
                 theirs = self.reference.traces[number]
-                same = self._decoded(request, theirs.latents)
+                same = decoded(self.pipeline, request, theirs.latents)
                 self._note("decoder_snr", metrics.snr(same.samples, theirs.clip.samples))
                 for name in ("cross_attn_cond", "global_cond"):
                     self._note(
@@ -318,45 +304,26 @@ class _Run:
     def _note(self, name: str, value) -> None:
         self._stages.setdefault(name, []).append(value)
 
-    def _sample(self, trace: _Trace, request: Request) -> None:
-        with self.pipeline.velocity(request, trace.conditioning) as v:
+    def _sample(self, trace: Trace) -> None:
+        with self.pipeline.velocity(trace.settings, trace.conditioning) as v:
+            walk(trace, v, self.pipeline)
+        if not self.reference:
+            guided = trace.settings.is_guided
+            own = [v for _, _, v in trace.calls]
+            self.plain.append(answers(self.pipeline, trace) if guided else own)
 
-            def kept(x: np.ndarray, t: float) -> np.ndarray:
-                trace.calls.append((x, t, v(x, t)))
-                return trace.calls[-1][2]
-
-            for step in self.pipeline.trajectory(request, kept):
-                trace.latents = step.x
-        if not self.reference and request.is_guided:
-            trace.plain = self._asked(trace, dataclasses.replace(request, cfg_scale=1.0))
-        elif not self.reference:
-            trace.plain = [v for _, _, v in trace.calls]
-
-    def _asked(self, trace: _Trace, request: Request) -> list[np.ndarray]:
-        """v for another trace's conditioning, x and t."""
-        with self.pipeline.velocity(request, trace.conditioning) as v:
-            return [v(x, t) for x, t, _ in trace.calls]
-
-    def _answer(self, theirs: _Trace, request: Request) -> None:
+    def _answer(self, number: int) -> None:
         """What this precision's transformer says to every call of the reference's trajectory."""
-        plain = self._asked(theirs, dataclasses.replace(request, cfg_scale=1.0))
-        self._note("v_snr", [metrics.snr(*pair) for pair in zip(plain, theirs.plain)])
-        self._note("v_cosine", [metrics.cosine(*pair) for pair in zip(plain, theirs.plain)])
-        self._note(
-            "channels",
-            np.mean([metrics.channel_errors(*pair) for pair in zip(plain, theirs.plain)], axis=0),
-        )
-        if request.is_guided:
-            guided = self._asked(theirs, request)
+        theirs = self.reference.traces[number]
+        pairs = list(zip(answers(self.pipeline, theirs), self.reference.plain[number]))
+        self._note("v_snr", [metrics.snr(*pair) for pair in pairs])
+        self._note("v_cosine", [metrics.cosine(*pair) for pair in pairs])
+        self._note("channels", np.mean([metrics.channel_errors(*pair) for pair in pairs], axis=0))
+        if theirs.settings.is_guided:
+            guided = answers(self.pipeline, theirs, guided=True)
             self._note(
                 "guided_snr", [metrics.snr(v, call[2]) for v, call in zip(guided, theirs.calls)]
             )
-
-    def _decoded(self, request: Request, latents: np.ndarray) -> Clip:
-        return Clip(
-            np.concatenate(list(self.pipeline.decode(request, latents))),
-            self.pipeline.bundle.manifest.sample_rate,
-        )
 
     def candidate(self, spread: dict) -> Candidate:
         """The numbers."""
@@ -417,7 +384,7 @@ class _Run:
         )
 
 
-def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Request]]) -> dict:
+def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Settings]]) -> dict:
     """How far two clips of one prompt are from each other: the next seed against each of the first
     few clips.
     """
@@ -441,7 +408,7 @@ def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Request]]) -> dic
     }
 
 
-def _layers(pipeline: Pipeline, reference: _Run, request: Request) -> list[Layer]:
+def _layers(pipeline: Pipeline, reference: _Run, request: Settings) -> list[Layer]:
     """Every layer's output in both graphs, on the same inputs: what the reference was given for the
     first clip.
     """
@@ -544,7 +511,7 @@ def _cost(
     places: dict[str, Path],
     precisions: Iterable[str],
     threads: int | None,
-    request: Request,
+    request: Settings,
     repeats: int,
     say: Say,
 ) -> dict:

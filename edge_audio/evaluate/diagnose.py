@@ -21,12 +21,13 @@ from edge_audio import __version__
 from edge_audio.audio.clip import Clip
 from edge_audio.bundle.manifest import GENERATING
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
-from edge_audio.evaluate import metrics
+from edge_audio.evaluate import metrics, trace
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
+from edge_audio.evaluate.trace import Trace
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from edge_audio.model.tokens import Tokens
 from edge_audio.pipeline import Conditioning, Pipeline
-from edge_audio.request import Request
+from edge_audio.request import Settings
 
 Say = Callable[[str], None]
 #: width of that column on a terminal
@@ -55,17 +56,6 @@ class Result:
 Check = Callable[["Probe"], Iterator[Result]]
 
 
-@dataclass
-class Trace:
-    """One clip, and what went through the transformer on the way: x, t, v of every call."""
-
-    request: Request
-    conditioning: Conditioning
-    calls: list[tuple[np.ndarray, float, np.ndarray]]
-    latents: np.ndarray
-    clip: Clip
-
-
 class Probe:
     """A model under examination: everything is computed when a check first asks for it, and kept
     for the next.
@@ -80,9 +70,9 @@ class Probe:
             pipeline.bundle.manifest,
         )
         self.prompts, self.seeds, self.settings = prompts, seeds, settings
-        self._traces: dict[Request, Trace] = {}
+        self._traces: dict[Settings, Trace] = {}
 
-    def request(self, prompt: int = 0, seed: int = 0, **settings) -> Request:
+    def request(self, prompt: int = 0, seed: int = 0, **settings) -> Settings:
         """Of one of the prompts and one of the seeds."""
         return self.prompts[prompt].request(
             self.bundle, self.seeds[seed], **(self.settings | settings)
@@ -100,42 +90,24 @@ class Probe:
             for seed in range(len(self.seeds))
         ]
 
-    def trace(self, request: Request) -> Trace:
-        if request not in self._traces:
-            calls, conditioning = [], self.pipeline.condition(request)
-            with self.pipeline.velocity(request, conditioning) as v:
+    def trace(self, settings: Settings) -> Trace:
+        """The clip of these settings and what it was made of."""
+        if settings not in self._traces:
+            self._traces[settings] = trace.recorded(self.pipeline, settings)
+        return self._traces[settings]
 
-                def kept(x: np.ndarray, t: float) -> np.ndarray:
-                    calls.append((x, t, v(x, t)))
-                    return calls[-1][2]
+    def decoded(self, settings: Settings, latents: np.ndarray) -> Clip:
+        """The clip of some latents, its ends faded as a user gets it."""
+        return trace.decoded(self.pipeline, settings, latents)
 
-                for step in self.pipeline.trajectory(request, kept):
-                    latents = step.x
-            self._traces[request] = Trace(
-                request, conditioning, calls, latents, self.decoded(request, latents)
-            )
-        return self._traces[request]
-
-    def decoded(self, request: Request, latents: np.ndarray) -> Clip:
-        return Clip(
-            np.concatenate(list(self.pipeline.decode(request, latents))),
-            self.manifest.sample_rate,
-            self.pipeline.recipe(request),
-        )
-
-    def plain(self, trace: Trace, conditioning: Conditioning) -> list[np.ndarray]:
+    def plain(self, recorded: Trace, conditioning: Conditioning) -> list[np.ndarray]:
         """v for other conditioning, without guidance, on every x and t of a trace."""
-        with self.pipeline.velocity(
-            dataclasses.replace(trace.request, cfg_scale=1.0), conditioning
-        ) as v:
-            return [v(x, t) for x, t, _ in trace.calls]
+        return trace.answers(self.pipeline, recorded, conditioning)
 
     @functools.cached_property
     def mels(self) -> list[np.ndarray]:
         """Log-mel spectrogram of every trace's clip."""
-        return [
-            metrics.log_mel(trace.clip.samples, trace.clip.sample_rate) for trace in self.traces
-        ]
+        return [metrics.log_mel(one.clip.samples, one.clip.sample_rate) for one in self.traces]
 
 
 @dataclass(frozen=True)

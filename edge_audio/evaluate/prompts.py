@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
-from edge_audio.request import Request
+from edge_audio.request import Request, Settings
 
 #: characters of a prompt; whatever is longer is no prompt, and probably no text file
 LONGEST = 1000
@@ -27,8 +27,8 @@ class Prompt:
     family: str | None = None
     attributes: dict[str, str | int] = field(default_factory=dict)
 
-    def request(self, bundle: Bundle, seed: int, **settings) -> Request:
-        """A resolved request; a bundle without a tokenizer reads the text as token ids."""
+    def request(self, bundle: Bundle, seed: int, **settings) -> Settings:
+        """The settings of a clip; a bundle without a tokenizer reads the text as token ids."""
         ids = None if bundle.manifest.prompt.tokenizer else _ids(self.text)
         settings = {
             "prompt": self.text if ids is None else None,

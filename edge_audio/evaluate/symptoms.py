@@ -270,7 +270,7 @@ def _effects(probe: Probe) -> dict[str, dict[str, float]]:
     """component -> SIGNATURE.INPUT -> dB by which the output changes with another value there."""
     trace, manifest, pipeline = probe.traces[0], probe.manifest, probe.pipeline
     first, other = probe.tokens(0), probe.tokens(1)
-    shorter, seconds = first.mask.copy(), trace.request.seconds
+    shorter, seconds = first.mask.copy(), trace.settings.seconds
     shorter[0, max(1, int(first.mask.sum()) - 1) :] = 0
     found: dict[str, dict[str, float]] = {}
 
@@ -370,7 +370,7 @@ def cross_attention(probe: Probe) -> Iterator[Result]:
 def global_condition(probe: Probe) -> Iterator[Result]:
     """How much of v is the seconds' doing, and whether the sound ends when it should."""
     trace = probe.traces[0]
-    half = dataclasses.replace(trace.request, seconds=trace.request.seconds / 2)
+    half = dataclasses.replace(trace.settings, seconds=trace.settings.seconds / 2)
     shorter = probe.pipeline.condition(half)
     swapped = dataclasses.replace(trace.conditioning, global_cond=shorter.global_cond)
     effect = max(
@@ -550,9 +550,7 @@ def round_trip(probe: Probe) -> Iterator[Result]:
     precision = probe.bundle.precisions("encoder")[0]
     request = probe.request(seconds=probe.manifest.max_seconds, fit_length=False)
     trace = probe.trace(request)
-    with Graph(probe.bundle.graph_path("encoder", precision), probe.pipeline.threads).check(
-        "encoder"
-    ) as graph:
+    with Graph(probe.bundle.graph_path("encoder", precision), probe.pipeline.threads) as graph:
         audio = probe.decoded(request, trace.latents).samples
         back = graph("encode", audio=audio[None])["mean"]
     likeness = metrics.cosine(back, trace.latents)

@@ -26,8 +26,8 @@ import numpy as np
 from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
 from edge_audio.evaluate.prompts import Prompt
+from edge_audio.evaluate.trace import sampled
 from edge_audio.listening import Verdict, check
-from edge_audio.request import Request
 
 from .prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
 from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE, make_sound
@@ -111,12 +111,10 @@ def overrun(
     """Level of what the model makes after the asked seconds, in dB relative to the part before;
     clips as they ship are cut there.
     """
-    request = Request(prompt.text, seconds=seconds, seed=seed).resolved(pipeline.bundle.manifest)
-    with pipeline.velocity(request, pipeline.condition(request)) as v:
-        *_, last = pipeline.trajectory(request, v)
-    whole = np.concatenate(
-        list(pipeline.decode(dataclasses.replace(request, seconds=prompt.seconds), last.x))
-    )
+    settings = pipeline.settings(prompt.text, seconds=seconds, seed=seed)
+    latents = sampled(pipeline, settings).latents
+    longer = dataclasses.replace(settings, seconds=prompt.seconds)
+    whole = np.concatenate(list(pipeline.decode(longer, latents)))
     end = round(seconds * pipeline.bundle.manifest.sample_rate)
     inside, after = (np.sqrt(np.mean(part**2)) for part in (whole[:end], whole[end + end // 20 :]))
     return float(20 * np.log10((after + 1e-9) / (inside + 1e-9)))
