@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_audio.audio.clip import Clip
+from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.model.contract import Values
@@ -100,7 +101,7 @@ class Pipeline:
         if threads is not None:
             check_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
-        chosen = bundle.choose(precision, device.recommended_precision(here).preferred)
+        chosen = bundle.choose(precision, recommended(here).preferred)
         half = device.recommended_half(here) if half is None else half
         if half and not device.runs_compiled_model(here):
             raise EdgeAudioError(

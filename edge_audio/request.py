@@ -202,8 +202,7 @@ def _check_text(asked: Request, manifest: Manifest) -> None:
 def _check_seconds(seconds: Any, manifest: Manifest) -> None:
     if not _is_finite(seconds) or seconds <= 0:
         raise UsageError(
-            f"seconds {seconds} is no duration; "
-            f"use more than 0, at most {manifest.max_seconds:g}"
+            f"seconds {seconds} is no duration; use more than 0, at most {manifest.max_seconds:g}"
         )
     frames = round(seconds * manifest.sample_rate)
     if frames < 1:

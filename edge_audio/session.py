@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from edge_audio import __version__
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode, faded, tiles_for
 from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, V, Values
@@ -21,6 +20,7 @@ from edge_audio.request import Settings
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
+from edge_audio.version import __version__
 
 #: the stage that gives audio, tile by tile
 TAIL = "tail"

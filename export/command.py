@@ -13,6 +13,7 @@ from pathlib import Path
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
+from edge_audio.sampling.samplers import SAMPLERS
 
 SYNTH = "synth"
 
@@ -143,9 +144,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="N",
         help="latents per tile of the decoder's tail (default: 8)",
     )
-    parser.add_argument(
-        "--sampler", choices=("pingpong", "euler", "rk4", "dpmpp"), help="default of the bundle"
-    )
+    parser.add_argument("--sampler", choices=tuple(SAMPLERS), help="default of the bundle")
     parser.add_argument("--steps", type=int, help="default of the bundle")
     parser.add_argument("--cfg", type=float, help="default guidance scale of the bundle")
     return parser

@@ -18,7 +18,6 @@ from edge_audio.bundle import schema
 #: added and may be ignored, the first one changes that may not.
 SCHEMA, MINOR = 2, 0
 MANIFEST_NAME = "manifest.json"
-PRECISIONS = ("f32", "f16", "int8", "int4", "mixed")
 #: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
 COMPONENTS = (*GENERATING, "encoder")

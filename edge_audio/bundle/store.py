@@ -12,11 +12,11 @@ from pathlib import Path
 from edge_audio.bundle.manifest import (
     GENERATING,
     MANIFEST_NAME,
-    PRECISIONS,
     SCHEMA,
     FileEntry,
     Manifest,
 )
+from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary, read_vocabulary
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.system import cache

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 
 from edge_audio.bundle.manifest import Manifest
+from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.cli.options import add_model
 from edge_audio.pipeline import default_model
@@ -40,7 +41,7 @@ def info(arguments: argparse.Namespace) -> None:
         )
         return
     here = device.describe()
-    advice = device.recommended_precision(here)
+    advice = recommended(here)
     found = {
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio.bundle.manifest import MANIFEST_NAME, Manifest
+from edge_audio.bundle.precision import FLOATING
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.contract import DECODE, Contract
@@ -23,8 +24,6 @@ from edge_audio.system import cache, device
 from edge_audio.system.graph import Graph
 
 MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
-#: precisions whose arithmetic is floating point, all or mostly
-HALF = ("f32", "f16", "mixed")
 #: bytes that a graph needs beside its weights, at most (full size, head of the decoder)
 ACTIVATIONS = 200_000_000
 #: bytes of what stages gave that are kept for the next clip of the same prompt
@@ -58,7 +57,7 @@ class Model:
             raise UsageError(f"memory {memory!r} is no budget; use free, fit, all, or bytes")
         self.bundle, self.precision, self.threads = bundle, dict(precision), threads
         self.contract = Contract(bundle.manifest)
-        self.half = half and self.precision["decoder"] in HALF
+        self.half = half and self.precision["decoder"] in FLOATING
         self.memory = memory
         self._lock = threading.RLock()
         self._graphs: OrderedDict[str, _Loaded] = OrderedDict()

@@ -38,19 +38,6 @@ class Device:
     features: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Advice:
-    """Precisions, best first, and why; the decoder has an order of its own."""
-
-    precisions: tuple[str, ...]
-    decoder: tuple[str, ...]
-    reason: str
-
-    def preferred(self, component: str) -> tuple[str, ...]:
-        """The order for a component."""
-        return self.decoder if component == "decoder" else self.precisions
-
-
 def describe() -> Device:
     """This computer; what a system does not tell is left empty."""
     system = platform.system()
@@ -82,29 +69,9 @@ def memory() -> Memory:
     return free_memory()
 
 
-def recommended_precision(device: Device) -> Advice:
-    """int8 pays only with 8-bit dot products: on a Cortex-A76 it takes a third of f32's
-    instructions, on a Cortex-A72 nine tenths. f16 weights halve the file and are widened when it is
-    loaded: the speed of f32, at best.
-    """
-    found = next((name for name in _INT8_FEATURES if name in device.features), None)
-    if found:
-        # XNNPACK's int8 convolution has one scale for the activations of a whole clip, its matrix
-        # product one for every row: what is quiet drowns in the decoder's noise, and its time
-        # hardly counts (docs/quantization.md).
-        return Advice(
-            ("int8", "mixed", "f32", "f16", "int4"),
-            ("mixed", "int8", "f32", "f16", "int4"),
-            f"the CPU has {found}, which makes int8 fastest; a mixed decoder keeps quiet sounds"
-            " clean",
-        )
-    plain = ("f32", "f16", "int8", "mixed", "int4")
-    return Advice(
-        plain,
-        plain,
-        "no 8-bit dot product (dotprod, i8mm, vnni) found, so int8 would be smaller but hardly"
-        " faster",
-    )
+def dot_product(device: Device) -> str | None:
+    """The CPU's feature that multiplies 8-bit numbers and adds them up at once, None without."""
+    return next((name for name in _INT8_FEATURES if name in device.features), None)
 
 
 def runs_compiled_model(device: Device) -> bool:

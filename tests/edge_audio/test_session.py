@@ -10,7 +10,7 @@ import pytest
 import toy
 
 from edge_audio import EdgeAudioError, Pipeline, UsageError
-from edge_audio.bundle.manifest import PRECISIONS
+from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.replay import replayed
 from edge_audio.session import Block, Progress, Sampled, Session

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from edge_audio.bundle.precision import recommended
 from edge_audio.system import cpu, device
 from edge_audio.system.device import Device
 
@@ -105,7 +106,7 @@ def test_physical_cores(text, allowed, cores):
     ],
 )
 def test_precision(text, first, reason):
-    advice = device.recommended_precision(Device("", "", 4, 0, cpu.features(text)))
+    advice = recommended(Device("", "", 4, 0, cpu.features(text)))
     assert advice.precisions[0] == first and reason in advice.reason
 
 
@@ -139,11 +140,7 @@ def test_a_system_that_tells_nothing(monkeypatch, system):
     monkeypatch.setattr(device, "_output", lambda *command: "")
     monkeypatch.setattr(device, "_read", lambda path: "")
     here = device.describe()
-    assert (
-        here.cores >= 1
-        and here.features == ()
-        and device.recommended_precision(here).precisions[0] == "f32"
-    )
+    assert here.cores >= 1 and here.features == () and recommended(here).precisions[0] == "f32"
 
 
 def test_compiled_model_only_where_it_is_safe():
@@ -209,7 +206,7 @@ SME2 = PI5.replace("asimddp\n", "asimddp i8mm bf16 sve sve2 sme sme2\n")
 )
 def test_what_suits_each_machine(text, machine, precision, decoder, half):
     here = Device(machine, cpu.model(text), 4, 0, cpu.features(text))
-    advice = device.recommended_precision(here)
+    advice = recommended(here)
     assert (
         advice.preferred("dit")[0],
         advice.preferred("decoder")[0],

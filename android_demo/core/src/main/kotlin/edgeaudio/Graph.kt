@@ -4,10 +4,10 @@ import java.io.Closeable
 
 /** One opened graph. Values are flat: FloatArray or IntArray, row-major, without the leading 1. */
 interface GraphRunner : Closeable {
-    /** EdgeAudioError unless the graph has this signature with these inputs and outputs. */
-    fun check(signature: String, inputs: List<String>, outputs: List<String>)
+    /** Names of all that a signature reads; EdgeAudioError unless the graph has it, with the ports of its stage. */
+    fun inputs(signature: String, stage: Stage): Collection<String>
 
-    /** Run a signature; [inputs] are all of its inputs. */
+    /** Run a signature whose inputs have been asked for; [inputs] are all of them. */
     fun run(signature: String, inputs: Map<String, Any>): Map<String, FloatArray>
 }
 

@@ -1,15 +1,7 @@
 package edgeaudio
 
-/** What the `project` signature returned for one branch. */
-typealias Projected = Map<String, FloatArray>
-
-/** v = u + scale (c - u), Ho & Salimans 2022; without [unconditional] it is c. */
-fun guided(
-    denoise: (FloatArray, Double, Projected) -> FloatArray,
-    conditional: Projected,
-    unconditional: Projected?,
-    cfgScale: Double,
-): Denoise = { x, t ->
+/** v = u + scale (c - u), Ho & Salimans 2022; without an unconditional branch it is c. */
+fun <B : Any> guided(denoise: (FloatArray, Double, B) -> FloatArray, conditional: B, unconditional: B?, cfgScale: Double): Denoise = { x, t ->
     val c = denoise(x, t, conditional)
     if (unconditional == null) {
         c

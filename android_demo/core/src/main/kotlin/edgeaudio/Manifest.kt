@@ -1,0 +1,265 @@
+package edgeaudio
+
+/** Version of the manifest that this app knows. A newer [MINOR] only adds entries, which may be ignored; a newer [SCHEMA] may not. */
+const val SCHEMA = 2L
+const val MINOR = 0L
+const val MANIFEST_NAME = "manifest.json"
+val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
+
+/** The components every bundle must have, and all that this app runs. */
+val GENERATING = listOf("conditioners", "dit", "decoder")
+
+/** Values that this app makes itself; a stage that reads one runs whenever that changes. Those of a step, or of the decoding: [CHANGING]. */
+val HOST_VALUES = setOf("input_ids", "attention_mask", "seconds_total", "x", "t", "latents")
+val CHANGING = setOf("x", "t", "latents")
+
+/** What the stages are asked for. */
+const val V = "v"
+const val AUDIO = "audio"
+
+/** What no model has; a manifest that says so was damaged, or made to do harm. */
+private const val MOST_ELEMENTS = 1 shl 28
+private const val MOST_STAGES = 100
+private val BY_LENGTH = Regex("(?:([1-9][0-9]{0,3})\\*)?latents")
+private val FILE_NAME = Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+private val SHA256 = Regex("[0-9a-f]{64}")
+private val PRINTABLE = Regex("(?:[^\\p{C}\\p{Z}]| ){0,200}")
+
+/** A file of the bundle, as it was when the bundle was written. */
+data class FileEntry(val file: String, val bytes: Long, val sha256: String)
+
+/** A value that a stage reads or gives. A dimension is a number, or follows the length of the latents: "latents", "4*latents". */
+data class Port(val type: String, val shape: List<Any>) {
+    val followsLength: Boolean get() = shape.any { it is String }
+
+    /** Numbers that it has for latents of that length. */
+    fun size(latents: Int): Long = shape.fold(1L) { size, dimension -> size * if (dimension is String) times(dimension) * latents else dimension as Long }
+
+    private fun times(dimension: String): Long = BY_LENGTH.matchEntire(dimension)!!.groupValues[1].ifEmpty { "1" }.toLong()
+}
+
+/**
+ * A signature of a component's graph, and its ports by name. It is handed the values whose names it reads. more: the graph may have
+ * further ports, which go by their names like the others (bundles of schema 1, whose manifest did not list them).
+ */
+data class Stage(val component: String, val inputs: Map<String, Port>, val outputs: Map<String, Port>, val more: Boolean) {
+    /** Whether the graph has a signature of it for every length of the latents. */
+    val followsLength: Boolean get() = (inputs.values + outputs.values).any { it.followsLength }
+}
+
+/** Shape of the latents, [length, channels]; one latent stands for `downsampling` samples. `shorter` are further lengths. */
+data class Latent(val length: Int, val channels: Int, val downsampling: Int, val shorter: List<Int>) {
+    val lengths: List<Int> get() = shorter + length
+}
+
+/** The decoder's tail runs on `tile` frames at a time; `overlap` frames at an inner edge are thrown away. */
+data class Tiling(val tile: Int, val overlap: Int, val perLatent: Int)
+
+/** The settings this model was made for. */
+data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double)
+
+/**
+ * What guidance steers away from: the prompt's branch with the values of `zeroed` at zero, or, given a negative prompt, another prompt's
+ * branch with the values of `kept` from the first.
+ */
+data class Guidance(val zeroed: List<String>, val kept: List<String>)
+
+/** How loud the sounds are that a model was trained on, each in its loudest quarter of a second, in dBFS. */
+data class UsualLevel(val median: Double, val lowest: Double)
+
+/** Everything the runtime must know about a model besides its weights. */
+data class Manifest(
+    val name: String,
+    val sampleRate: Int,
+    val channels: Int,
+    val latent: Latent,
+    val maxLength: Int,
+    val tokenizer: FileEntry?,
+    val minSeconds: Double,
+    val maxTrainedSeconds: Double,
+    val objective: String,
+    val defaults: Defaults,
+    val tiling: Tiling,
+    val graphs: Map<String, Map<String, FileEntry>>,
+    val stages: Map<String, Stage>,
+    val guidance: Guidance,
+    val vocabulary: FileEntry?,
+    val usualLevel: UsualLevel?,
+) {
+    /** Length of what the model generates, in seconds. */
+    val maxSeconds: Double get() = latent.length.toDouble() * latent.downsampling / sampleRate
+
+    companion object {
+        /**
+         * A manifest of schema 1 is read as one of schema 2. IllegalArgumentException names the first entry that is missing, unknown or
+         * wrong; EdgeAudioError says that the model needs a newer app.
+         */
+        fun fromJson(root: Map<*, *>): Manifest {
+            val current = if (root["schema"] == 1L) fromSchema1(root) else root
+            val entries = Entries(current, "manifest")
+            val latent = entries.child("latent")
+            val prompt = entries.child("prompt")
+            val seconds = entries.child("seconds")
+            val defaults = entries.child("defaults")
+            val tiling = entries.child("tiling")
+            val guidance = entries.child("guidance")
+            val manifest = Manifest(
+                entries.line("name"), entries.positive("sample_rate", 768_000), entries.positive("channels", 64),
+                Latent(latent.positive("length"), latent.positive("channels"), latent.positive("downsampling"), latent.numbers("shorter")),
+                prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
+                entries.text("objective"),
+                Defaults(defaults.text("sampler"), defaults.positive("steps", 10_000), defaults.number("cfg_scale")),
+                Tiling(tiling.positive("tile"), tiling.whole("overlap"), tiling.positive("per_latent")),
+                entries.child("graphs").children().mapValues { (_, component) -> component.children().mapValues { it.value.graph() } },
+                entries.child("stages").children().mapValues { it.value.stage() },
+                Guidance(guidance.texts("zeroed"), guidance.texts("kept")),
+                entries.optional("vocabulary")?.file(),
+                entries.optional("usual_level")?.let { UsualLevel(it.number("median"), it.number("lowest")) },
+            )
+            entries.line("license")
+            entries.optional("checks")?.file()
+            entries.unused("schema", "minor", "source_sha256")
+            if ((current["minor"] as? Long ?: 0) <= MINOR) entries.refuseUnknown()
+            return manifest.also { checkSizes(it) }.also { checkStages(it) }
+        }
+    }
+}
+
+// What bundles of schema 1 consist of, which their manifests did not say: stage, component, inputs, outputs.
+private val SCHEMA_1 = listOf(
+    "condition conditioners input_ids,attention_mask,seconds_total cross_attn_cond,global_cond",
+    "project dit cross_attn_cond,global_cond global_embed", "denoise dit x,t,global_embed v",
+    "head decoder latents features", "tail decoder features audio", "encode encoder audio mean,stdev",
+)
+
+/** The entries of a manifest of schema 1 as schema 2 has them; its ports have no shapes but for those that follow the latents. */
+internal fun fromSchema1(entries: Map<*, *>): Map<*, *> {
+    fun ports(stage: String, names: String) = names.split(",").associateWith { name ->
+        val follows = stage in setOf("denoise", "head") && name in setOf("x", "v", "latents")
+        val type = if (name == "input_ids" || name == "attention_mask") "int32" else "float32"
+        mapOf("type" to type, "shape" to if (follows) listOf("latents") else emptyList())
+    }
+    val stages = SCHEMA_1.map { it.split(" ") }.filter { (_, component) -> component in (entries["graphs"] as? Map<*, *>).orEmpty() }
+        .associate { (stage, component, inputs, outputs) ->
+            stage to mapOf("component" to component, "inputs" to ports(stage, inputs), "outputs" to ports(stage, outputs), "more" to true)
+        }
+    val guidance = mapOf("zeroed" to listOf("cross_attn_cond"), "kept" to listOf("global_cond"))
+    return entries + mapOf("schema" to SCHEMA, "minor" to MINOR, "stages" to stages, "guidance" to guidance)
+}
+
+/** The stages so that each comes after those whose values it reads; IllegalArgumentException for a circle. */
+internal fun order(stages: Map<String, Stage>): List<String> {
+    val gives = stages.flatMap { (name, stage) -> stage.outputs.keys.map { it to name } }.toMap()
+    val done = LinkedHashSet<String>()
+    fun visit(name: String, path: List<String>) {
+        require(name !in path) { "stages ${path.joinToString(" and ")} wait for each other" }
+        if (name in done) return
+        for (port in stages.getValue(name).inputs.keys) gives[port]?.let { visit(it, path + name) }
+        done.add(name)
+    }
+    for (name in stages.keys) visit(name, emptyList())
+    return done.toList()
+}
+
+private fun checkSizes(manifest: Manifest) {
+    val (latent, tiling) = manifest.latent to manifest.tiling
+    val latents = latent.length.toLong() * latent.channels
+    val audio = latent.length.toDouble() * latent.downsampling * manifest.channels
+    require(maxOf(latents.toDouble(), audio) <= MOST_ELEMENTS) { "the latents or the audio have more than $MOST_ELEMENTS values" }
+    require(tiling.overlap >= 0 && 2L * tiling.overlap < tiling.tile) { "tiling.overlap ${tiling.overlap} leaves nothing of tile ${tiling.tile}" }
+    require(latent.downsampling % tiling.perLatent == 0) {
+        "tiling.per_latent ${tiling.perLatent} does not divide latent.downsampling ${latent.downsampling}"
+    }
+    require(latent.shorter == latent.shorter.sorted().distinct() && latent.shorter.all { it in 1 until latent.length }) {
+        "latent.shorter ${latent.shorter} must ascend, from 1 to below latent.length ${latent.length}"
+    }
+    require(latent.lengths.min().toLong() * tiling.perLatent >= tiling.tile) { "tiling.tile ${tiling.tile} is longer than the shortest latents" }
+    manifest.usualLevel?.run { require(lowest <= median) { "usual_level.lowest $lowest is above usual_level.median $median" } }
+}
+
+private fun checkStages(manifest: Manifest) {
+    fun newer(what: String): Nothing = throw EdgeAudioError("model ${manifest.name} cannot run here: $what; upgrade the app")
+    val stages = manifest.stages
+    require(stages.size <= MOST_STAGES) { "there are more than $MOST_STAGES stages" }
+    val gives = HashMap<String, String>()
+    for ((name, stage) in stages) {
+        require(stage.component in manifest.graphs) { "stage $name is in component ${stage.component}, which has no graph" }
+        for (output in stage.outputs.keys) gives.put(output, name)?.let { throw IllegalArgumentException("stages $it and $name both give $output") }
+        val latents = manifest.latent.length.toLong() * manifest.latent.channels
+        for ((port, described) in (stage.inputs + stage.outputs).takeUnless { stage.more }.orEmpty()) {
+            require(port !in setOf("x", V, "latents") || described.size(manifest.latent.length) == latents) { "port $port is not as large as the latents" }
+        }
+    }
+    for ((name, stage) in stages) for (port in stage.inputs.keys) {
+        if (port !in HOST_VALUES && port !in gives) newer("stage $name reads $port, which this app does not make")
+    }
+    for (wanted in listOf(V, AUDIO)) require(wanted in gives) { "no stage gives $wanted" }
+    for (value in manifest.guidance.zeroed + manifest.guidance.kept) require(value in gives) { "guidance names $value, which no stage gives" }
+    order(stages)
+    if (stages.getValue(gives.getValue(AUDIO)).inputs.size != 1) newer("the decoder's tail reads more than the features")
+    fun needed(value: String): Set<String> = gives[value]?.let { setOf(it) + stages.getValue(it).inputs.keys.flatMap(::needed) }.orEmpty()
+    for (name in needed(V) + needed(AUDIO)) {
+        val component = stages.getValue(name).component
+        if (component !in GENERATING) newer("stage $name is in component $component, which this app does not run")
+    }
+}
+
+/** An object of the manifest and its place in it, for errors that name the entry. What is asked for is known. */
+private class Entries(private val values: Map<*, *>, private val where: String) {
+    private val known = HashSet<String>()
+    private val inner = ArrayList<Entries>()
+
+    fun text(key: String): String = get(key) as? String ?: wrong(key, "a string")
+    fun line(key: String): String = text(key).also { require(PRINTABLE.matches(it)) { "$where.$key must be one line of at most 200 printable characters" } }
+    fun number(key: String): Double = (get(key) as? Number)?.toDouble()?.takeIf { it.isFinite() } ?: wrong(key, "a finite number")
+    fun whole(key: String): Int = int(get(key)) ?: wrong(key, "a whole number")
+    fun positive(key: String, most: Int = MOST_ELEMENTS): Int =
+        whole(key).also { require(it in 1..most) { "$where.$key is $it, must be at least 1 and at most $most" } }
+    fun numbers(key: String): List<Int> = list(key).map { int(it) ?: wrong(key, "whole numbers") }
+    fun texts(key: String): List<String> = list(key).map { it as? String ?: wrong(key, "strings") }
+    fun child(key: String): Entries = optional(key) ?: missing(key)
+    fun optional(key: String): Entries? =
+        find(key)?.let { found -> Entries(found as? Map<*, *> ?: wrong(key, "an object"), "$where.$key").also(inner::add) }
+    fun children(): Map<String, Entries> = values.keys.associate { "$it" to child("$it") }
+
+    fun file(): FileEntry {
+        val entry = FileEntry(text("file"), get("bytes") as? Long ?: wrong("bytes", "a whole number"), text("sha256"))
+        require(FILE_NAME.matches(entry.file)) { "$where.file '${entry.file.take(40)}' is no bare file name" }
+        require(entry.bytes >= 0 && SHA256.matches(entry.sha256)) { "the size or the sha256 of file ${entry.file} cannot be" }
+        return entry
+    }
+
+    fun graph(): FileEntry = file().also { unused("fidelity", "flops", "made_from") }.also { optional("recipe")?.file() }
+
+    fun stage(): Stage = Stage(
+        text("component"), child("inputs").children().mapValues { it.value.port() }, child("outputs").children().mapValues { it.value.port() },
+        (find("more") ?: false) as? Boolean ?: wrong("more", "true or false"),
+    ).also { stage ->
+        require(stage.outputs.values.none { it.type == "int32" }) { "$where gives int32, which nothing reads" }
+    }
+
+    private fun port(): Port = Port(text("type"), list("shape").map { it ?: wrong("shape", "a list of dimensions") }).also { port ->
+        if (port.type != "float32" && port.type != "int32") wrong("type", "float32 or int32")
+        for (size in port.shape) if (!(size is String && BY_LENGTH.matches(size)) && (size !is Long || size !in 1..MOST_ELEMENTS)) {
+            wrong("shape", "numbers or latents")
+        }
+    }
+
+    /** Entries that this app has no use for. */
+    fun unused(vararg keys: String) {
+        known.addAll(keys)
+    }
+
+    fun refuseUnknown() {
+        for (key in values.keys) require(key in known) { "$where.${"$key".take(40)}: expected no such entry" }
+        inner.forEach { it.refuseUnknown() }
+    }
+
+    private fun find(key: String): Any? = values[key].also { known.add(key) }
+    private fun get(key: String): Any = find(key) ?: missing(key)
+    private fun list(key: String): List<*> = (find(key) ?: emptyList<Any>()) as? List<*> ?: wrong(key, "a list")
+    private fun int(value: Any?): Int? = (value as? Long)?.takeIf { it in Int.MIN_VALUE..Int.MAX_VALUE }?.toInt()
+    private fun missing(key: String): Nothing = throw IllegalArgumentException("$where.$key is missing")
+    private fun wrong(key: String, expected: String): Nothing =
+        throw IllegalArgumentException("$where.$key: expected $expected, found ${values[key].toString().take(40)}")
+}
