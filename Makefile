@@ -5,7 +5,10 @@ TORCH ?= torch==2.13.0
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py
 
-.PHONY: demo test test-slow lint test-train test-arm test-android pocket bench-full clean
+.PHONY: help demo test test-slow lint test-train test-arm test-android pocket bench-full clean
+
+help:  ## the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav

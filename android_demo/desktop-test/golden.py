@@ -1,5 +1,5 @@
 """What the Python runtime gives, for the Kotlin tests to compare with: `python golden.py BUNDLE
-OUT_DIR`.
+OLD_BUNDLE OUT_DIR`. The old bundle is one of schema 1, with a clip that the runtime of that day made.
 
 Text files with a case a line, and raw little-endian float32: no format that needs a library to
 read.
@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import unicodedata
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio import Bundle, Pipeline
-from edge_audio.model.tokens import Tokenizer
+from edge_audio.bundle.manifest import MANIFEST_NAME, from_schema_1
+from edge_audio.model.tokens import Tokenizer, padded
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS
 
@@ -105,8 +107,30 @@ PROMPTS = (
 )
 
 
-def main(bundle: Path, out: Path) -> None:
+IDS = ((), (1,), (0,), (0, 0), (5, 0, 6, 1, 0, 0), tuple(range(9, 0, -1)), (7, 1, *[0] * 9))
+
+
+def schema_1(bundle: Path, out: Path) -> None:
+    """The stored clip of a bundle of schema 1, a shorter one, and its manifest as it is read."""
+    entries = json.loads((bundle / MANIFEST_NAME).read_text())
+    (out / "migrated.json").write_text(json.dumps(from_schema_1(entries)))
+    (out / "schema2.json").write_text(Bundle.open(bundle).manifest.to_json())
+    np.load(bundle / "clip.npy").astype(np.float32).tofile(out / "clip-old.f32")
+    pipeline = Pipeline.load(bundle, "f32", threads=1, half=False)
+    short = pipeline.generate("slow siren", seed=7, seconds=0.5, fit_length=True)
+    short.samples.tofile(out / "clip-old-short.f32")
+
+
+def main(bundle: Path, old: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    schema_1(old, out)
+    tokens = [padded(ids, 8) for ids in IDS]
+    lines = [
+        (ids, one.ids[0], one.mask[0], [one.count]) for ids, one in zip(IDS, tokens, strict=True)
+    ]
+    (out / "padded.txt").write_text(
+        "\n".join("|".join(" ".join(map(str, part)) for part in line) for line in lines)
+    )
     tokenizer = Tokenizer(Bundle.open(bundle).tokenizer_path(), 100_000)
     cases = strings()
     # The last part of a note names a command that an app does not have.
@@ -157,4 +181,4 @@ def main(bundle: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -102,10 +102,10 @@ class Bundle private constructor(val files: BundleFiles, val manifest: Manifest,
             } catch (error: IllegalArgumentException) {
                 throw EdgeAudioError("$path cannot be read (${error.message}); export the model again")
             }
-            if (root["schema"] != SCHEMA) {
-                val newer = (root["schema"] as? Long ?: 0) > SCHEMA
-                val mend = if (newer) "upgrade the app" else "export the model again"
-                throw EdgeAudioError("$path has schema ${root["schema"]}, this app reads schema $SCHEMA; $mend")
+            val schema = root["schema"] as? Long ?: 0
+            if (schema !in 1..SCHEMA) {
+                val mend = if (schema > SCHEMA) "upgrade the app" else "export the model again"
+                throw EdgeAudioError("$path has schema ${root["schema"]}, this app reads schema 1 to $SCHEMA; $mend")
             }
             val manifest = try {
                 Manifest.fromJson(root)

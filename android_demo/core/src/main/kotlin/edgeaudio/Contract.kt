@@ -9,7 +9,7 @@ class Contract(private val manifest: Manifest) {
 
     /** stage -> names of all that it reads, also by way of other stages. */
     val reads: Map<String, Set<String>> = LinkedHashMap<String, Set<String>>().also { reads ->
-        for ((name, stage) in stages) reads[name] = stage.inputs.keys + stage.inputs.keys.flatMap { reads[gives[it]].orEmpty() }
+        for ((name, stage) in stages) reads[name] = stage.inputs.keys + stage.inputs.keys.flatMap { gives[it]?.let(reads::getValue).orEmpty() }
     }
 
     /** The stage that gives audio, tile by tile. */

@@ -27,16 +27,16 @@ fun tilesFor(manifest: Manifest, length: Int, frames: Int): List<Tile> {
     return plan(length * tiling.perLatent, tiling.tile, tiling.overlap).filter { it.begin * perFrame < frames }
 }
 
-/** Decode latents [T · C] and yield blocks of audio [n · channels], [frames] samples in all. */
-fun decode(graph: GraphRunner, manifest: Manifest, latents: FloatArray, frames: Int): Sequence<FloatArray> = sequence {
+/** Decode the features of [length] latents tile by tile and yield blocks of audio [n · channels], [frames] samples in all. */
+fun decode(
+    manifest: Manifest, length: Int, features: FloatArray, frames: Int, tail: (FloatArray) -> FloatArray,
+): Sequence<FloatArray> = sequence {
     val (tiling, channels) = manifest.tiling to manifest.channels
-    val length = latents.size / manifest.latent.channels
-    val features = graph.run(manifest.latent.signature("head", length), mapOf("latents" to latents)).getValue("features")
     val width = features.size / (length * tiling.perLatent)
     val perFrame = manifest.latent.downsampling / tiling.perLatent
     for (tile in tilesFor(manifest, length, frames)) {
         val part = features.copyOfRange(tile.start * width, (tile.start + tiling.tile) * width)
-        val audio = graph.run("tail", mapOf("features" to part)).getValue("audio")
+        val audio = tail(part)
         if (audio.size != tiling.tile * perFrame * channels) {
             throw EdgeAudioError(
                 "the decoder's tail gave ${audio.size / channels} samples for a tile of ${tiling.tile} frames, the manifest says " +

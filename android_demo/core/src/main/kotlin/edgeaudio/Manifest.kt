@@ -195,12 +195,11 @@ private fun checkStages(manifest: Manifest) {
     }
     for (wanted in listOf(V, AUDIO)) require(wanted in gives) { "no stage gives $wanted" }
     for (value in manifest.guidance.zeroed + manifest.guidance.kept) require(value in gives) { "guidance names $value, which no stage gives" }
-    order(stages)
-    if (stages.getValue(gives.getValue(AUDIO)).inputs.size != 1) newer("the decoder's tail reads more than the features")
-    fun needed(value: String): Set<String> = gives[value]?.let { setOf(it) + stages.getValue(it).inputs.keys.flatMap(::needed) }.orEmpty()
-    for (name in needed(V) + needed(AUDIO)) {
-        val component = stages.getValue(name).component
-        if (component !in GENERATING) newer("stage $name is in component $component, which this app does not run")
+    val contract = Contract(manifest)
+    if (stages.getValue(contract.tail).inputs.size != 1) newer("stage ${contract.tail} reads more than one value")
+    for (value in listOf(V, AUDIO).flatMap { contract.reads.getValue(gives.getValue(it)) + it }.filter { it in gives }) {
+        val component = contract.component(value)
+        if (component !in GENERATING) newer("stage ${gives[value]} is in component $component, which this app does not run")
     }
 }
 

@@ -1,5 +1,6 @@
 package edgeaudio
 
+import java.io.Closeable
 import java.util.Locale
 
 private const val QUIET_NOTE =
@@ -8,16 +9,17 @@ private const val QUIET_NOTE =
 /** `step` of `steps` of a stage ("condition", "sample", "decode") is done; step 0 says that the stage begins. */
 data class Progress(val stage: String, val step: Int, val steps: Int)
 
-/** What the transformer is told, once a clip. `unconditional` is what guidance steers away from. */
-class Conditioning(val crossAttnCond: FloatArray, val unconditional: FloatArray?, val globalCond: FloatArray)
-
 /**
- * Prompt -> clip: condition, sample, decode; each graph is opened when its stage begins and freed when it ends. Not for several threads
- * at once. The same bundle, seed and settings give what the Python runtime gives.
+ * Prompt -> clip: condition, sample, decode. What runs is what the manifest's stages say; each graph is opened when a stage of it first runs
+ * and freed when the phase ends. What does not change from clip to clip, the encoded prompt first of all, is remembered. Not for several
+ * threads at once. The same bundle, seed and settings give what the Python runtime gives.
  */
 class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threads: Int, private val opener: GraphOpener) {
     private val manifest = bundle.manifest
+    private val contract = Contract(manifest)
     private val tokenizer: Tokenizer? by lazy { bundle.tokenizer()?.let { Tokenizer(it, manifest.maxLength) } }
+    private val remembered = Remembered()
+    private val inputs = HashMap<String, Collection<String>>()
 
     /**
      * Make a clip of exactly round(seconds · sample rate) frames.
@@ -31,22 +33,30 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         onBlock: (FloatArray, Int) -> Unit = { _, _ -> },
     ): Clip {
         val settings = request.resolved(manifest)
+        val frames = settings.frames(manifest)
         val timings = LinkedHashMap<String, Double>()
-        val report = { stage: String, step: Int, steps: Int ->
-            if (!onProgress(Progress(stage, step, steps))) {
-                throw Cancelled("cancelled in stage $stage after step $step of $steps; generate again when ready")
+        val graphs = Graphs(settings.latents(manifest))
+        fun <T> phase(stage: String, steps: Int, run: (done: (Int) -> Unit) -> T): T {
+            val start = System.nanoTime()
+            val report = { step: Int ->
+                if (!onProgress(Progress(stage, step, steps))) {
+                    throw Cancelled("cancelled in stage $stage after step $step of $steps; generate again when ready")
+                }
             }
+            report(0)
+            return graphs.use { run(report) }.also { timings[stage] = (System.nanoTime() - start) / 1e9 }
         }
-        val conditioning = timed(timings, "condition") { condition(settings, report) }
-        val latents = timed(timings, "sample") { sample(settings, conditioning, report) }
-        val samples = FloatArray(settings.frames(manifest) * manifest.channels)
-        timed(timings, "decode") {
+        val branches = phase("condition", 1) { done -> condition(settings, graphs).also { done(1) } }
+        val latents = phase("sample", settings.steps) { done -> sample(settings, branches, done) }
+        val samples = FloatArray(frames * manifest.channels)
+        phase("decode", tilesFor(manifest, graphs.length, frames).size) { done ->
             var filled = 0
-            decodeBlocks(settings, latents, report) { raw ->
-                val block = fade(raw, filled / manifest.channels, settings.frames(manifest), manifest.channels, manifest.sampleRate)
+            decodeBlocks(latents, frames, graphs).forEachIndexed { index, raw ->
+                val block = fade(finite(raw, AUDIO), filled / manifest.channels, frames, manifest.channels, manifest.sampleRate)
                 block.copyInto(samples, filled)
                 filled += block.size
                 onBlock(block, (samples.size - filled) / manifest.channels)
+                done(index + 1)
             }
         }
         val clip = Clip(samples, manifest.sampleRate, manifest.channels, recipe(settings), timings, notes(settings))
@@ -58,96 +68,107 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         settings.advice(manifest) +
             listOfNotNull(settings.prompt, settings.negative).mapNotNull { bundle.vocabulary?.note(it, manifest.name) }
 
-    /** What the transformer is told. */
-    fun condition(settings: Settings, report: (String, Int, Int) -> Unit = { _, _, _ -> }): Conditioning {
-        report("condition", 0, 1)
-        val found = opened("conditioners") { graph ->
-            fun run(tokens: Tokens): Map<String, FloatArray> {
-                val inputs = mapOf(
-                    "input_ids" to tokens.ids, "attention_mask" to tokens.mask,
-                    "seconds_total" to floatArrayOf(settings.seconds.toFloat()),
-                )
-                return graph.run("condition", inputs).onEach { (_, values) -> finite(values, "conditioners") }
-            }
-
-            val positive = run(tokens(settings))
-            // Without a prompt, and to steer away from nothing in particular: zeros, the seconds token included. The global
-            // condition, which tells the seconds too, is kept.
-            val zeros = FloatArray(positive.getValue("cross_attn_cond").size)
-            val conditional = if (settings.hasText) positive.getValue("cross_attn_cond") else zeros
-            val unconditional = when {
-                !settings.isGuided -> null
-                settings.negative.isNullOrEmpty() -> zeros
-                else -> run(encoded(settings.negative)).getValue("cross_attn_cond")
-            }
-            Conditioning(conditional, unconditional, positive.getValue("global_cond"))
+    /** What the transformer is told: the prompt's branch, and with guidance the one that it steers away from. */
+    private fun condition(settings: Settings, graphs: Graphs): List<Values> {
+        val root = Values(contract, graphs).set("seconds_total" to floatArrayOf(settings.seconds.toFloat())).set(*tokens(settings))
+        // Without a prompt, and to steer away from nothing in particular: zeros, the seconds token included. What is kept tells the
+        // seconds too.
+        fun unprompted() = root.fork(*manifest.guidance.zeroed.map { it to FloatArray(root[it].size) }.toTypedArray())
+        val negative = when {
+            !settings.isGuided -> null
+            settings.negative.isNullOrEmpty() -> unprompted()
+            else -> root.fork(*manifest.guidance.kept.map { it to root[it] }.toTypedArray()).set(*read(tokenizer!!.encode(settings.negative)))
         }
-        report("condition", 1, 1)
-        return found
+        val branches = listOfNotNull(if (settings.hasText) root else unprompted(), negative)
+        for (branch in branches) for (name in contract.conditioning) finite(branch[name], name)
+        return branches
     }
 
-    /** What the text encoder reads. An empty prompt needs it only for the global condition: one token keeps it well defined. */
-    fun tokens(settings: Settings): Tokens =
-        if (settings.prompt != null && settings.hasText) encoded(settings.prompt)
-        else padded(settings.ids.orEmpty().ifEmpty { listOf(1) }, manifest.maxLength)
+    /** What the text encoder reads. An empty prompt needs it only for what tells the seconds: one token keeps it well defined. */
+    private fun tokens(settings: Settings) = read(
+        if (settings.prompt != null && settings.hasText) tokenizer!!.encode(settings.prompt)
+        else padded(settings.ids.orEmpty().ifEmpty { listOf(1) }, manifest.maxLength),
+    )
 
-    private fun encoded(text: String): Tokens = tokenizer!!.encode(text)
+    private fun read(tokens: Tokens) = arrayOf<Pair<String, Any>>("input_ids" to tokens.ids, "attention_mask" to tokens.mask)
 
-    private fun sample(settings: Settings, conditioning: Conditioning, report: (String, Int, Int) -> Unit): FloatArray {
-        report("sample", 0, settings.steps)
-        val length = settings.latents(manifest)
-        val signature = manifest.latent.signature("denoise", length)
-        return opened("dit") { graph ->
-            fun project(cond: FloatArray): Projected =
-                graph.run("project", mapOf("cross_attn_cond" to cond, "global_cond" to conditioning.globalCond))
-
-            val v = guided(
-                { x, t, projected -> graph.run(signature, projected + mapOf("x" to x, "t" to floatArrayOf(t.toFloat()))).getValue("v") },
-                project(conditioning.crossAttnCond), conditioning.unconditional?.let(::project), settings.cfgScale,
-            )
-            val noise = NoiseStream(settings.seed)
-            val sampler = SAMPLERS.getValue(settings.sampler)
-            var x = noise.normal(length * manifest.latent.channels)
-            for (step in sampler.sample(v, x, sampler.schedule.sigmas(settings.steps), noise::normal)) {
-                x = step.x
-                report("sample", step.index + 1, step.total)
-            }
-            finite(x, "dit")
+    private fun sample(settings: Settings, branches: List<Values>, done: (Int) -> Unit): FloatArray {
+        val v = guided(
+            { x, t, branch: Values -> branch.set("x" to x, "t" to floatArrayOf(t.toFloat()))[V] },
+            branches[0], branches.getOrNull(1), settings.cfgScale,
+        )
+        val noise = NoiseStream(settings.seed)
+        val sampler = SAMPLERS.getValue(settings.sampler)
+        var x = noise.normal(settings.latents(manifest) * manifest.latent.channels)
+        for (step in sampler.sample(v, x, sampler.schedule.sigmas(settings.steps), noise::normal)) {
+            x = step.x
+            done(step.index + 1)
         }
+        return finite(x, V)
     }
 
-    private fun decodeBlocks(settings: Settings, latents: FloatArray, report: (String, Int, Int) -> Unit, use: (FloatArray) -> Unit) {
-        val frames = settings.frames(manifest)
-        val total = tilesFor(manifest, latents.size / manifest.latent.channels, frames).size
-        report("decode", 0, total)
-        opened("decoder") { graph ->
-            decode(graph, manifest, latents, frames).forEachIndexed { index, block ->
-                use(finite(block, "decoder"))
-                report("decode", index + 1, total)
-            }
-        }
+    private fun decodeBlocks(latents: FloatArray, frames: Int, graphs: Graphs): Sequence<FloatArray> {
+        val read = contract.stages.getValue(contract.tail).inputs.keys.single()
+        val features = Values(contract, graphs).set("latents" to latents)[read]
+        return decode(manifest, graphs.length, features, frames) { graphs.call(contract.tail, mapOf(read to it)).getValue(AUDIO) }
     }
 
-    private fun finite(values: FloatArray, component: String): FloatArray {
+    private fun finite(values: FloatArray, name: String): FloatArray {
         if (values.any { !it.isFinite() }) {
+            val component = contract.component(name)
             throw EdgeAudioError("the $component graph in ${precision[component]} gave values that are not numbers; try another " +
                 "precision or export the model again")
         }
         return values
     }
 
-    /** A component's graph for one stage, freed at its end whatever happens. */
-    private fun <T> opened(component: String, use: (GraphRunner) -> T): T {
-        val entry = bundle.graph(component, precision.getValue(component))
-        return opener.open(bundle, entry, threads).use { graph ->
-            for ((signature, names) in SIGNATURES.getValue(component)) graph.check(signature, names.first, names.second)
-            use(graph)
-        }
-    }
+    /** The graphs of a clip, each opened when it is first needed; `close` frees those that are open, and others may follow. */
+    private inner class Graphs(val length: Int) : Stages, Closeable {
+        private val open = HashMap<String, GraphRunner>()
 
-    private fun <T> timed(timings: MutableMap<String, Double>, stage: String, run: () -> T): T {
-        val start = System.nanoTime()
-        return run().also { timings[stage] = (System.nanoTime() - start) / 1e9 }
+        override fun inputs(stage: String): Collection<String> {
+            val described = contract.stages.getValue(stage)
+            if (described.more && stage !in inputs) graph(described.component)
+            return if (described.more) inputs.getValue(stage) else described.inputs.keys
+        }
+
+        override fun call(stage: String, inputs: Map<String, Any>): Map<String, FloatArray> =
+            if (contract.lasts(stage)) remembered.outputs(contract.signature(stage, length), inputs) { run(stage, inputs) } else run(stage, inputs)
+
+        private fun run(stage: String, inputs: Map<String, Any>): Map<String, FloatArray> {
+            val described = contract.stages.getValue(stage)
+            checkPorts(stage, described.more, described.inputs, inputs)
+            val outputs = graph(described.component).run(contract.signature(stage, length), inputs)
+            return outputs.also { checkPorts(stage, described.more, described.outputs, it) }
+        }
+
+        private fun checkPorts(stage: String, more: Boolean, ports: Map<String, Port>, values: Map<String, Any>) {
+            for ((name, port) in if (more) emptyMap() else ports) {
+                val (type, size) = values.getValue(name).let { if (it is IntArray) "int32" to it.size else "float32" to (it as FloatArray).size }
+                if (type != port.type || size.toLong() != port.size(length)) {
+                    throw EdgeAudioError("stage $stage has $size values of $type for $name, the manifest says ${port.size(length)} of " +
+                        "${port.type}; export the model again")
+                }
+            }
+        }
+
+        private fun graph(component: String): GraphRunner = open.getOrPut(component) {
+            val graph = opener.open(bundle, bundle.graph(component, precision.getValue(component)), threads)
+            try {
+                for (stage in contract.of(component)) for (length in manifest.latent.lengths) {
+                    inputs[stage] = graph.inputs(contract.signature(stage, length), contract.stages.getValue(stage))
+                }
+            } catch (error: EdgeAudioError) {
+                graph.close()
+                throw error
+            }
+            graph
+        }
+
+        override fun close() {
+            open.values.forEach { it.close() }
+            open.clear()
+        }
     }
 
     /** All that makes the clip again, as JSON; the names are those of the Python runtime's recipes. */

@@ -1,15 +1,18 @@
 package edgeaudio
 
-/** A prompt as the `condition` signature takes it: ids and mask of length L; `count` tokens in the whole prompt, the last included. */
+/** A prompt as the text encoder takes it: ids and mask of length L; `count` tokens in the whole prompt, the last included. */
 class Tokens(val ids: IntArray, val mask: IntArray, val count: Int) {
     val truncated: Boolean get() = count > ids.size
 }
 
-/** Ids in the fixed length [maxLength]. Of a longer list the last id, which ends the sequence, stays last. */
+/**
+ * Ids in the fixed length [maxLength]. Of a longer list the last id, which ends the sequence, stays last. Padding that the ids bring at
+ * their end is none of them; between others it counts like any id.
+ */
 fun padded(ids: List<Int>, maxLength: Int, padId: Int = 0): Tokens {
-    val kept = if (ids.size <= maxLength) ids else ids.take(maxLength - 1) + ids.last()
-    val row = IntArray(maxLength) { kept.getOrElse(it) { padId } }
-    return Tokens(row, IntArray(maxLength) { if (row[it] != padId) 1 else 0 }, ids.size)
+    val given = ids.take(1) + ids.drop(1).dropLastWhile { it == padId }
+    val kept = if (given.size <= maxLength) given else given.take(maxLength - 1) + given.last()
+    return Tokens(IntArray(maxLength) { kept.getOrElse(it) { padId } }, IntArray(maxLength) { if (it < kept.size) 1 else 0 }, given.size)
 }
 
 /** Prompt -> token ids and mask, the T5 way: SentencePiece ids, one end-of-sequence id, padding. */

@@ -9,8 +9,9 @@ import com.google.ai.edge.litert.TensorBuffer
 /**
  * A graph in LiteRT, on the CPU. The one place that knows LiteRT's API.
  *
- * The API runs signatures by name but cannot list the names of their tensors, so those that the contract leaves open (the keys and
- * values of the transformer's blocks) are found by asking for one after the other. Buffers are made when a signature is first run.
+ * The API runs signatures by name but cannot list the names of their tensors: the manifest does. Those that it leaves open (`Stage.more`:
+ * the keys and values of the transformer's blocks) are found by asking for one after the other. Buffers are made when a signature is
+ * first run.
  */
 class LiteRtRunner(private val model: Model, threads: Int, private val name: String) : GraphRunner {
     private class Buffers(val inputs: Map<String, TensorBuffer>, val outputs: Map<String, TensorBuffer>)
@@ -19,15 +20,16 @@ class LiteRtRunner(private val model: Model, threads: Int, private val name: Str
         model,
         CompiledModel.Options(Accelerator.CPU).apply { cpuOptions = CompiledModel.CpuOptions(numThreads = threads) },
     )
-    private val signatures = HashMap<String, Pair<List<String>, List<String>>>()
+    private val signatures = HashMap<String, Pair<Set<String>, Set<String>>>()
     private val buffers = HashMap<String, Buffers>()
 
-    override fun check(signature: String, inputs: List<String>, outputs: List<String>) {
-        for (input in inputs) if (!hasInput(input, signature)) missing("input $input", signature)
-        for (output in outputs) if (!hasOutput(output, signature)) missing("output $output", signature)
-        val moreInputs = perBlock { hasInput(it, signature) }
-        val moreOutputs = perBlock { hasOutput(it, signature) }
-        signatures[signature] = (inputs + moreInputs) to (outputs + moreOutputs)
+    override fun inputs(signature: String, stage: Stage): Collection<String> {
+        for (input in stage.inputs.keys) if (!hasInput(input, signature)) missing("input $input", signature)
+        for (output in stage.outputs.keys) if (!hasOutput(output, signature)) missing("output $output", signature)
+        fun more(has: (String) -> Boolean) = if (stage.more) perBlock(has) else emptyList()
+        val inputs = stage.inputs.keys + more { hasInput(it, signature) }
+        signatures[signature] = inputs to stage.outputs.keys + more { hasOutput(it, signature) }
+        return inputs
     }
 
     override fun run(signature: String, inputs: Map<String, Any>): Map<String, FloatArray> {
@@ -44,8 +46,7 @@ class LiteRtRunner(private val model: Model, threads: Int, private val name: Str
     }
 
     private fun create(signature: String): Buffers {
-        val base = signature.substringBeforeLast('_')
-        val (inputs, outputs) = signatures[signature] ?: signatures[base] ?: missing("signature", signature)
+        val (inputs, outputs) = signatures[signature] ?: missing("signature", signature)
         return Buffers(
             inputs.associateWith { compiled.createInputBuffer(it, signature) },
             outputs.associateWith { compiled.createOutputBuffer(it, signature) },
