@@ -8,14 +8,15 @@ import kotlin.math.abs
 import kotlin.math.log10
 import kotlin.system.exitProcess
 
-/** The Kotlin core and LiteRT runner against what the Python runtime gave (`golden.py`). Arguments: the bundle, the golden files. */
+/** The Kotlin core and LiteRT runner against what the Python runtime gave (`golden.py`), from the same three arguments. */
 fun main(arguments: Array<String>) {
-    val (bundle, golden) = arguments.map(::File)
-    val tests = Golden(bundle, golden)
+    val (bundle, old, golden) = arguments.map(::File)
+    val tests = Golden(bundle, old, golden)
     val results = listOf(
-        "tokens" to tests::tokens, "noise" to tests::noise, "schedules" to tests::schedules, "samplers" to tests::samplers,
-        "clips" to tests::clips, "cancel and progress" to tests::cancelling, "wav" to tests::wav, "bad bundles" to tests::badBundles,
-        "bad requests" to tests::badRequests, "json" to tests::json, "vocabulary" to tests::vocabulary,
+        "tokens" to tests::tokens, "padding" to tests::padding, "noise" to tests::noise, "schedules" to tests::schedules, "samplers" to tests::samplers,
+        "clips" to tests::clips, "schema 1" to tests::schema1, "remembered" to tests::remembered, "cancel and progress" to tests::cancelling,
+        "wav" to tests::wav, "bad bundles" to tests::badBundles, "bad manifests" to tests::badManifests, "bad requests" to tests::badRequests,
+        "json" to tests::json, "vocabulary" to tests::vocabulary,
     ).map { (name, test) ->
         try {
             println("ok    $name: ${test()}")
@@ -29,13 +30,19 @@ fun main(arguments: Array<String>) {
     exitProcess(if (results.all { it }) 0 else 1)
 }
 
-private class Golden(private val folder: File, private val golden: File) {
+private class Golden(private val folder: File, private val old: File, private val golden: File) {
+    /** Files that were opened, and signatures that were run. */
+    private val log = ArrayList<String>()
     private val opener = GraphOpener { bundle, entry, threads ->
         val path = File((bundle.files as Folder).folder, entry.file).path
-        LiteRtRunner(Model.load(path), threads, path)
+        log.add(entry.file)
+        val runner = LiteRtRunner(Model.load(path), threads, path)
+        object : GraphRunner by runner {
+            override fun run(signature: String, inputs: Map<String, Any>) = runner.run(signature, inputs).also { log.add(signature) }
+        }
     }
 
-    private fun pipeline(precision: String): Pipeline = Bundle.open(Folder(folder)).let { bundle ->
+    private fun pipeline(precision: String, folder: File = this.folder): Pipeline = Bundle.open(Folder(folder)).let { bundle ->
         Pipeline(bundle, bundle.choose(precision) { PRECISIONS }, 2, opener)
     }
 
@@ -50,6 +57,16 @@ private class Golden(private val folder: File, private val golden: File) {
         }
         expect(wrong.isEmpty()) { "${wrong.size} differ, first '${strings[wrong[0]]}', expected ${expected[wrong[0]]}" }
         return "${strings.size} of ${strings.size} identical"
+    }
+
+    fun padding(): String {
+        val lines = File(golden, "padded.txt").readText().split("\n")
+        for (line in lines) {
+            val (ids, row, mask, count) = line.split("|").map { part -> part.split(" ").filter { it.isNotEmpty() }.map(String::toInt) }
+            val found = padded(ids, 8)
+            expect(found.ids.toList() == row && found.mask.toList() == mask && found.count == count[0]) { line }
+        }
+        return "${lines.size} lists of ids"
     }
 
     fun noise(): String {
@@ -110,6 +127,41 @@ private class Golden(private val folder: File, private val golden: File) {
         }
     }
 
+    fun schema1(): String {
+        val root = Json.parse(File(old, MANIFEST_NAME).readText()) as Map<*, *>
+        expect(root["schema"] == 1L && fromSchema1(root) == Json.parse(File(golden, "migrated.json").readText())) { "${fromSchema1(root)}" }
+        val again = Manifest.fromJson(Json.parse(File(golden, "schema2.json").readText()) as Map<*, *>)
+        expect(again == Bundle.open(Folder(old)).manifest) { "$again" }
+        val requests = listOf(
+            Request("slow siren", seed = 7, cfgScale = 1.5, negative = "rain") to "clip-old.f32",
+            Request("slow siren", seed = 7, seconds = 0.5, fitLength = true) to "clip-old-short.f32",
+        )
+        val worst = requests.minOf { (request, file) -> snr(pipeline("f32", old).generate(request).samples, floats(File(golden, file))) }
+        expect(worst >= 60 && "denoise_8" in log) { "$worst dB, $log" }
+        return "%.0f dB, also at a shorter length".format(worst)
+    }
+
+    fun remembered(): String {
+        for (place in listOf(folder, old)) {
+            val pipeline = pipeline("f32", place)
+            val request = Request("slow siren", seed = 1, steps = 2, cfgScale = 2.0, negative = "rain")
+            fun ran(request: Request): List<String> {
+                log.clear()
+                val samples = pipeline.generate(request).samples
+                val known = log.toList()
+                expect(samples.contentEquals(pipeline("f32", place).generate(request).samples)) { "another clip" }
+                return known
+            }
+            val first = ran(request)
+            expect(first.count { it == "condition" } == 2 && first.count { it == "project" } == 2) { "$first" }
+            val second = ran(request.copy(seed = 2))
+            expect(second == first - setOf("conditioners.f32.tflite", "condition", "project")) { "$second after $first" }
+            val other = ran(request.copy(prompt = "slow bell"))
+            expect(other.count { it == "condition" } == 1 && other.count { it == "project" } == 1) { "$other" }
+        }
+        return "the next seed runs neither text encoder nor projection, another prompt runs each once"
+    }
+
     fun cancelling(): String {
         val pipeline = pipeline("int8")
         val seen = ArrayList<Progress>()
@@ -138,12 +190,13 @@ private class Golden(private val folder: File, private val golden: File) {
     fun badBundles(): String {
         val manifest = File(folder, MANIFEST_NAME).readText()
         val cases = listOf(
-            "[" to "cannot be read", "{\"schema\": 2}" to "upgrade the app", "{\"schema\": 1}" to "manifest.latent is missing",
+            "[" to "cannot be read", "{\"schema\": 3}" to "upgrade the app", "{\"schema\": 1}" to "manifest.latent is missing",
+            "[".repeat(100_000) to "cannot be read",
             manifest.replace("\"sample_rate\": 16000", "\"sample_rate\": \"x\"") to "sample_rate: expected a whole number",
             manifest.replace(Regex("\"overlap\": \\d+"), "\"overlap\": 99") to "leaves nothing of tile",
         )
         for ((text, said) in cases) {
-            val error = fails<EdgeAudioError> { Bundle.open(memory(mapOf(MANIFEST_NAME to text.toByteArray()))) }
+            val error = fails<EdgeAudioError> { open(text) }
             expect(said in error.message!!) { error.message!! }
         }
         val missing = Bundle.open(memory(mapOf(MANIFEST_NAME to manifest.toByteArray())))
@@ -154,6 +207,36 @@ private class Golden(private val folder: File, private val golden: File) {
         fails<UsageError> { missing.choose("dit=f64") { PRECISIONS } }
         fails<EdgeAudioError> { SentencePiece(byteArrayOf(1, 2, 3)) }
         return "${cases.size + 5} refused"
+    }
+
+    fun badManifests(): String {
+        val good = File(golden, "schema2.json").readText()
+        fun edited(old: String, new: String): String {
+            val found = Regex(old).find(good) ?: throw AssertionError("no $old")
+            return good.replaceRange(found.range, new)
+        }
+        val newer = Regex("\"minor\": 0").replace("{\"colour\": 1," + good.drop(1), "\"minor\": 1")
+        expect(open(newer).manifest == open(good).manifest) { "a newer minor version" }
+        val cases = listOf(
+            edited("\\{", "{\"colour\": 1,") to "manifest.colour: expected no such entry",
+            edited("\"more\"", "\"hint\": {}, \"more\"") to "stages.condition.hint: expected no such entry",
+            edited("dit.f32.tflite", "../dit.f32.tflite") to "no bare file name", edited("\"toy\"", "\"to\\\\u0007y\"") to "printable",
+            edited("\"sha256\": \"", "\"sha256\": \"0") to "cannot be", edited("\"downsampling\": 8", "\"downsampling\": 8000000000") to "whole number",
+            edited("\"downsampling\": 8", "\"downsampling\": 200000000") to "have more than", edited("\"length\": 16", "\"length\": 0") to "at least 1",
+            edited("\"cfg_scale\": 1.0", "\"cfg_scale\": 1e999") to "finite", edited("8\n    \\]", "16]") to "must ascend",
+            edited("\"global_embed\": \\{", "\"speaker\": {") to "denoise reads speaker, which this app does not make; upgrade the app",
+            edited("\"seconds_total\": \\{", "\"v\": {") to "wait for each other", edited("\"audio\": \\{", "\"features\": {") to "both give features",
+            edited("\"v\": \\{", "\"w\": {") to "no stage gives v", edited("\"zeroed\": \\[", "\"zeroed\": [\"nothing\",") to "guidance names nothing",
+            edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"") to "which has no graph",
+            edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"").replace("\"graphs\": {", "\"graphs\": {\"vocoder\": {},") to
+                "stage head is in component vocoder, which this app does not run; upgrade the app",
+            edited("\"int32\"", "\"int64\"") to "float32 or int32", edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
+        )
+        for ((text, said) in cases) {
+            val error = fails<EdgeAudioError> { open(text) }
+            expect(said in error.message!! && error.message!!.count { it == '\n' } == 0) { "$said: ${error.message}" }
+        }
+        return "${cases.size} refused, a newer minor version read"
     }
 
     fun badRequests(): String {
@@ -192,6 +275,8 @@ private class Golden(private val folder: File, private val golden: File) {
         for (text in wrong) fails<IllegalArgumentException> { Json.parse(text) }
         return "${wrong.size} refused"
     }
+
+    private fun open(manifest: String) = Bundle.open(memory(mapOf(MANIFEST_NAME to manifest.toByteArray())))
 
     private fun memory(files: Map<String, ByteArray>) = object : BundleFiles {
         override val name = "memory"
