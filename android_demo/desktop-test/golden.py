@@ -1,5 +1,6 @@
 """What the Python runtime gives, for the Kotlin tests to compare with: `python golden.py BUNDLE
-OLD_BUNDLE OUT_DIR`. The old bundle is one of schema 1, with a clip that the runtime of that day made.
+OLD_BUNDLE OUT_DIR`. The old bundle is one of schema 1, with the clip that its own day's runtime
+made.
 
 Text files with a case a line, and raw little-endian float32: no format that needs a library to
 read.

@@ -1,7 +1,8 @@
 package edgeaudio
 
-import java.io.DataOutputStream
 import java.io.OutputStream
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import kotlin.math.abs
 import kotlin.math.log10
 import kotlin.math.pow
@@ -54,31 +55,16 @@ class Clip(
     /** Write a 16-bit WAV with the recipe in its comment. The stream is closed. */
     fun save(out: OutputStream) {
         val comment = recipe.toByteArray() + ByteArray(if (recipe.toByteArray().size % 2 == 0) 2 else 1)
-        val data = 2 * samples.size
-        DataOutputStream(out.buffered()).use { file ->
-            file.writeBytes("RIFF")
-            file.little(4 + 24 + 8 + data + 8 + 4 + 8 + comment.size)
-            file.writeBytes("WAVEfmt ")
-            file.little(16)
-            file.short(1)
-            file.short(channels)
-            file.little(sampleRate)
-            file.little(2 * sampleRate * channels)
-            file.short(2 * channels)
-            file.short(16)
-            file.writeBytes("LIST")
-            file.little(4 + 8 + comment.size)
-            file.writeBytes("INFOICMT")
-            file.little(comment.size)
-            file.write(comment)
-            file.writeBytes("data")
-            file.little(data)
-            val scale = gain * 32767f
-            for (sample in samples) file.short((sample * scale).roundToInt().coerceIn(-32768, 32767))
-        }
+        val file = ByteBuffer.allocate(64 + comment.size + 2 * samples.size).order(ByteOrder.LITTLE_ENDIAN)
+        fun tag(name: String) = file.put(name.toByteArray())
+        tag("RIFF").putInt(file.capacity() - 8)
+        tag("WAVEfmt ").putInt(16).putShort(1).putShort(channels.toShort()).putInt(sampleRate).putInt(2 * sampleRate * channels)
+        file.putShort((2 * channels).toShort()).putShort(16)
+        tag("LIST").putInt(12 + comment.size)
+        tag("INFOICMT").putInt(comment.size).put(comment)
+        tag("data").putInt(2 * samples.size)
+        val scale = gain * 32767f
+        for (sample in samples) file.putShort((sample * scale).roundToInt().coerceIn(-32768, 32767).toShort())
+        out.use { it.write(file.array()) }
     }
-
-    private fun DataOutputStream.little(value: Int) = writeInt(Integer.reverseBytes(value))
-
-    private fun DataOutputStream.short(value: Int) = writeShort(java.lang.Short.reverseBytes(value.toShort()).toInt())
 }

@@ -83,7 +83,7 @@ class Values(private val contract: Contract, private val stages: Stages, private
 /** What stages gave, for the next clip that has them read the same. What was asked for longest ago is forgotten first. */
 class Remembered(private val most: Long = REMEMBERED_BYTES) {
     private class Run(val signature: String, val inputs: Map<String, Any>, val outputs: Map<String, FloatArray>) {
-        val bytes = (inputs.values + outputs.values).sumOf { 4L * ((it as? FloatArray)?.size ?: (it as IntArray).size) }
+        val bytes = (inputs.values + outputs.values).sumOf { 4L * sizeOf(it) }
     }
 
     private val runs = ArrayDeque<Run>()
@@ -97,6 +97,8 @@ class Remembered(private val most: Long = REMEMBERED_BYTES) {
         return runs.last().outputs
     }
 }
+
+internal fun sizeOf(values: Any): Int = (values as? FloatArray)?.size ?: (values as IntArray).size
 
 private fun isSame(one: Any?, other: Any): Boolean = when (other) {
     is FloatArray -> other.contentEquals(one as? FloatArray)

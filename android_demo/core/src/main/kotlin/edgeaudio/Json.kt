@@ -3,6 +3,7 @@ package edgeaudio
 /** Reads JSON into Map, List, String, Long, Double, Boolean and null. Strict, small, and without Android's org.json. */
 internal class Json private constructor(private val text: String) {
     private var at = 0
+    private var depth = 0
 
     private fun value(): Any? {
         skipSpace()
@@ -10,9 +11,7 @@ internal class Json private constructor(private val text: String) {
             '{' -> objectValue()
             '[' -> listValue()
             '"' -> string()
-            't' -> literal("true", true)
-            'f' -> literal("false", false)
-            'n' -> literal("null", null)
+            't', 'f', 'n' -> literal()
             else -> if (next == '-' || next.isDigit()) number() else fail("found '$next'")
         }
     }
@@ -33,16 +32,15 @@ internal class Json private constructor(private val text: String) {
     private fun each(open: Char, close: Char, item: () -> Unit) {
         expect(open)
         skipSpace()
-        if (peek() == close) {
-            at++
-            return
-        }
-        while (true) {
+        if (++depth > DEEPEST) fail("more than $DEEPEST levels")
+        var separated = true
+        while (peek() != close) {
+            if (!separated) expect(',')
             item()
             skipSpace()
-            if (peek() == close) break
-            expect(',')
+            separated = false
         }
+        depth--
         at++
     }
 
@@ -80,10 +78,10 @@ internal class Json private constructor(private val text: String) {
         return found.toLongOrNull() ?: found.toDouble()
     }
 
-    private fun literal(word: String, meaning: Any?): Any? {
-        if (!text.startsWith(word, at)) fail("an unknown word")
+    private fun literal(): Any? {
+        val word = LITERALS.keys.find { text.startsWith(it, at) } ?: fail("an unknown word")
         at += word.length
-        return meaning
+        return LITERALS[word]
     }
 
     private fun expect(char: Char) {
@@ -102,6 +100,8 @@ internal class Json private constructor(private val text: String) {
     private fun fail(what: String): Nothing = throw IllegalArgumentException("$what at character $at")
 
     companion object {
+        private const val DEEPEST = 64
+        private val LITERALS = mapOf("true" to true, "false" to false, "null" to null)
         private val NUMBER = Regex("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
         /** IllegalArgumentException says what is wrong and where. */

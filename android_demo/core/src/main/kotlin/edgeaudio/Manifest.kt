@@ -10,8 +10,10 @@ val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
 val GENERATING = listOf("conditioners", "dit", "decoder")
 
 /** Values that this app makes itself; a stage that reads one runs whenever that changes. Those of a step, or of the decoding: [CHANGING]. */
-val HOST_VALUES = setOf("input_ids", "attention_mask", "seconds_total", "x", "t", "latents")
+val PROMPT_VALUES = setOf("input_ids", "attention_mask")
 val CHANGING = setOf("x", "t", "latents")
+val HOST_VALUES = PROMPT_VALUES + "seconds_total" + CHANGING
+private val LATENT_VALUES = setOf("x", "v", "latents")
 
 /** What the stages are asked for. */
 const val V = "v"
@@ -30,12 +32,10 @@ data class FileEntry(val file: String, val bytes: Long, val sha256: String)
 
 /** A value that a stage reads or gives. A dimension is a number, or follows the length of the latents: "latents", "4*latents". */
 data class Port(val type: String, val shape: List<Any>) {
-    val followsLength: Boolean get() = shape.any { it is String }
-
     /** Numbers that it has for latents of that length. */
-    fun size(latents: Int): Long = shape.fold(1L) { size, dimension -> size * if (dimension is String) times(dimension) * latents else dimension as Long }
-
-    private fun times(dimension: String): Long = BY_LENGTH.matchEntire(dimension)!!.groupValues[1].ifEmpty { "1" }.toLong()
+    fun size(latents: Int): Long = shape.fold(1L) { size, dimension ->
+        size * (dimension as? Long ?: (latents * BY_LENGTH.matchEntire("$dimension")!!.groupValues[1].ifEmpty { "1" }.toLong()))
+    }
 }
 
 /**
@@ -44,7 +44,7 @@ data class Port(val type: String, val shape: List<Any>) {
  */
 data class Stage(val component: String, val inputs: Map<String, Port>, val outputs: Map<String, Port>, val more: Boolean) {
     /** Whether the graph has a signature of it for every length of the latents. */
-    val followsLength: Boolean get() = (inputs.values + outputs.values).any { it.followsLength }
+    val followsLength: Boolean get() = (inputs.values + outputs.values).any { port -> port.shape.any { it is String } }
 }
 
 /** Shape of the latents, [length, channels]; one latent stands for `downsampling` samples. `shorter` are further lengths. */
@@ -58,10 +58,7 @@ data class Tiling(val tile: Int, val overlap: Int, val perLatent: Int)
 /** The settings this model was made for. */
 data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double)
 
-/**
- * What guidance steers away from: the prompt's branch with the values of `zeroed` at zero, or, given a negative prompt, another prompt's
- * branch with the values of `kept` from the first.
- */
+/** Guidance steers away from the prompt's branch with `zeroed` values at zero, or from a negative prompt's with `kept` ones of the first. */
 data class Guidance(val zeroed: List<String>, val kept: List<String>)
 
 /** How loud the sounds are that a model was trained on, each in its loudest quarter of a second, in dBFS. */
@@ -97,30 +94,27 @@ data class Manifest(
         fun fromJson(root: Map<*, *>): Manifest {
             val current = if (root["schema"] == 1L) fromSchema1(root) else root
             val entries = Entries(current, "manifest")
-            val latent = entries.child("latent")
-            val prompt = entries.child("prompt")
-            val seconds = entries.child("seconds")
-            val defaults = entries.child("defaults")
-            val tiling = entries.child("tiling")
-            val guidance = entries.child("guidance")
-            val manifest = Manifest(
+            val (prompt, seconds) = entries.child("prompt") to entries.child("seconds")
+            return Manifest(
                 entries.line("name"), entries.positive("sample_rate", 768_000), entries.positive("channels", 64),
-                Latent(latent.positive("length"), latent.positive("channels"), latent.positive("downsampling"), latent.numbers("shorter")),
+                entries.child("latent").run { Latent(positive("length"), positive("channels"), positive("downsampling"), numbers("shorter")) },
                 prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
                 entries.text("objective"),
-                Defaults(defaults.text("sampler"), defaults.positive("steps", 10_000), defaults.number("cfg_scale")),
-                Tiling(tiling.positive("tile"), tiling.whole("overlap"), tiling.positive("per_latent")),
+                entries.child("defaults").run { Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale")) },
+                entries.child("tiling").run { Tiling(positive("tile"), whole("overlap"), positive("per_latent")) },
                 entries.child("graphs").children().mapValues { (_, component) -> component.children().mapValues { it.value.graph() } },
                 entries.child("stages").children().mapValues { it.value.stage() },
-                Guidance(guidance.texts("zeroed"), guidance.texts("kept")),
+                entries.child("guidance").run { Guidance(texts("zeroed"), texts("kept")) },
                 entries.optional("vocabulary")?.file(),
                 entries.optional("usual_level")?.let { UsualLevel(it.number("median"), it.number("lowest")) },
-            )
-            entries.line("license")
-            entries.optional("checks")?.file()
-            entries.unused("schema", "minor", "source_sha256")
-            if ((current["minor"] as? Long ?: 0) <= MINOR) entries.refuseUnknown()
-            return manifest.also { checkSizes(it) }.also { checkStages(it) }
+            ).also { manifest ->
+                entries.line("license")
+                entries.optional("checks")?.file()
+                entries.unused("schema", "minor", "source_sha256")
+                if ((current["minor"] as? Long ?: 0) <= MINOR) entries.refuseUnknown()
+                checkSizes(manifest)
+                checkStages(manifest)
+            }
         }
     }
 }
@@ -135,8 +129,8 @@ private val SCHEMA_1 = listOf(
 /** The entries of a manifest of schema 1 as schema 2 has them; its ports have no shapes but for those that follow the latents. */
 internal fun fromSchema1(entries: Map<*, *>): Map<*, *> {
     fun ports(stage: String, names: String) = names.split(",").associateWith { name ->
-        val follows = stage in setOf("denoise", "head") && name in setOf("x", "v", "latents")
-        val type = if (name == "input_ids" || name == "attention_mask") "int32" else "float32"
+        val follows = stage in setOf("denoise", "head") && name in LATENT_VALUES
+        val type = if (name in PROMPT_VALUES) "int32" else "float32"
         mapOf("type" to type, "shape" to if (follows) listOf("latents") else emptyList())
     }
     val stages = SCHEMA_1.map { it.split(" ") }.filter { (_, component) -> component in (entries["graphs"] as? Map<*, *>).orEmpty() }
@@ -182,12 +176,13 @@ private fun checkStages(manifest: Manifest) {
     val stages = manifest.stages
     require(stages.size <= MOST_STAGES) { "there are more than $MOST_STAGES stages" }
     val gives = HashMap<String, String>()
+    val latents = manifest.latent.length.toLong() * manifest.latent.channels
     for ((name, stage) in stages) {
         require(stage.component in manifest.graphs) { "stage $name is in component ${stage.component}, which has no graph" }
         for (output in stage.outputs.keys) gives.put(output, name)?.let { throw IllegalArgumentException("stages $it and $name both give $output") }
-        val latents = manifest.latent.length.toLong() * manifest.latent.channels
-        for ((port, described) in (stage.inputs + stage.outputs).takeUnless { stage.more }.orEmpty()) {
-            require(port !in setOf("x", V, "latents") || described.size(manifest.latent.length) == latents) { "port $port is not as large as the latents" }
+        for ((port, described) in stage.inputs + stage.outputs) {
+            require((described.type == "int32") == (port in PROMPT_VALUES)) { "stages.$name: port $port is ${described.type}" }
+            require(stage.more || port !in LATENT_VALUES || described.size(manifest.latent.length) == latents) { "port $port has not the latents' shape" }
         }
     }
     for ((name, stage) in stages) for (port in stage.inputs.keys) {
@@ -233,9 +228,7 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
     fun stage(): Stage = Stage(
         text("component"), child("inputs").children().mapValues { it.value.port() }, child("outputs").children().mapValues { it.value.port() },
         (find("more") ?: false) as? Boolean ?: wrong("more", "true or false"),
-    ).also { stage ->
-        require(stage.outputs.values.none { it.type == "int32" }) { "$where gives int32, which nothing reads" }
-    }
+    )
 
     private fun port(): Port = Port(text("type"), list("shape").map { it ?: wrong("shape", "a list of dimensions") }).also { port ->
         if (port.type != "float32" && port.type != "int32") wrong("type", "float32 or int32")

@@ -9,13 +9,11 @@ import kotlin.math.sqrt
  * Integers come from SplitMix64 and become normal deviates through Wichura's rational functions (AS 241), by integer arithmetic and
  * the IEEE-754 operations that every platform rounds alike; therefore no Math.log.
  */
-class NoiseStream(seed: Long) {
-    private val seed: Long
+class NoiseStream(private val seed: Long) {
     private var drawn = 0L
 
     init {
         if (seed < 0) throw UsageError("seed $seed is not usable; choose a whole number from 0 to ${Long.MAX_VALUE}")
-        this.seed = seed
     }
 
     /** The next [count] standard normal deviates. */

@@ -144,11 +144,8 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
 
         private fun checkPorts(stage: String, more: Boolean, ports: Map<String, Port>, values: Map<String, Any>) {
             for ((name, port) in if (more) emptyMap() else ports) {
-                val (type, size) = values.getValue(name).let { if (it is IntArray) "int32" to it.size else "float32" to (it as FloatArray).size }
-                if (type != port.type || size.toLong() != port.size(length)) {
-                    throw EdgeAudioError("stage $stage has $size values of $type for $name, the manifest says ${port.size(length)} of " +
-                        "${port.type}; export the model again")
-                }
+                val (size, wanted) = sizeOf(values.getValue(name)).toLong() to port.size(length)
+                if (size != wanted) throw EdgeAudioError("stage $stage has $size values for $name, the manifest says $wanted; export the model again")
             }
         }
 

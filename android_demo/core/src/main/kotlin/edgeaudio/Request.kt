@@ -84,6 +84,7 @@ data class Settings(
             throw EdgeAudioError("model ${manifest.name} has no tokenizer and cannot read '${text.take(40)}'; give token ids, or export " +
                 "it again with --tokenizer FILE")
         }
+        if (ids.orEmpty().any { it < 0 }) throw UsageError("ids must be whole numbers from 0; give them as the tokenizer of the model does")
         if (ids.orEmpty().size > manifest.maxLength) {
             throw EdgeAudioError("${ids!!.size} ids are more than model ${manifest.name} reads; give at most ${manifest.maxLength}")
         }

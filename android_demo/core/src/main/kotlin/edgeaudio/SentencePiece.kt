@@ -1,6 +1,8 @@
 package edgeaudio
 
 import java.io.ByteArrayOutputStream
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 
 private const val SPACE = "\u2581"
 private const val UNKNOWN_PENALTY = 10f
@@ -10,12 +12,26 @@ private const val UNKNOWN_PENALTY = 10f
  * the sentencepiece library gives.
  */
 class SentencePiece(model: ByteArray) {
-    private class Piece(val id: Int, val score: Float, val type: Int)
+    private class Piece(data: ByteArray, val id: Int) {
+        var text = ""
+        var score = 0f
+        var type = NORMAL
+
+        init {
+            Proto(data).fields { number, value ->
+                when (number) {
+                    1 -> text = (value as ByteArray).toString(Charsets.UTF_8)
+                    2 -> score = Float.fromBits((value as Long).toInt())
+                    3 -> type = (value as Long).toInt()
+                }
+            }
+        }
+    }
 
     private val pieces = HashMap<String, Piece>()
     private val bytes = HashMap<Int, Int>()
     private val normalizer: Normalizer
-    private var longest = 1
+    private val longest: Int
     private var unknownId = 0
     private var byteFallback = false
     private val unknownScore: Float
@@ -27,51 +43,29 @@ class SentencePiece(model: ByteArray) {
         private set
 
     init {
-        var least = Float.MAX_VALUE
-        var best = -Float.MAX_VALUE
-        var id = 0
+        val all = ArrayList<Piece>()
         var spec = ByteArray(0)
         try {
             Proto(model).fields { number, value ->
                 when (number) {
-                    PIECES -> {
-                        val (text, score, type) = piece(value as ByteArray)
-                        when (type) {
-                            NORMAL, USER_DEFINED, UNUSED -> pieces[text] = Piece(id, score, type)
-                            BYTE -> bytes[text.substring(3, 5).toInt(16)] = id
-                        }
-                        if (type == NORMAL) {
-                            least = minOf(least, score)
-                            best = maxOf(best, score)
-                        }
-                        longest = maxOf(longest, text.length)
-                        id++
-                    }
+                    PIECES -> all.add(Piece(value as ByteArray, all.size))
                     TRAINER -> readTrainer(value as ByteArray)
                     NORMALIZER -> spec = value as ByteArray
                 }
             }
+            for (piece in all) when (piece.type) {
+                NORMAL, USER_DEFINED, UNUSED -> pieces[piece.text] = piece
+                BYTE -> bytes[piece.text.substring(3, 5).toInt(16)] = piece.id
+            }
         } catch (error: RuntimeException) {
             throw EdgeAudioError("the tokenizer is not a SentencePiece model (${error.message}); export the model again")
         }
-        if (pieces.isEmpty()) throw EdgeAudioError("the tokenizer is not a SentencePiece model (no pieces); export the model again")
-        unknownScore = least - UNKNOWN_PENALTY
-        bestScore = best
+        val scores = all.filter { it.type == NORMAL }.map { it.score }
+        if (scores.isEmpty()) throw EdgeAudioError("the tokenizer is not a SentencePiece model (no pieces); export the model again")
+        longest = all.maxOf { it.text.length }
+        unknownScore = scores.min() - UNKNOWN_PENALTY
+        bestScore = scores.max()
         normalizer = Normalizer(spec)
-    }
-
-    private fun piece(data: ByteArray): Triple<String, Float, Int> {
-        var text = ""
-        var score = 0f
-        var type = NORMAL
-        Proto(data).fields { number, value ->
-            when (number) {
-                1 -> text = (value as ByteArray).toString(Charsets.UTF_8)
-                2 -> score = Float.fromBits((value as Long).toInt())
-                3 -> type = (value as Long).toInt()
-            }
-        }
-        return Triple(text, score, type)
     }
 
     private fun readTrainer(data: ByteArray) = Proto(data).fields { number, value ->
@@ -92,6 +86,13 @@ class SentencePiece(model: ByteArray) {
         val from = IntArray(text.length + 1) { -1 }
         val reached = FloatArray(text.length + 1)
         val chosen = IntArray(text.length + 1)
+        fun reach(start: Int, end: Int, score: Float, id: Int) {
+            val total = score + reached[start]
+            if (from[end] >= 0 && total <= reached[end]) return
+            from[end] = start
+            reached[end] = total
+            chosen[end] = id
+        }
         var start = 0
         while (start < text.length) {
             val width = Character.charCount(text.codePointAt(start))
@@ -101,10 +102,10 @@ class SentencePiece(model: ByteArray) {
                 if (piece.type == UNUSED) continue
                 val length = text.substring(start, end).toByteArray().size
                 val score = if (piece.type == USER_DEFINED) (length * bestScore - 0.1).toFloat() else piece.score
-                reach(from, reached, chosen, start, end, score, piece.id)
+                reach(start, end, score, piece.id)
                 single = single || end == start + width
             }
-            if (!single) reach(from, reached, chosen, start, start + width, unknownScore, unknownId)
+            if (!single) reach(start, start + width, unknownScore, unknownId)
             start += width
         }
         val found = ArrayList<Int>()
@@ -124,17 +125,6 @@ class SentencePiece(model: ByteArray) {
             end = begin
         }
         return found.asReversed()
-    }
-
-    private fun reach(
-        from: IntArray, reached: FloatArray, chosen: IntArray, start: Int, end: Int, score: Float, id: Int,
-    ) {
-        val total = score + reached[start]
-        if (from[end] < 0 || total > reached[end]) {
-            from[end] = start
-            reached[end] = total
-            chosen[end] = id
-        }
     }
 
     private companion object {
@@ -169,9 +159,9 @@ private class Normalizer(spec: ByteArray) {
 
     private fun readTable(data: ByteArray) {
         if (data.isEmpty()) return
-        val size = littleEndian(data, 0)
-        trie = IntArray(size / 4) { littleEndian(data, 4 + 4 * it) }
-        rewritten = data.copyOfRange(4 + size, data.size)
+        val buffer = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN)
+        trie = IntArray(buffer.getInt() / 4) { buffer.getInt() }
+        rewritten = data.copyOfRange(buffer.position(), data.size)
     }
 
     fun normalize(text: String): String {
@@ -179,12 +169,10 @@ private class Normalizer(spec: ByteArray) {
         val space = if (escape) SPACE.toByteArray() else byteArrayOf(' '.code.toByte())
         val out = ByteArrayOutputStream()
         var at = 0
-        if (removeExtra) {
-            while (at < input.size) {
-                val (part, width) = prefix(input, at)
-                if (!part.contentEquals(byteArrayOf(BLANK))) break
-                at += width
-            }
+        while (removeExtra && at < input.size) {
+            val (part, width) = prefix(input, at)
+            if (!part.contentEquals(byteArrayOf(BLANK))) break
+            at += width
         }
         if (at == input.size) return ""
         if (dummyPrefix) out.write(space)
@@ -198,10 +186,7 @@ private class Normalizer(spec: ByteArray) {
             if (!removeExtra) afterSpace = false
         }
         val normalized = out.toByteArray().toString(Charsets.UTF_8)
-        val blank = if (escape) SPACE else " "
-        var end = normalized.length
-        if (removeExtra) while (normalized.startsWith(blank, end - 1) && end > 0) end--
-        return normalized.substring(0, end)
+        return if (removeExtra) normalized.trimEnd(if (escape) SPACE[0] else ' ') else normalized
     }
 
     /** What stands for the longest known sequence at [at], and how many bytes of input that is. */
@@ -231,9 +216,6 @@ private class Normalizer(spec: ByteArray) {
     // A unit of a double-array trie (Darts-clone): bits 0-7 label, 8 has a leaf, 9 wide offset, 10-30 offset, 31 is a leaf.
 
     private fun offset(unit: Int): Int = unit ushr 10 shl (unit and 512 ushr 6)
-
-    private fun littleEndian(data: ByteArray, at: Int): Int =
-        (0..3).fold(0) { sum, index -> sum or (data[at + index].toInt() and 255 shl 8 * index) }
 
     private companion object {
         const val BLANK = ' '.code.toByte()

@@ -190,7 +190,7 @@ private class Golden(private val folder: File, private val old: File, private va
     fun badBundles(): String {
         val manifest = File(folder, MANIFEST_NAME).readText()
         val cases = listOf(
-            "[" to "cannot be read", "{\"schema\": 3}" to "upgrade the app", "{\"schema\": 1}" to "manifest.latent is missing",
+            "[" to "cannot be read", "{\"schema\": 3}" to "upgrade the app", "{\"schema\": 1}" to "manifest.prompt is missing",
             "[".repeat(100_000) to "cannot be read",
             manifest.replace("\"sample_rate\": 16000", "\"sample_rate\": \"x\"") to "sample_rate: expected a whole number",
             manifest.replace(Regex("\"overlap\": \\d+"), "\"overlap\": 99") to "leaves nothing of tile",
@@ -220,7 +220,7 @@ private class Golden(private val folder: File, private val old: File, private va
         val cases = listOf(
             edited("\\{", "{\"colour\": 1,") to "manifest.colour: expected no such entry",
             edited("\"more\"", "\"hint\": {}, \"more\"") to "stages.condition.hint: expected no such entry",
-            edited("dit.f32.tflite", "../dit.f32.tflite") to "no bare file name", edited("\"toy\"", "\"to\\\\u0007y\"") to "printable",
+            edited("dit.f32.tflite", "../dit.f32.tflite") to "no bare file name", edited("\"toy\"", "\"to\\u0007y\"") to "printable",
             edited("\"sha256\": \"", "\"sha256\": \"0") to "cannot be", edited("\"downsampling\": 8", "\"downsampling\": 8000000000") to "whole number",
             edited("\"downsampling\": 8", "\"downsampling\": 200000000") to "have more than", edited("\"length\": 16", "\"length\": 0") to "at least 1",
             edited("\"cfg_scale\": 1.0", "\"cfg_scale\": 1e999") to "finite", edited("8\n    \\]", "16]") to "must ascend",
@@ -230,11 +230,11 @@ private class Golden(private val folder: File, private val old: File, private va
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"") to "which has no graph",
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"").replace("\"graphs\": {", "\"graphs\": {\"vocoder\": {},") to
                 "stage head is in component vocoder, which this app does not run; upgrade the app",
-            edited("\"int32\"", "\"int64\"") to "float32 or int32", edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
+            edited("\"int32\"", "\"int64\"") to "float32 or int32", edited("\"int32\"", "\"float32\"") to "port attention_mask is float32", edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
         )
         for ((text, said) in cases) {
-            val error = fails<EdgeAudioError> { open(text) }
-            expect(said in error.message!! && error.message!!.count { it == '\n' } == 0) { "$said: ${error.message}" }
+            val error = fails<EdgeAudioError>(said) { open(text) }
+            expect(said in error.message!!) { "$said: ${error.message}" }
         }
         return "${cases.size} refused, a newer minor version read"
     }
@@ -244,7 +244,8 @@ private class Golden(private val folder: File, private val old: File, private va
         val cases = listOf(
             Request("x", steps = 0) to "steps 0", Request("x", sampler = "magic") to "sampler 'magic'", Request("x", seed = -1) to "seed -1",
             Request("x", seconds = 99.0) to "use at most 4.096", Request("x", seconds = 0.0) to "no duration", Request() to "give either",
-            Request("x", cfgScale = Double.NaN) to "finite", Request(ids = List(99) { 5 }) to "at most 24", Request("\ud800") to "no text",
+            Request("x", cfgScale = Double.NaN) to "finite", Request(ids = List(99) { 5 }) to "at most 24",
+            Request(ids = listOf(-1)) to "from 0", Request("\ud800") to "no text",
         )
         for ((request, said) in cases) {
             val error = fails<EdgeAudioError> { pipeline.generate(request) }
@@ -283,13 +284,13 @@ private class Golden(private val folder: File, private val old: File, private va
         override fun open(file: String) = files[file]?.inputStream()
     }
 
-    private inline fun <reified T : Throwable> fails(run: () -> Any?): T {
+    private inline fun <reified T : Throwable> fails(what: String = "", run: () -> Any?): T {
         try {
             run()
         } catch (error: Throwable) {
             return error as? T ?: throw error
         }
-        throw AssertionError("nothing was thrown")
+        throw AssertionError("nothing was thrown $what")
     }
 
     private fun expect(condition: Boolean, what: () -> String) {

@@ -31,11 +31,15 @@ class Assets(private val assets: AssetManager) : BundleFiles {
 
 /** A model to choose: the pocket model, or a bundle in the app's files folder (`adb push` puts it there). */
 class Choice(val label: String, private val files: BundleFiles) {
-    /** EdgeAudioError if the bundle is damaged. Takes a while for big ones: not on the main thread. */
-    fun open(context: Context): Pipeline {
-        val bundle = Bundle.open(files)
+    private var pipeline: Pipeline? = null
+
+    /**
+     * One pipeline for all clips, which remembers the prompt. EdgeAudioError if the bundle is damaged. Takes a while for big ones: not on
+     * the main thread, and always on the same one.
+     */
+    fun open(context: Context): Pipeline = pipeline ?: Bundle.open(files).let { bundle ->
         val device = Device(File("/proc/cpuinfo").takeIf { it.canRead() }?.readText().orEmpty(), Runtime.getRuntime().availableProcessors())
-        return Pipeline(bundle, bundle.choose(null, device::preferred), device.threads, opener(context))
+        Pipeline(bundle, bundle.choose(null, device::preferred), device.threads, opener(context)).also { pipeline = it }
     }
 
     /** A prompt for each family of sounds that the model lists; none if it lists none, or is damaged: then [open] says so. */
