@@ -143,7 +143,7 @@ class Session:
             prompt = root if settings.has_text else root.fork(PROMPT, **self._zeros(root))
             branches = [prompt]
             if settings.is_guided and settings.negative:
-                negative = self._encoded(settings.negative, "negative prompt")
+                negative = self._encoded(self.reading(settings.negative), "negative prompt")
                 kept = {name: root[name] for name in guidance.kept}
                 branches.append(
                     root.fork(
@@ -164,10 +164,17 @@ class Session:
         """What the text encoder reads."""
         settings, limit = self.settings, self.model.manifest.prompt.max_length
         if settings.prompt is not None and settings.has_text:
-            return self._encoded(settings.prompt, "prompt")
+            return self._encoded(self.reading(settings.prompt), "prompt")
         # An empty prompt needs the graph only for what tells the seconds; one token keeps its
         # attention well defined.
         return padded(settings.ids or (1,), limit)
+
+    def reading(self, prompt: str) -> str:
+        """A prompt as the model reads it: where it is a name alone, the seed decides what else it
+        means (`Vocabulary.reading`).
+        """
+        vocabulary = self.model.bundle.vocabulary
+        return prompt if vocabulary is None else vocabulary.reading(prompt, self.settings.seed)
 
     def velocity(self, branches: list[Values], lease: Lease) -> Denoise:
         """The transformer as a function (x [1, T, C], t) -> v, guidance included."""
@@ -214,7 +221,9 @@ class Session:
         """
         settings, model = self.settings, self.model
         ids = None if settings.ids is None else list(settings.ids)
-        replayed = {"noise": "given"} if self.is_replayed else {}
+        more = {"noise": "given"} if self.is_replayed else {}
+        if settings.prompt and (reading := self.reading(settings.prompt)) != settings.prompt:
+            more["read_as"] = reading
         return {
             "edge_audio": __version__,
             "model": model.manifest.name,
@@ -225,7 +234,7 @@ class Session:
             "half": model.half,
             "threads": model.threads,
             "gain": 1.0,
-            **replayed,
+            **more,
         }
 
     def _values(self, lease: Lease) -> Values:

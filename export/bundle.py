@@ -24,7 +24,6 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from edge_audio.bundle import store as schema
 from edge_audio.bundle.manifest import (
     COMPONENTS,
     GENERATING,
@@ -38,6 +37,7 @@ from edge_audio.bundle.manifest import (
     Tiling,
     UsualLevel,
 )
+from edge_audio.bundle.manifest import Prompt as PromptEntry
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.bundle.vocabulary import Vocabulary
 from edge_audio.errors import EdgeAudioError, first_line
@@ -446,7 +446,7 @@ def _manifest(
         sample_rate=config.sample_rate,
         channels=config.channels,
         latent=config.latent,
-        prompt=schema.Prompt(config.max_length, tokenizer),
+        prompt=PromptEntry(config.max_length, tokenizer),
         seconds=SecondsRange(config.seconds.min, config.seconds.max),
         objective=config.objective,
         tiling=tiling,

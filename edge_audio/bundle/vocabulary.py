@@ -1,13 +1,13 @@
-"""What a model can be asked for: its words, and families of sounds with example prompts. A bundle
-may bring such a list, and then says which words of a prompt it has never met.
+"""What a model can be asked for: its words, families of sounds with example prompts, and how a
+prompt that says less than the model needs is read. A bundle may bring such a list.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edge_audio.errors import EdgeAudioError
@@ -19,6 +19,7 @@ NEAREST = 3
 _WORD = re.compile(r"[^\W_]+(?:[-'’#][^\W_]+)*#?")
 #: characters of an unknown word that a note repeats
 _LONGEST_WORD = 24
+_BITS = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Vocabulary:
 
     words: frozenset[str]
     families: tuple[SoundFamily, ...]
+    #: what a name alone may mean, "bell", in words that the model was trained on: the words of a
+    #: prompt without those of `fillers` -> captions, of which the seed chooses one
+    readings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: words that do not change the sound
+    fillers: frozenset[str] = frozenset()
+
+    def reading(self, prompt: str, seed: int) -> str:
+        """The prompt as the model should read it: itself, or, for a name alone, a caption that also
+        says what the name leaves open. Words that the model has never met do not count; notes and
+        numbers do.
+        """
+        left_out = {word for word in self.unknown(prompt) if word.isalpha()} | self.fillers
+        options = self.readings.get(" ".join(w for w in words_of(prompt) if w not in left_out))
+        return options[chosen(seed, len(options))] if options else prompt
 
     def unknown(self, prompt: str) -> list[str]:
         """The words of a prompt that the model has never met, in their order.
@@ -84,16 +99,13 @@ class Vocabulary:
 
     def to_json(self) -> str:
         """The text of a vocabulary file."""
-        return (
-            json.dumps(
-                {
-                    "words": sorted(self.words),
-                    "families": [asdict(family) for family in self.families],
-                },
-                indent=1,
-            )
-            + "\n"
-        )
+        entries = {
+            "words": sorted(self.words),
+            "families": [asdict(family) for family in self.families],
+            "readings": dict(sorted(self.readings.items())),
+            "fillers": sorted(self.fillers),
+        }
+        return json.dumps(entries, indent=1) + "\n"
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -101,20 +113,49 @@ def read_vocabulary(path: Path) -> Vocabulary:
     try:
         entries = json.loads(path.read_bytes())
         families = tuple(
-            SoundFamily(family["name"], tuple(family["prompts"])) for family in entries["families"]
+            SoundFamily(_text(family["name"]), _texts(family["prompts"]))
+            for family in entries["families"]
         )
-        texts = [
-            *entries["words"],
-            *(text for family in families for text in (family.name, *family.prompts)),
-        ]
-        if not texts or not all(isinstance(text, str) for text in texts):
-            raise ValueError("it holds something else than words")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        readings = {
+            _text(words): _texts(captions)
+            for words, captions in dict(entries.get("readings", {})).items()
+        }
+        known = Vocabulary(
+            words=frozenset(_texts(entries["words"])),
+            families=families,
+            readings=readings,
+            fillers=frozenset(_texts(entries.get("fillers", []))),
+        )
+        if not known.words or not all(readings.values()):
+            raise ValueError("it is empty")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EdgeAudioError(
             f"{path} is no list of what a model knows ({' '.join(str(error).split())[:80]}); copy"
             " the bundle again or export the model again"
         ) from None
-    return Vocabulary(frozenset(entries["words"]), families)
+    return known
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it holds something else than words")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise ValueError("a list is missing")
+    return tuple(_text(value) for value in values)
+
+
+def chosen(seed: int, count: int) -> int:
+    """A number below `count` that follows from the seed: one step of SplitMix64 (Steele et al.
+    2014), the same in every language.
+    """
+    mixed = (seed + 0x9E3779B97F4A7C15) & _BITS
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _BITS
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _BITS
+    return (mixed ^ (mixed >> 31)) % count
 
 
 def words_of(text: str) -> list[str]:

@@ -149,9 +149,10 @@ def _default_output(prompt: str | None) -> Path:
 def _summary(clip: Clip, out: Path) -> str:
     stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in _stages(clip).items())
     total = sum(clip.timings.values())
+    read_as = f", read as '{clip.recipe['read_as']}'" if "read_as" in clip.recipe else ""
     return (
         f"{out}: {clip.seconds:.2f} s of audio in {total:.2f} s ({stages}),"
-        f" {clip.seconds / total:.1f} times real time, seed {clip.recipe['seed']}"
+        f" {clip.seconds / total:.1f} times real time, seed {clip.recipe['seed']}{read_as}"
     )
 
 

@@ -272,7 +272,7 @@ FAMILIES: dict[str, Family] = {
             "a hi-hat one-shot",
         ),
         ("one closed hi-hat", "hi-hat hit"),
-        ("a hi-hat", "a hihat", "a closed hi-hat", "a high hat"),
+        ("a hi-hat", "a hihat", "a closed hi-hat", "a high hat", "a hi hat"),
     ),
     "clap": _single(
         _clap_hit,
