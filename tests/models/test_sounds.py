@@ -188,6 +188,22 @@ def test_the_vocabulary_knows_what_is_asked_for() -> None:
     )
 
 
+def test_names_are_read_as_captions_that_were_learnt() -> None:
+    known = vocabulary()
+    for prompt in BARE_NAMES:
+        kind = FAMILIES[prompt.family]
+        learnt = {
+            c for chosen in kind.trained_combinations() for c in captions_of(prompt.family, chosen)
+        }
+        for seed in range(5):
+            reading = known.reading(prompt.text, seed)
+            assert reading in learnt, (prompt.text, reading)
+    for prompt in SEEN + HELD_OUT_WORDING + HELD_OUT_VALUES:
+        assert known.reading(prompt.text, 1) == prompt.text  # what says enough stays as it is
+    assert len({known.reading("drums", seed) for seed in range(30)}) > 2
+    assert known.reading("a minor chord", 1) == "a minor chord"  # "a" is a note there
+
+
 def test_usual_level() -> None:
     level = usual_level()
     assert -20 < level.median < -12 and level.lowest < level.median

@@ -2,6 +2,7 @@
 an error.
 """
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from edge_audio.bundle.store import file_entry
 from edge_audio.bundle.vocabulary import (
     SoundFamily,
     Vocabulary,
+    chosen,
     edit_distance,
     read_vocabulary,
     words_of,
@@ -104,6 +106,27 @@ def test_note() -> None:
     assert len(KNOWN.note(" ".join(f"{'z' * 5000}{n}" for n in range(50)), "toy")) < 300
 
 
+READ = dataclasses.replace(
+    KNOWN,
+    readings={
+        "bell": ("a bell at c#5", "a slow bell", "a bell at a4"),
+        "a bell": ("a bell at a4",),
+    },
+    fillers=frozenset({"sound", "of", "please"}),
+)
+
+
+def test_a_name_alone_is_read_as_a_caption_that_the_seed_chooses() -> None:
+    assert READ.reading("a bell at a4", 1) == "a bell at a4" and KNOWN.reading("bell", 1) == "bell"
+    read = [READ.reading("Sound of BELL please", seed) for seed in range(40)]
+    assert set(read) == set(READ.readings["bell"]) and read[3] == READ.reading("bell", 3)
+    assert READ.reading("a bell and a dog", 1) == "a bell and a dog"  # "a a bell": not only a name
+    assert READ.reading("bell barking", 3) == read[3]  # words never met do not count,
+    assert READ.reading("bell 117", 3) == "bell 117"  # notes and numbers do
+    # the published first outputs of SplitMix64
+    assert [chosen(seed, 1 << 64) for seed in (0, 1)] == [0xE220A8397B1DCDAF, 0x910A2DEC89025CC1]
+
+
 @pytest.fixture
 def listing(own_bundle):
     """A copy of the toy bundle that lists what it knows."""
@@ -169,6 +192,19 @@ def test_a_quiet_clip_is_noted(listing) -> None:
     assert not Clip(burst, 8000).levels().is_quiet(usual)  # short, then silence: as loud as ever
     folder = toy.write_manifest(listing, usual_level=UsualLevel(30.0, 30.0))
     assert any("the clip is quiet" in note for note in notes(Pipeline.load(folder), "a bell"))
+
+
+def test_the_recipe_says_how_a_name_was_read(listing) -> None:
+    path = listing / "vocabulary.json"
+    path.write_text(READ.to_json())
+    pipe = Pipeline.load(toy.write_manifest(listing, vocabulary=file_entry(path)), "f32")
+    clip = pipe.generate("bell", seed=3)
+    said = clip.recipe["read_as"]
+    assert clip.recipe["prompt"] == "bell" and said == READ.reading("bell", 3)
+    assert np.array_equal(clip.samples, pipe.generate(said, seed=3).samples)
+    assert "read_as" not in pipe.generate("a slow siren", seed=3).recipe
+    done = run("generate", "bell", "--seed", "3", "--model", str(listing), "-o", f"{listing}/b.wav")
+    assert f"read as '{said}'" in done.stdout
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
