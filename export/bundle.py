@@ -2,7 +2,7 @@
 
 Each graph is kept as soon as it is verified, in a folder beside the bundle; an export that was
 interrupted goes on from there, and one that is run again makes only what changed. The bundle itself
-is replaced at the end, all at once or not at all.
+is replaced at the end, all at once or not at all (`publish`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ from .conditioners import Conditioners
 from .config import ModelConfig, read_config
 from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
 from .dit import DiT
+from .publish import (
+    CHECKS_NAME,
+    TOKENIZER_NAME,
+    VOCABULARY_NAME,
+    complete,
+    is_interrupted,
+    locked,
+    publish,
+    staging_folder,
+)
 from .quantize import PRECISIONS, methods_for, quantize
 from .stages import GUIDANCE, stages_of
 
@@ -62,9 +72,6 @@ DEFAULTS = {
     "rf_denoiser": Defaults("pingpong", 8, 1.0),
     "rectified_flow": Defaults("dpmpp", 50, 5.0),
 }
-TOKENIZER_NAME = "tokenizer.model"
-CHECKS_NAME = "checks.json"
-VOCABULARY_NAME = "vocabulary.json"
 #: components with a method `store`: their float32 graph is another one for smaller precisions
 TABLES = ("conditioners",)
 NOTE = ".entry.json"
@@ -134,14 +141,22 @@ def export(
 
     A bundle that stands in `out` is replaced when the new one is complete; other files there stay.
     `say` gets a line for every step. EdgeAudioError for anything in the checkpoint or the options
-    that cannot be exported.
+    that cannot be exported, and while another export into `out` is running.
     """
     out = out.resolve()
     _check_options(out, options)
-    config, checkpoint = (
-        read_config(source).with_lengths(options.latent_lengths),
-        read_checkpoint(source),
-    )
+    config = read_config(source).with_lengths(options.latent_lengths)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        if complete(out):
+            say(f"{out}: an interrupted export was completed")
+        return _export(source, config, out, options, say)
+
+
+def _export(
+    source: Path, config: ModelConfig, out: Path, options: Options, say: Callable[[str], None]
+) -> Manifest:
+    checkpoint = read_checkpoint(source)
     tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
     if tokenizer is None:
         say(
@@ -155,7 +170,6 @@ def export(
         "tensors used: "
         + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
     measured = mixed.NAME in options.precisions
     plain = [precision for precision in options.precisions if precision != mixed.NAME]
@@ -221,8 +235,7 @@ def export(
                 if entry
             ),
         ]
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-            _publish(staging.folder, names, out, Path(folder) / "old")
+        publish(staging.folder, names, out)
     except BaseException:
         staging.keep_what_is_done()
         raise
@@ -256,7 +269,8 @@ def _check_options(out: Path, options: Options) -> None:
         )
     if out.exists() and not out.is_dir():
         raise EdgeAudioError(f"{out} is a file; give a folder for the bundle")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
+    holds_bundle = (out / MANIFEST_NAME).exists() or is_interrupted(out)
+    if out.is_dir() and any(out.iterdir()) and not holds_bundle:
         raise EdgeAudioError(f"{out} is not empty and holds no bundle; give a new folder")
 
 
@@ -297,7 +311,7 @@ class Staging:
 
     def __init__(self, out: Path, origin: str, say: Callable[[str], None]):
         """origin: what all graphs depend on."""
-        self.folder, self._out, self._say = out.with_name(f".{out.name}.partial"), out, say
+        self.folder, self._out, self._say = staging_folder(out), out, say
         self._standing = _standing_graphs(out)
         digest = hashlib.sha256(
             f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode()
@@ -404,9 +418,14 @@ class Staging:
         with contextlib.suppress(OSError, ValueError, TypeError):
             note = self.folder / f"{name}.{precision}{NOTE}"
             candidates.append((self.folder, GraphEntry(**json.loads(note.read_text()))))
+        kept, made_from = (
+            self.folder / f"{name}.{precision}.tflite",
+            self._made_from(name, precision),
+        )
         for place, entry in candidates:
-            if entry and entry.made_from == self._made_from(name, precision):
-                path, kept = place / entry.file, self.folder / entry.file
+            # a manifest may name any file, one outside its folder too; an export writes this one
+            if entry and entry.made_from == made_from and entry.file == kept.name:
+                path = place / kept.name
                 if path.is_file() and file_entry(path).sha256 == entry.sha256:
                     if path != kept:
                         kept.unlink(missing_ok=True)
@@ -462,31 +481,3 @@ def _manifest(
             suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale,
         ),
     )
-
-
-def _publish(staging: Path, names: list[str], out: Path, old: Path) -> None:
-    """Move a complete bundle into place; what it replaces goes to the folder `old`, and comes back
-    if that fails.
-    """
-    out.mkdir(exist_ok=True)
-    old.mkdir()
-    named = (
-        MANIFEST_NAME,
-        TOKENIZER_NAME,
-        CHECKS_NAME,
-        VOCABULARY_NAME,
-        *map(mixed.file_name, GENERATING),
-    )
-    replaced = [path for path in out.iterdir() if path.suffix == ".tflite" or path.name in named]
-    placed = []
-    try:
-        for path in replaced:
-            path.replace(old / path.name)
-        placed.extend((staging / name).replace(out / name) for name in names)
-    except BaseException:
-        # only these: a file of the old bundle that has not been moved yet has the same name
-        for path in placed:
-            path.replace(staging / path.name)
-        for path in old.iterdir():
-            path.replace(out / path.name)
-        raise

@@ -7,6 +7,7 @@ Needs no TensorFlow to be imported, so that it can say that the extra is missing
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -187,6 +188,7 @@ def _export(options: argparse.Namespace, prog: str) -> None:
     from .quiet import import_tensorflow
 
     import_tensorflow()
+    from edge_audio.evaluate.bench import IDS
     from edge_audio.evaluate.prompts import from_json
 
     from .bundle import Options, export
@@ -215,9 +217,10 @@ def _export(options: argparse.Namespace, prog: str) -> None:
     total = sum(
         entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values()
     )
+    what = '"..."' if manifest.prompt.tokenizer else f"--ids {','.join(map(str, IDS))}"
     print(
-        f'{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate "..." --model'
-        f" {options.out}"
+        f"{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate {what} --model"
+        f" {shlex.quote(str(options.out))}"
     )
 
 

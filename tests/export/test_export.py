@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from references import DATA, SHORTER
 
 from edge_audio.bundle.manifest import GENERATING
 from edge_audio.bundle.store import Bundle
+from edge_audio.cli.main import main
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode
 from edge_audio.pipeline import Pipeline
 from edge_audio.system.graph import Graph
 from export.autoencoder import Conv, Decoder, receptive_radius
-from export.bundle import Options, _publish, export
+from export.bundle import Options, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
 from export.convert import examples, fidelity, flops, refuse_inert_inputs
@@ -286,6 +288,9 @@ def test_command_line(tmp_path):
     assert bundle.manifest.name == "toy" and bundle.manifest.defaults.steps == 4
     assert {bundle.precisions(component) for component in SIGNATURES} == {("int8",)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    (line,) = (line for line in done.stdout.splitlines() if "next: " in line)
+    command = shlex.split(line.partition("next: edge-audio ")[2])
+    assert main([*command, "-o", str(tmp_path / "sound.wav"), "--quiet"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -325,29 +330,18 @@ def test_failure_keeps_the_old_bundle(tiny0, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-@pytest.mark.parametrize("fail_at", [2, 8])
-def test_failure_while_moving_brings_the_old_bundle_back(tmp_path, monkeypatch, fail_at):
-    """The disk gives up while the old files go (2) and while the new ones come (8)."""
-    names = [*(f"{c}.f32.tflite" for c in GENERATING), "manifest.json", "tokenizer.model"]
-    for folder in ("staging", "out"):
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).write_text(folder)
-    calls, replace = [], Path.replace
-
-    def failing(self, target):
-        calls.append(self)
-        if len(calls) == fail_at:
-            raise OSError("no space left")
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", failing)
-    with pytest.raises(OSError):
-        _publish(tmp_path / "staging", names, tmp_path / "out", tmp_path / "old")
-    for folder in ("out", "staging"):  # and what was made is not lost either
-        assert {
-            path.name: path.read_text() for path in (tmp_path / folder).iterdir()
-        } == dict.fromkeys(names, folder)
+def test_a_file_outside_the_bundle_is_not_touched(tmp_path):
+    """A manifest from elsewhere may name any file as its graph."""
+    options = Options(("f32",), GENERATING)
+    manifest = export(DATA / "tiny0", tmp_path / "out", options, say=lambda line: None)
+    name, outside = manifest.graphs["dit"]["f32"].file, tmp_path / "neighbour.tflite"
+    (tmp_path / "out" / name).rename(outside)
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace(f'"{name}"', '"../neighbour.tflite"'))
+    before = outside.read_bytes()
+    again = export(DATA / "tiny0", tmp_path / "out", options, say=lambda line: None)
+    assert outside.read_bytes() == before and again.graphs["dit"]["f32"].file == name
+    assert Bundle.open(tmp_path / "out").graph_path("dit", "f32").parent == tmp_path / "out"
 
 
 def test_an_interrupted_export_goes_on(tmp_path, monkeypatch):
