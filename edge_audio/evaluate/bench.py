@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import edge_audio
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.pipeline import Pipeline, Progress, default_model
@@ -34,8 +35,23 @@ from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system import cache, device
 
 PACKAGES = ("edge-audio", "ai-edge-litert", "numpy")
+#: exit code of a child whose last line says what to do
+EXPLAINED = 3
 FORMATS = ("markdown", "csv", "json")
-IDS = (37, 1712, 13, 1)  # for bundles without a tokenizer; any ids cost the same
+#: for bundles without a tokenizer: any ids cost the same, and every vocabulary has these
+IDS = (3, 4, 5, 1)
+#: runs a task of this module with the parent's package, whatever lies in the working directory,
+#: which `python -m` would import a module like statistics from (`python -P` is of Python 3.11)
+CHILD = """
+import sys
+sys.path[:] = filter(None, sys.path)
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("edge_audio", sys.argv[1])
+sys.modules["edge_audio"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["edge_audio"])
+from edge_audio.evaluate.bench import run_task
+run_task(sys.argv[2])
+"""
 #: m, k, n of the float32 matrix product that stands for the computer's peak
 GEMM = (1024, 2048, 2048)
 
@@ -216,7 +232,7 @@ def _child(
         for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "edge_audio.evaluate.bench", task],
+        [sys.executable, "-c", CHILD, edge_audio.__file__, task],
         input=json.dumps(job),
         capture_output=True,
         text=True,
@@ -229,9 +245,9 @@ def _child(
             if "precision" in job
             else "the matrix product"
         )
+        mend = "; see whether `edge-audio generate` works, or free some memory"
         raise EdgeAudioError(
-            f"measuring {where} failed: {last}; see whether `edge-audio generate` works, or free"
-            " some memory"
+            f"measuring {where} failed: {last}{'' if done.returncode == EXPLAINED else mend}"
         )
     return json.loads(done.stdout)
 
@@ -405,5 +421,14 @@ def _markdown(report: Report) -> str:
 
 TASKS = {"clips": _clips, "gemm": gemm}
 
-if __name__ == "__main__":
-    print(json.dumps(TASKS[sys.argv[1]](json.load(sys.stdin))))
+
+def run_task(name: str) -> None:
+    """What the child process does: a job as JSON on stdin, its result on stdout.
+
+    An EdgeAudioError is its last line on stderr, with exit code EXPLAINED.
+    """
+    try:
+        print(json.dumps(TASKS[name](json.load(sys.stdin))))
+    except EdgeAudioError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXPLAINED)

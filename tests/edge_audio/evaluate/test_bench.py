@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_audio import EdgeAudioError, UsageError
+from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate import bench
 from edge_audio.evaluate.bench import Report, Row, Spread
 
@@ -222,3 +223,23 @@ def test_a_row_that_fails_is_named():
         bench._child("clips", {"precision": "int8"}, 1)
     with pytest.raises(UsageError):
         bench.bench(POCKET, ["f3"], [1])
+
+
+def test_modules_in_the_working_directory_are_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "statistics.py").write_text("open('executed', 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert bench._child("gemm", {}, 1)["flops"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["statistics.py"]
+
+
+def test_what_a_child_explains_is_not_explained_again(tmp_path):
+    job = {"model": str(tmp_path), "precision": "int8", "threads": 1, "request": {"ids": None}}
+    with pytest.raises(EdgeAudioError) as caught:
+        bench._child("clips", job, 1)
+    with pytest.raises(EdgeAudioError) as itself:
+        Bundle.open(tmp_path)
+    assert str(caught.value) == f"measuring int8 with 1 threads failed: {itself.value}"
+
+
+def test_ids_that_any_vocabulary_has():
+    assert bench.IDS[-1] == 1 and max(bench.IDS) < 8
