@@ -4,27 +4,36 @@ OUT_DIR`.
 FOLDER holds sounds and their captions (`recordings`). The text encoder and the transformer go on
 learning from the checkpoint that ships, half on your sounds and half on sounds that it knows, so
 that those are not forgotten; the autoencoder stays. Run the same command again to go on after a
-kill. The result is a checkpoint in OUT_DIR/checkpoint, which `python -m export` makes a bundle of.
+kill; with other sounds, captions or another checkpoint, the training begins anew. The result is a
+checkpoint in OUT_DIR/checkpoint, which `edge-audio export` makes a bundle of.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError
 
-from . import train_dit
-from .data import Clips, tokenize
-from .official import TOKENIZER, read_checkpoint, write_checkpoint
-from .pocket import CHECKPOINT, SAMPLING
-from .recordings import read_folder
-from .sounds import make_dataset
+try:
+    import torch
+
+    from . import train_dit
+    from .data import Clips, tokenize
+    from .official import TOKENIZER, read_checkpoint, write_checkpoint
+    from .pocket import CHECKPOINT, SAMPLING
+    from .recordings import read_folder
+    from .sounds import make_dataset
+except ImportError as error:  # `main` says what to install
+    missing = f"fine-tuning needs the extra `train` ({error}); run pip install 'edge-audio[train]'"
+else:
+    missing = None
 
 #: share of the learning rates that a model is trained from scratch with
 PACE = 0.2
@@ -89,6 +98,32 @@ def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarr
     )
 
 
+def identity(clips: Clips, rows: np.ndarray, checkpoint: Path) -> str:
+    """Hash of all that a training's state depends on: sounds, captions, what is drawn of them, the
+    checkpoint that it starts from, and the pace.
+    """
+    digest = hashlib.sha256(f"{clips.sha256} {clips.captions} {PACE}".encode())
+    for array in (clips.ids, clips.mask, clips.seconds, rows):
+        digest.update(np.ascontiguousarray(array))
+    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(checkpoint)} {file_sha256(path)}".encode())
+    return digest.hexdigest()
+
+
+def state_folder(out: Path, identity: str, say=print) -> Path:
+    """The folder in `out` for the state of the training `identity`, which other trainings' states
+    stay beside.
+    """
+    folder = out / f"training-{identity[:16]}"
+    if not folder.exists() and any(out.glob("training-*")):
+        say(
+            f"the sounds, their captions or the checkpoint differ from those that {out} was trained"
+            " with: beginning anew"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def finetune(
     data: Path, out: Path, checkpoint: Path, steps: int, known: int = KNOWN, say=print
 ) -> Path:
@@ -102,12 +137,10 @@ def finetune(
     model = read_checkpoint(checkpoint)
     own = read_folder(data, tokenizer, say)
     say(f"{len(own.audio)} sounds, {len(set(own.captions))} captions")
-    out.mkdir(parents=True, exist_ok=True)
     clips, rows = with_known(own, tokenizer, known)
+    state = state_folder(out, identity(clips, rows, checkpoint), say)
     model.autoencoder.to(device).eval()
-    latents = train_dit.encode_clips(
-        model.autoencoder, clips, out / f"latents-{clips.sha256[:16]}.npy", device
-    )
+    latents = train_dit.encode_clips(model.autoencoder, clips, state / "latents.npy", device)
     drawn = Clips(
         clips.audio,
         [clips.captions[row] for row in rows],
@@ -115,21 +148,24 @@ def finetune(
         clips.mask[rows],
         clips.seconds[rows],
     )
-    train_dit.train(model, drawn, latents[rows], out, steps, device, pace=PACE)
+    train_dit.train(model, drawn, latents[rows], state, steps, device, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 
 
 def main(arguments: list[str] | None = None) -> int:
+    if missing:
+        print(f"error: {missing}", file=sys.stderr)
+        return 1
     options = parse_arguments(arguments)
-    torch.set_num_threads(options.threads)
     try:
+        torch.set_num_threads(options.threads)
         made = finetune(options.data, options.out, options.checkpoint, options.steps)
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(
-        f"checkpoint in {made}; next: python -m export {made} BUNDLE_DIR --precision f32,int8"
+        f"checkpoint in {made}; next: edge-audio export {made} BUNDLE_DIR --precision f32,int8"
         f" --sampler {SAMPLING['sampler']} --steps {SAMPLING['steps']} --cfg"
         f" {SAMPLING['cfg_scale']}"
     )

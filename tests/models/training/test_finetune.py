@@ -2,6 +2,8 @@
 new ones.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import soundfile
 
 from edge_audio.pipeline import Pipeline
-from models.training.finetune import finetune, with_known
+from models.training.finetune import finetune, identity, state_folder, with_known
 from models.training.official import read_checkpoint
 from models.training.pocket import CHECKPOINT
 from models.training.recordings import read_folder
@@ -108,6 +110,43 @@ def test_half_of_what_is_drawn_is_ones_own(folder):
     )
     assert len(clips.audio) == 11 and sorted(rows) == sorted(
         [*range(3), *range(3), 0, 1, *range(3, 11)]
+    )
+
+
+def test_other_sounds_captions_or_checkpoint_begin_anew(folder, tmp_path):
+    def told(checkpoint=CHECKPOINT):
+        own = read_folder(folder, CHECKPOINT / "spiece.model", lambda line: None)
+        return identity(own, np.arange(len(own.audio)), checkpoint)
+
+    first = told()
+    assert told() == first
+    (folder / "more" / "beside.txt").write_text("a dog whistle, long")
+    captioned = told()
+    soundfile.write(folder / "again.wav", whistle(), RATE)
+    (folder / "again.txt").write_text("a whistle")
+    added = told()
+    other = shutil.copytree(CHECKPOINT, tmp_path / "other")
+    (other / "spiece.model").write_bytes(b"another")
+    assert len({first, captioned, added, told(other)}) == 4
+    said, out = [], tmp_path / "out"
+    places = [state_folder(out, told, said.append) for told in (first, first, added, first)]
+    assert places[0] == places[1] == places[3] != places[2] and places[2].is_dir()
+    assert len(said) == 1 and said[0].endswith("beginning anew")
+
+
+def test_what_is_missing_is_named(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    done = subprocess.run(
+        [sys.executable, "-m", "models.training.finetune", "out", "--data", "sounds"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: fine-tuning needs the extra `train` (no torch here); run pip install"
+        " 'edge-audio[train]'\n",
     )
 
 
