@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from edge_audio.model.tokens import Tokens
 from edge_audio.notes import Note
 from edge_audio.request import Request, Settings
 from edge_audio.sampling.samplers import Denoise, Noise, Step
-from edge_audio.session import Block, Event, Progress, Session
+from edge_audio.session import Block, Progress, Session
 from edge_audio.system import device
 from edge_audio.system.graph import Graph, check_threads
 
@@ -270,9 +270,9 @@ class Pipeline:
             yield lease.graph(component)
 
 
-def _blocks(session: Session, progress: OnProgress | None) -> Iterator[Block]:
+def _blocks(session: Session, progress: OnProgress | None) -> Generator[Block, None, None]:
     """A session's blocks, its progress reported on the way."""
-    events: Iterator[Event] = iter(session)
+    events = iter(session)
     try:
         for event in events:
             if isinstance(event, Block):

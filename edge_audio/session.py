@@ -4,15 +4,16 @@ consume. Whoever drives it owns progress and cancelling: to cancel is to ask for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_audio.bundle.manifest import V
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode, faded, tiles_for
-from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, V, Values
+from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, Call, Ports, Values
 from edge_audio.model.model import Lease, Model
 from edge_audio.model.tokens import Tokens, padded
 from edge_audio.notes import Note
@@ -102,7 +103,7 @@ class Session:
             if text and vocabulary and (said := vocabulary.note(text, model.manifest.name)):
                 self.notes.append(Note("words", said))
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event, None, None]:
         """Make the clip, event by event."""
         settings, manifest = self.settings, self.model.manifest
         yield Progress(CONDITION, 0, 1)
@@ -113,6 +114,7 @@ class Session:
             for step in self.steps(self.velocity(branches, lease)):
                 yield Progress(SAMPLE, step.index + 1, step.total)
                 yield Sampled(step)
+        assert self.latents is not None  # the last step set them
         frames = settings.frames(manifest)
         tiles = len(tiles_for(manifest, self.latents.shape[1], frames))
         yield Progress(DECODE, 0, tiles)
@@ -240,10 +242,12 @@ class Session:
     def _values(self, lease: Lease) -> Values:
         return Values(self.model.contract, *self.worker(lease, None))
 
-    def worker(self, lease: Lease, length: int | None):
+    def worker(self, lease: Lease, length: int | None) -> tuple[Call, Ports]:
         """How stages are called, and what they read, while a lease lasts."""
 
-        def call(stage: str, inputs: Mapping[str, np.ndarray], branch: str):
+        def call(
+            stage: str, inputs: Mapping[str, np.ndarray], branch: str
+        ) -> dict[str, np.ndarray]:
             outputs = lease.call(stage, inputs, length)
             if self.watch:
                 self.watch(Called(stage, branch, inputs, outputs))

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from edge_audio.bundle import schema
 
@@ -230,13 +231,13 @@ class Manifest:
         if isinstance(entries, dict) and entries.get("schema") == 1:
             entries = from_schema_1(entries)
         newer = isinstance(entries, dict) and schema.whole(entries.get("minor")) > MINOR
-        manifest = schema.build(cls, entries, "manifest", ignore_unknown=newer)
+        manifest: Manifest = schema.build(cls, entries, "manifest", ignore_unknown=newer)
         for check in (_check_sizes, _check_tiling, _check_names, _check_stages):
             check(manifest)
         return manifest
 
 
-def json_schema() -> dict:
+def json_schema() -> dict[str, Any]:
     """The manifest as JSON Schema (draft 2020-12)."""
     return schema.json_schema(Manifest, "edge-audio manifest")
 
@@ -256,14 +257,14 @@ _SCHEMA_1 = {
 }
 
 
-def from_schema_1(entries: dict) -> dict:
+def from_schema_1(entries: dict[str, Any]) -> dict[str, Any]:
     """The entries of a manifest of schema 1 as this schema has them; its ports have no shapes but
     for those that follow the latents.
     """
     graphs = entries.get("graphs")
     here = graphs if isinstance(graphs, dict) else {}
 
-    def ports(stage: str, names: tuple[str, ...]) -> dict:
+    def ports(stage: str, names: tuple[str, ...]) -> dict[str, Any]:
         by_length = stage in ("denoise", "head")
         return {
             name: {

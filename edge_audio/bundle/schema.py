@@ -48,9 +48,9 @@ def whole(value: Any) -> int:
     return value if type(value) is int else 0
 
 
-def json_schema(kind: Any, title: str) -> dict:
+def json_schema(kind: Any, title: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a dataclass; every dataclass in it has a definition."""
-    definitions: dict[str, dict] = {}
+    definitions: dict[str, Any] = {}
     root = _schema_of(kind, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -60,7 +60,7 @@ def json_schema(kind: Any, title: str) -> dict:
     }
 
 
-def _build_union(arguments: tuple, value: Any, where: str, ignore_unknown: bool) -> Any:
+def _build_union(arguments: tuple[Any, ...], value: Any, where: str, ignore_unknown: bool) -> Any:
     if type(None) in arguments:
         inner = next(kind for kind in arguments if kind is not type(None))
         return None if value is None else build(inner, value, where, ignore_unknown)
@@ -93,7 +93,7 @@ def _required(kind: Any) -> list[str]:
     ]
 
 
-def _schema_of(kind: Any, definitions: dict[str, dict]) -> dict:
+def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_schema_of(argument, definitions) for argument in arguments]}

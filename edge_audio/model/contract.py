@@ -136,11 +136,16 @@ class Values:
     """
 
     def __init__(
-        self, contract: Contract, call: Call, ports: Ports, branch: str = "prompt", parent=None
+        self,
+        contract: Contract,
+        call: Call,
+        ports: Ports,
+        branch: str = "prompt",
+        parent: Values | None = None,
     ):
         self._contract = contract
         self.branch = branch
-        self._parent: Values | None = parent
+        self._parent = parent
         self._call, self._ports = call, ports
         self._set: dict[str, tuple[np.ndarray, int]] = {}
         #: stage -> stamps of what it read, what it gave, its own stamp

@@ -33,6 +33,8 @@ REMEMBERED = 16 << 20
 FREE, FIT, ALL = "free", "fit", "all"
 #: of the available memory, what FIT may take
 SHARE = 0.5
+#: (signature, digest of its inputs) -> its outputs
+Remembered = OrderedDict[tuple[str, str], dict[str, np.ndarray]]
 
 
 class Model:
@@ -63,7 +65,7 @@ class Model:
         self._graphs: OrderedDict[str, _Loaded] = OrderedDict()
         self._paths: dict[str, Path] = {}
         self._opening: dict[str, threading.Lock] = {}
-        self._remembered: OrderedDict[tuple[str, str], dict[str, np.ndarray]] = OrderedDict()
+        self._remembered: Remembered = OrderedDict()
         self._tokenizer: Tokenizer | None = None
 
     @property
@@ -76,8 +78,9 @@ class Model:
         """The bundle's, opened once."""
         with self._lock:
             if self._tokenizer is None:
-                limit = self.manifest.prompt.max_length
-                self._tokenizer = Tokenizer(self.bundle.tokenizer_path(), limit)
+                path, limit = self.bundle.tokenizer_path(), self.manifest.prompt.max_length
+                assert path is not None, "without one, `Request.resolved` lets no text through"
+                self._tokenizer = Tokenizer(path, limit)
             return self._tokenizer
 
     @contextlib.contextmanager
@@ -225,7 +228,7 @@ class _Loaded:
 class _Memory:
     """A place among the outputs that a model remembers."""
 
-    def __init__(self, table: OrderedDict, lock: threading.RLock, key: tuple[str, str]):
+    def __init__(self, table: Remembered, lock: threading.RLock, key: tuple[str, str]):
         self._table, self._lock, self._key = table, lock, key
 
     def get(self) -> dict[str, np.ndarray] | None:
@@ -243,7 +246,7 @@ class _Memory:
                 self._table.popitem(last=False)
 
 
-def _bytes(table: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> int:
+def _bytes(table: Remembered) -> int:
     return sum(value.nbytes for outputs in table.values() for value in outputs.values())
 
 

@@ -30,7 +30,7 @@ class Tokens:
     @property
     def truncated(self) -> bool:
         """Whether the prompt had more tokens than the model reads."""
-        return self.count > self.ids.shape[1]
+        return bool(self.count > self.ids.shape[1])
 
 
 def padded(ids: Sequence[int], max_length: int, pad_id: int = PAD_ID) -> Tokens:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_audio.errors import UsageError
 
@@ -108,7 +109,7 @@ class NoiseStream:
         count = math.prod(shape) if isinstance(shape, tuple) else shape
         return inverse_normal_cdf(self._uniform(count)).astype(np.float32).reshape(shape)
 
-    def integers(self, count: int) -> np.ndarray:
+    def integers(self, count: int) -> npt.NDArray[np.uint64]:
         """The next `count` raw uint64 of SplitMix64 (Steele, Lea, Flood 2014;
         java.util.SplittableRandom.nextLong).
         """
@@ -117,11 +118,14 @@ class NoiseStream:
         z = self._seed + steps * _GAMMA
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+        return mixed
 
-    def _uniform(self, count: int) -> np.ndarray:
+    def _uniform(self, count: int) -> npt.NDArray[np.float64]:
         # 52 bits and not 53: then adding one half is exact, and the result is never 0 or 1.
-        return ((self.integers(count) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+        steps = (self.integers(count) >> np.uint64(12)).astype(np.float64)
+        between: npt.NDArray[np.float64] = (steps + 0.5) * 2.0**-52
+        return between
 
 
 def check_seed(seed: int) -> None:
@@ -136,7 +140,7 @@ def check_seed(seed: int) -> None:
         raise UsageError(f"seed {seed} is not usable; choose a whole number from 0 to {MAX_SEED}")
 
 
-def inverse_normal_cdf(p: np.ndarray) -> np.ndarray:
+def inverse_normal_cdf(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Normal deviate with lower tail area p, 0 < p < 1, float64, relative error about 1e-16
     (Wichura 1988, AS 241).
     """
@@ -149,20 +153,20 @@ def inverse_normal_cdf(p: np.ndarray) -> np.ndarray:
 
 
 def _rational(
-    coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndarray
-) -> np.ndarray:
+    coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     numerator, denominator = (_horner(row, x) for row in coefficients)
     return numerator / denominator
 
 
-def _horner(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
+def _horner(coefficients: tuple[float, ...], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     total = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
         total = total * x + coefficient
     return total
 
 
-def _log(x: np.ndarray) -> np.ndarray:
+def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """ln x = e ln 2 + 2 atanh s, where x = m 2^e, m in [√½, √2), s = (m - 1)/(m + 1), |s|
     < 0.172.
     """

@@ -17,6 +17,8 @@ from edge_audio.sampling.schedule import linear_sigmas, logsnr_sigmas
 
 #: (x float32 [B, T, C], t) -> v float32 [B, T, C].
 Denoise = Callable[[np.ndarray, float], np.ndarray]
+#: falling noise levels, as `schedule` makes them
+Sigmas = Sequence[float] | np.ndarray
 #: shape -> standard normal float32; only ping-pong draws.
 Noise = Callable[[tuple[int, ...]], np.ndarray]
 
@@ -38,15 +40,13 @@ class Step:
 class Sampler:
     """A sampling function with the schedule it was made for."""
 
-    sample: Callable[[Denoise, np.ndarray, Sequence[float], Noise], Iterator[Step]]
+    sample: Callable[[Denoise, np.ndarray, Sigmas, Noise], Iterator[Step]]
     schedule: Callable[..., np.ndarray]
     #: of the model, a step
     evaluations: int = 1
 
 
-def pingpong(
-    denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise
-) -> Iterator[Step]:
+def pingpong(denoise: Denoise, x: np.ndarray, sigmas: Sigmas, noise: Noise) -> Iterator[Step]:
     """Denoise fully, then add fresh noise of the next level (stable-audio-tools,
     `sample_flow_pingpong`).
     """
@@ -58,7 +58,7 @@ def pingpong(
         yield Step(index, len(sigmas) - 1, t, x, denoised)
 
 
-def euler(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
+def euler(denoise: Denoise, x: np.ndarray, sigmas: Sigmas, noise: Noise) -> Iterator[Step]:
     """First-order steps along v (stable-audio-tools, `sample_discrete_euler`)."""
     for index, t, t_next in _intervals(sigmas):
         v = denoise(x, t)
@@ -67,7 +67,7 @@ def euler(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise
         yield Step(index, len(sigmas) - 1, t, x, denoised)
 
 
-def rk4(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
+def rk4(denoise: Denoise, x: np.ndarray, sigmas: Sigmas, noise: Noise) -> Iterator[Step]:
     """Classical Runge-Kutta, four evaluations a step, the last one at t = 0 (stable-audio-tools,
     `sample_rk4`).
     """
@@ -82,13 +82,13 @@ def rk4(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) 
         yield Step(index, len(sigmas) - 1, t, x, denoised)
 
 
-def dpmpp(denoise: Denoise, x: np.ndarray, sigmas: Sequence[float], noise: Noise) -> Iterator[Step]:
+def dpmpp(denoise: Denoise, x: np.ndarray, sigmas: Sigmas, noise: Noise) -> Iterator[Step]:
     """DPM-Solver++ 2M in log-SNR (Lu et al. 2022; stable-audio-tools, `sample_flow_dpmpp`).
 
     A step out of t = 1 or into t = 0 is infinitely long in log-SNR: there, and after such a step,
     it is first-order.
     """
-    previous, h_last = None, math.inf
+    previous, h_last = x, math.inf  # an infinite h_last: there is no previous guess to use
     for index, t, t_next in _intervals(sigmas):
         denoised = x - t * denoise(x, t)
         h = _logsnr(t_next) - _logsnr(t)
@@ -109,7 +109,7 @@ SAMPLERS = {
 }
 
 
-def _intervals(sigmas: Sequence[float]) -> Iterator[tuple[int, float, float]]:
+def _intervals(sigmas: Sigmas) -> Iterator[tuple[int, float, float]]:
     # Python floats, because a numpy float64 scalar would turn float32 latents into float64.
     for index in range(len(sigmas) - 1):
         yield index, float(sigmas[index]), float(sigmas[index + 1])
