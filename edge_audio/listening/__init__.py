@@ -30,6 +30,7 @@ from edge_audio.listening.measures import ANALYSIS_RATE
 __all__ = ["CHECKS", "Claim", "Verdict", "check"]
 
 SILENCE = 1e-3  # a clip whose peak is below this is silent
+SHORTEST = 0.25  # s; nothing can be said of less
 
 
 def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attributes) -> Verdict:
@@ -41,7 +42,7 @@ def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attribut
     """
     mono = np.asarray(audio, dtype=np.float64)
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
-    if mono.size < sample_rate // 10 or not np.isfinite(mono).all():
+    if mono.size < SHORTEST * sample_rate or not np.isfinite(mono).all():
         return Verdict(False, "too short or not finite", f"a clip with {family}")
     mono = mono - mono.mean()  # a constant offset cannot be heard
     if np.abs(mono).max() < SILENCE:

@@ -53,7 +53,7 @@ def _check_sweep(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _register_claim(hz: float, attributes: Attributes, border: float) -> tuple[Claim, ...]:
     """Above or below a border in Hz, where high or low is asked for."""
     low, high = {"high": (border, 8000), "low": (20, border)}.get(
-        attributes.get("register"), (20, 8000)
+        attributes.get("register", ""), (20, 8000)
     )
     return (within("pitch", hz, low, high, " Hz"),)
 
@@ -97,7 +97,7 @@ def _check_laser(audio: np.ndarray, attributes: Attributes) -> Verdict:
     ]
     downward = [float(np.mean(np.diff(shot) <= 0.02)) for shot in shots]
     steps = [len(shot) for shot in shots]
-    low, high = {"one": (1, 1), "repeated": (2, 40)}.get(attributes.get("shots"), (1, 40))
+    low, high = {"one": (1, 1), "repeated": (2, 40)}.get(attributes.get("shots", ""), (1, 40))
     return verdict(
         within("falling shots", len(shots), low, high),
         within("steps that fall", float(np.mean(downward or [0])), 0.8, 1),
@@ -178,7 +178,7 @@ def _check_notification(audio: np.ndarray, attributes: Attributes) -> Verdict:
 @family_check("buzz")
 def _check_buzz(audio: np.ndarray, attributes: Attributes) -> Verdict:
     low, high = {"short": (0.15, 0.65), "long": (1.0, 2.2)}.get(
-        attributes.get("length"), (0.15, 2.2)
+        attributes.get("length", ""), (0.15, 2.2)
     )
     return verdict(
         within("length", duration(audio), low, high, " s"),

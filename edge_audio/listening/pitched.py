@@ -136,7 +136,9 @@ def _check_flute(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _check_synth(audio: np.ndarray, attributes: Attributes) -> Verdict:
     pitch = harmonic_hz(audio)
     upper = power_share(audio, 3.5 * pitch, 8000)
-    low, high = {"bright": (0.025, 0.6), "dark": (0, 0.02)}.get(attributes.get("timbre"), (0, 0.6))
+    low, high = {"bright": (0.025, 0.6), "dark": (0, 0.02)}.get(
+        attributes.get("timbre", ""), (0, 0.6)
+    )
     return verdict(
         pitch_claim(pitch, attributes, (127, 360)),
         within("energy from the fourth harmonic", upper, low, high),

@@ -152,7 +152,9 @@ def _check_clap(audio: np.ndarray, attributes: Attributes) -> Verdict:
 
 @family_check("tom")
 def _check_tom(audio: np.ndarray, attributes: Attributes) -> Verdict:
-    low, high = {"high": (150, 290), "low": (65, 125)}.get(attributes.get("register"), (65, 290))
+    low, high = {"high": (150, 290), "low": (65, 125)}.get(
+        attributes.get("register", ""), (65, 290)
+    )
     return verdict(
         within("pitch", strongest_hz(audio), low, high, " Hz"),
         within("energy below 350 Hz", power_share(audio, 0, 350), 0.8, 1),

@@ -28,6 +28,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edge_audio.errors import EdgeAudioWarning
 from edge_audio.system import device
@@ -108,12 +109,13 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
     if graph.stat().st_size < MINIMUM:
         yield None
         return
-    if reason := why_not():
-        if (place := folder()) and not _is_private(place):
+    place, reason = folder(), why_not()
+    if place is None or reason:  # `why_not` has a reason where there is no folder
+        if place and not _is_private(place):
             _warn(f"packed weights are not kept: {reason}")
         yield None
         return
-    entry = folder() / f"{_key(sha256)}{_WEIGHTS}"
+    entry = place / f"{_key(sha256)}{_WEIGHTS}"
     if _is_intact(entry):
         yield entry
         return
@@ -277,7 +279,7 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
 
 
-def _read(path: Path | None) -> dict:
+def _read(path: Path | None) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text()) if path and _is_private(path) else {}
     except (OSError, ValueError):
@@ -285,7 +287,7 @@ def _read(path: Path | None) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _write(path: Path, value: dict) -> None:
+def _write(path: Path, value: dict[str, Any]) -> None:
     temporary = _building(path)
     try:
         with open(temporary, "x", opener=_for_owner) as file:

@@ -7,7 +7,9 @@ import contextlib
 import functools
 import math
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +49,7 @@ class Graph:
         self._running = threading.Lock()
         try:
             with chatter.dropped(_is_chatter):
-                self._engine = (
+                self._engine: _Interpreted | _Compiled | None = (
                     _Interpreted(self.path, threads)
                     if packed_weights is None and not half
                     else _Compiled(self.path, threads, packed_weights, half)
@@ -67,7 +69,7 @@ class Graph:
     def __enter__(self) -> Graph:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -167,7 +169,8 @@ class _Interpreted:
         }
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self._runners[signature](**inputs)
+        outputs: dict[str, np.ndarray] = self._runners[signature](**inputs)
+        return outputs
 
 
 class _Compiled:
@@ -198,7 +201,7 @@ class _Compiled:
         self.outputs: Specs = {
             name: _specs(self._model.get_output_tensor_details(name)) for name in signatures
         }
-        self._buffers: dict[str, tuple[dict, dict]] = {}
+        self._buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         first = signature not in self._buffers
@@ -224,14 +227,14 @@ class _Compiled:
         }
 
 
-def _environment():
+def _environment() -> Any:
     """The one of the process, made once even if several threads ask at once."""
     with _making_environment:
         return _new_environment()
 
 
 @functools.cache
-def _new_environment():
+def _new_environment() -> Any:
     """An environment, without the accelerators and compilers that LiteRT would look for:
     everything runs on the CPU.
     """
@@ -252,14 +255,14 @@ def check_threads(threads: int) -> None:
         raise UsageError(f"threads {threads} cannot run anything; use a whole number from 1")
 
 
-def _specs(details: dict[str, dict]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def _specs(details: dict[str, dict[str, Any]]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     return {
         name: (tuple(int(n) for n in detail["shape"]), np.dtype(detail["dtype"]))
         for name, detail in details.items()
     }
 
 
-def _listed(names) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 

@@ -63,7 +63,8 @@ def total(root: Path = ROOT) -> int:
 
 def free(root: Path = ROOT) -> Memory:
     """What is free now: of the machine, and below every limit."""
-    available, swap = [_meminfo(root, "MemAvailable") or None], [_meminfo(root, "SwapFree")]
+    available: list[int | None] = [_meminfo(root, "MemAvailable") or None]
+    swap: list[int | None] = [_meminfo(root, "SwapFree")]
     both: list[int | None] = []
     for folder, version in _groups(root):
         cache = _reclaimable(folder, version)

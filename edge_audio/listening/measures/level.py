@@ -20,12 +20,14 @@ def envelope(audio: np.ndarray, smooth: float = 0.03) -> np.ndarray:
     [steps].
     """
     power = uniform_filter1d(audio**2, max(1, round(smooth * ANALYSIS_RATE)), mode="constant")
-    return np.sqrt(np.maximum(power[:: round(ENVELOPE_HOP * ANALYSIS_RATE)], 0))
+    level: np.ndarray = np.sqrt(np.maximum(power[:: round(ENVELOPE_HOP * ANALYSIS_RATE)], 0))
+    return level
 
 
 def decibels(level: np.ndarray) -> np.ndarray:
     """Levels in dB below the loudest: 0 at the loudest, never below -100."""
-    return 20 * np.log10(np.maximum(level / (level.max() + 1e-12), 1e-5))
+    below: np.ndarray = 20 * np.log10(np.maximum(level / (level.max() + 1e-12), 1e-5))
+    return below
 
 
 def active_part(audio: np.ndarray, floor_db: float = ACTIVE_DB) -> np.ndarray:

@@ -24,7 +24,8 @@ def onset_strength(audio: np.ndarray) -> np.ndarray:
     rise = np.maximum(np.diff(envelope(audio), prepend=0), 0)
     # Two passes of a box blur: hits that are a few steps off the exact rhythm should still count.
     rise = uniform_filter1d(uniform_filter1d(rise, 3, mode="constant"), 3, mode="constant")
-    return rise / (rise.max() + 1e-12)
+    strength: np.ndarray = rise / (rise.max() + 1e-12)
+    return strength
 
 
 def onset_count(audio: np.ndarray) -> int:
@@ -51,7 +52,8 @@ def self_similarity(onsets: np.ndarray) -> np.ndarray:
     correlation = np.correlate(onsets, onsets, "full")[size - 1 :]
     power = np.cumsum(onsets**2)
     early, late = power[::-1], power[-1] - np.concatenate(([0], power[:-1]))
-    return correlation / (np.sqrt(early * late) + 1e-9)
+    similarity: np.ndarray = correlation / (np.sqrt(early * late) + 1e-9)
+    return similarity
 
 
 def repetition(
