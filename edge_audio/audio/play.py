@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import os
 import queue
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 
 #: programs that play raw float32 from standard input, with their arguments; the Python package
 #: sounddevice comes first
@@ -24,8 +26,12 @@ PIPES = {
 
 def find_player() -> str:
     """The first way to play that is here; EdgeAudioError if there is none."""
-    if importlib.util.find_spec("sounddevice"):
+    try:
+        import sounddevice  # noqa: F401
+
         return "sounddevice"
+    except (ImportError, OSError):  # OSError: it is here, and PortAudio is not
+        pass
     for name in PIPES:
         if shutil.which(name):
             return name
@@ -52,6 +58,7 @@ class Playback:
         self._first = self._received = 0  # frames
         self._since = 0.0
         self._error: Exception | None = None
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
 
@@ -76,15 +83,17 @@ class Playback:
         self._thread.join()
         if self._error:
             raise EdgeAudioError(
-                f"the clip is made, but {self._player} could not play it ({self._error}); "
-                "check the sound output"
+                f"the clip is made, but {self._player} could not play it "
+                f"({first_line(self._error)}); check the sound output"
             )
 
     def stop(self) -> None:
-        """Fall silent at once."""
+        """Fall silent at once, whatever is still queued."""
+        self._stopped.set()
         if self._sink:
             self._sink.stop()
         self._queue.put(None)
+        self._thread.join(1.0)  # a sink that was just being opened is stopped by the thread
 
     def _release(self) -> None:
         for block in self._held:
@@ -95,11 +104,19 @@ class Playback:
         """An error is kept for `finish`: whatever the sound system throws, the clip itself must not
         be lost.
         """
-        while (block := self._queue.get()) is not None:
+        while (block := self._queue.get()) is not None and not self._stopped.is_set():
             if self._error is None:
-                self._try(lambda: self._opened().write(block))
-        if self._error is None and self._sink:
+                self._try(lambda: self._write(block))
+        if self._stopped.is_set():
+            if self._sink:
+                self._try(self._sink.stop)
+        elif self._error is None and self._sink:
             self._try(self._sink.close)
+
+    def _write(self, block: np.ndarray) -> None:
+        sink = self._opened()
+        if not self._stopped.is_set():  # `stop` may have come before there was a sink
+            sink.write(block)
 
     def _opened(self) -> _Pipe | _Speaker:
         if self._sink is None:
@@ -137,25 +154,40 @@ class _Pipe:
 
     def __init__(self, name: str, sample_rate: int, channels: int):
         arguments = [part.format(rate=sample_rate, channels=channels) for part in PIPES[name]]
+        # a file, since a pipe that nobody reads blocks who fills it
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         # a session of its own: Ctrl-C reaches only us, who then stop it
         self._process = subprocess.Popen(
             [name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._complaints,
             start_new_session=True,
         )
 
     def write(self, block: np.ndarray) -> None:
-        self._process.stdin.write(block.astype("<f4").tobytes())
+        try:
+            self._process.stdin.write(block.astype("<f4").tobytes())
+        except BrokenPipeError:
+            raise OSError(self._reason()) from None
 
     def close(self) -> None:
-        self._process.stdin.close()
-        if code := self._process.wait():
-            raise OSError(f"exit code {code}")
+        with contextlib.suppress(BrokenPipeError):  # its exit code tells
+            self._process.stdin.close()
+        if self._process.wait():
+            raise OSError(self._reason())
 
     def stop(self) -> None:
         self._process.kill()
+        self._process.wait()
+
+    def _reason(self) -> str:
+        """The last line of what the program complained of, else its exit code."""
+        code = self._process.wait()
+        self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - 4096))
+        lines = self._complaints.read().decode(errors="replace").split("\n")
+        said = [" ".join(line.split()) for line in lines if line.strip()]
+        return said[-1][:200] if said else f"exit code {code}"
 
 
 class _Speaker:

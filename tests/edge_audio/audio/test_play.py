@@ -3,6 +3,8 @@
 The players themselves are in test_cli.py.
 """
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,52 @@ def test_a_sink_that_breaks_is_told_at_the_end(sinks, monkeypatch):
         EdgeAudioError, match=r"aplay could not play it \(no such device\); check the sound output"
     ):
         playback.finish()
+
+
+class SlowToOpen(Sink):
+    """Not open before `opened` is set; `opening` says that it is about to be."""
+
+    opening, opened = threading.Event(), threading.Event()
+
+    def __init__(self, *settings):
+        super().__init__(*settings)
+        self.opening.set()
+        self.opened.wait(5)
+
+
+def test_stop_before_the_sink_is_open_plays_nothing(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        play, "_Pipe", lambda *settings: made.append(SlowToOpen(*settings)) or made[-1]
+    )
+    playback = play.Playback(64, 1, "aplay")
+    for left in (8, 4, 0):
+        playback(np.zeros((4, 1), np.float32), left)
+    assert SlowToOpen.opening.wait(5)
+    threading.Timer(0.1, SlowToOpen.opened.set).start()
+    playback.stop()
+    playback._thread.join(5)
+    assert not playback._thread.is_alive() and made[0].heard == [] and made[0].stopped
+
+
+def test_stop_drops_what_is_queued(sinks, monkeypatch):
+    """The first block is being played when it comes."""
+    playing, silent = threading.Event(), threading.Event()
+
+    def write(self, block):
+        self.heard.append(block)
+        playing.set()
+        silent.wait(5)
+
+    monkeypatch.setattr(Sink, "write", write)
+    monkeypatch.setattr(Sink, "stop", lambda self: silent.set())
+    playback = play.Playback(64, 1, "aplay")
+    for left in (8, 4, 0):
+        playback(np.zeros((4, 1), np.float32), left)
+    assert playing.wait(5)
+    playback.stop()
+    playback._thread.join(5)
+    assert len(sinks[0].heard) == 1 and not sinks[0].closed
 
 
 def test_stop_without_a_sound():
