@@ -8,11 +8,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from edge_audio.cli.options import add_model, numbers
+from edge_audio.cli.options import add_model, guidance, numbers, usable_threads
 from edge_audio.cli.progress import Line
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.request import Request
-from edge_audio.system.graph import check_threads
 
 
 def add_bench(commands: argparse._SubParsersAction) -> None:
@@ -75,8 +74,7 @@ def bench(arguments: argparse.Namespace) -> None:
 
     if arguments.repeats < 1:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
-    for threads in arguments.threads or ():
-        check_threads(threads)
+    threads = arguments.threads and tuple(dict.fromkeys(map(usable_threads, arguments.threads)))
     if arguments.output is not None:
         _check_text_file(Path(arguments.output))
     request = Request(
@@ -88,7 +86,7 @@ def bench(arguments: argparse.Namespace) -> None:
     report = module.bench(
         arguments.model,
         _specs(arguments.precision),
-        arguments.threads,
+        threads,
         request,
         arguments.repeats,
         say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr),
@@ -149,7 +147,7 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
     parser.add_argument(
-        "--cfg", metavar="S", type=float, help="guidance scale (default: the model's)"
+        "--cfg", metavar="S", type=guidance, help="guidance scale (default: the model's)"
     )
     parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
     parser.add_argument(
@@ -175,8 +173,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
     out = Path(arguments.out)
     needs.new_folder(out)
-    if arguments.threads is not None:
-        check_threads(arguments.threads)
+    threads = usable_threads(arguments.threads)
     if arguments.repeats < 0:
         raise UsageError(
             f"repeats {arguments.repeats} measure nothing; use 1 or more, or 0 to leave time and"
@@ -188,7 +185,7 @@ def compare(arguments: argparse.Namespace) -> None:
             _specs(arguments.precisions),
             read(Path(arguments.prompts)) if arguments.prompts else None,
             arguments.seeds,
-            arguments.threads,
+            threads,
             arguments.repeats,
             say,
             seconds=arguments.seconds,
@@ -253,7 +250,7 @@ def add_diagnose(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
     parser.add_argument(
-        "--cfg", metavar="S", type=float, help="guidance scale (default: the model's)"
+        "--cfg", metavar="S", type=guidance, help="guidance scale (default: the model's)"
     )
     parser.add_argument(
         "--precision", metavar="P", help="as in generate; f32 shows faults that int8 noise hides"
@@ -276,8 +273,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     out = None if arguments.listen is None else Path(arguments.listen)
     if out is not None:
         needs.new_folder(out)
-    if arguments.threads is not None:
-        check_threads(arguments.threads)
+    threads = usable_threads(arguments.threads)
     given = [Prompt(text) for text in arguments.prompt or ()]
     settings = {
         "seconds": arguments.seconds,
@@ -288,7 +284,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     quiet = arguments.quiet or arguments.json
     with (
         Line(sys.stderr.isatty() and not quiet) as say,
-        engine.load(arguments.model, arguments.precision, arguments.threads) as pipe,
+        engine.load(arguments.model, arguments.precision, threads) as pipe,
     ):
         if arguments.checkpoint is not None:
             needs.packages("diagnose --checkpoint", "export", needs.EXPORT)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
+import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.play import Playback
-from edge_audio.cli.options import add_model, numbers
+from edge_audio.cli.options import add_model, guidance, numbers, usable_threads
 from edge_audio.cli.progress import Bar
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.replay import check_array_file, replayed, write_array
 from edge_audio.sampling.samplers import SAMPLERS
@@ -49,7 +53,10 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
         "--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default: the model's)"
     )
     parser.add_argument(
-        "--cfg", metavar="S", type=float, help="guidance scale, 1 for none (default: the model's)"
+        "--cfg",
+        metavar="S",
+        type=guidance,
+        help="guidance scale, 1 for none (default: the model's)",
     )
     parser.add_argument(
         "--negative", metavar="PROMPT", help="what not to hear; needs a guidance scale above 1"
@@ -91,14 +98,14 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
 
 def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
-    out = _default_output(arguments.prompt) if arguments.output is None else Path(arguments.output)
+    out, named = _output(arguments)
     check_writable(out)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
     pipeline = Pipeline.load(
         arguments.model,
         arguments.precision,
-        arguments.threads,
+        usable_threads(arguments.threads),
         half=None if arguments.fp16 is None else arguments.fp16 == "on",
     )
     manifest = pipeline.bundle.manifest
@@ -122,7 +129,7 @@ def generate(arguments: argparse.Namespace) -> None:
             )
         for note in clip.notes:
             print(f"note: {note}", file=sys.stderr)
-        gain = clip.save(out)
+        out, gain = (out, clip.save(out)) if named else _save_beside(clip, out)
         if arguments.latents:
             write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
@@ -130,20 +137,49 @@ def generate(arguments: argparse.Namespace) -> None:
         elif not arguments.quiet:
             print(_summary(clip, out))
         if playback:
-            playback.finish()
+            _finish(playback)
     except BaseException:
         if playback:
             playback.stop()
         raise
 
 
-def _default_output(prompt: str | None) -> Path:
-    """The prompt as a file name in the current folder; a number is added rather than an existing
-    file replaced.
+def _output(arguments: argparse.Namespace) -> tuple[Path, bool]:
+    """Where the clip goes, and whether the caller named that file: else the prompt does, in the
+    folder that was given or the current one.
     """
-    slug = "-".join(re.findall(r"\w+", (prompt or "").lower()))[:48].strip("-_") or "clip"
-    names = (f"{slug}.wav" if n == 1 else f"{slug}-{n}.wav" for n in range(1, 1_000_000))
-    return next(path for path in map(Path, names) if not path.exists())
+    given = arguments.output or ""
+    if given and not given.endswith(("/", os.sep)) and not os.path.isdir(given):
+        return Path(given), True
+    slug = "-".join(re.findall(r"\w+", (arguments.prompt or "").lower()))[:48].strip("-_")
+    return Path(given) / f"{slug or 'clip'}.wav", False
+
+
+def _save_beside(clip: Clip, path: Path) -> tuple[Path, float]:
+    """Save under a name that nothing has, with a number if need be; returns it, and the gain.
+
+    An empty file takes the name first, so that of several processes each finds another one.
+    """
+    for n in itertools.count(1):
+        out = path if n == 1 else path.with_stem(f"{path.stem}-{n}")
+        try:
+            out.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            continue
+    try:
+        return out, clip.save(out)
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+
+
+def _finish(playback: Playback) -> None:
+    """Hear the rest; a clip that is made and saved is no failure, so a bad player is a warning."""
+    try:
+        playback.finish()
+    except EdgeAudioError as error:
+        warnings.warn(str(error), EdgeAudioWarning, stacklevel=2)
 
 
 def _summary(clip: Clip, out: Path) -> str:

@@ -11,6 +11,7 @@ from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.cli.options import add_model
+from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
 
@@ -23,6 +24,7 @@ def add_info(commands: argparse._SubParsersAction) -> None:
         description="What is in a model, and how this computer would run it.",
     )
     parser.set_defaults(run=info)
+    parser.add_argument("folder", metavar="MODEL", nargs="?", help="the same as --model MODEL")
     add_model(parser)
     parser.add_argument(
         "--prompts", action="store_true", help="what the model can be asked for, with examples"
@@ -32,7 +34,9 @@ def add_info(commands: argparse._SubParsersAction) -> None:
 
 def info(arguments: argparse.Namespace) -> None:
     """`edge-audio info`"""
-    bundle = Bundle.open(default_model() if arguments.model is None else arguments.model)
+    if arguments.folder is not None and arguments.model is not None:
+        raise UsageError("two models are given; name one folder, with or without --model")
+    bundle = Bundle.open(arguments.folder or arguments.model or default_model())
     if arguments.prompts:
         print(
             json.dumps([dataclasses.asdict(family) for family in bundle.prompts])

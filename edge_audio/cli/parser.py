@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 
 from edge_audio import __version__
 from edge_audio.cli.again import add_again
@@ -16,6 +18,26 @@ from edge_audio.errors import UsageError
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         raise UsageError(f"{message}; see {self.prog} --help")
+
+    def parse_args(self, args=None, namespace=None):
+        given = sys.argv[1:] if args is None else list(args)
+        arguments, left = self.parse_known_args(given, namespace)
+        prompt = getattr(arguments, "prompt", None)
+        if left and isinstance(prompt, str) and not any(word.startswith("-") for word in left):
+            command = shlex.join(["edge-audio", *_quoted(given, [prompt, *left])])
+            raise UsageError(f"the prompt is several words; put it in quotes: {command}")
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return arguments
+
+
+def _quoted(given: list[str], words: list[str]) -> list[str]:
+    """The arguments with these words as one, after the command's name if they stand apart."""
+    for place in range(1, len(given)):
+        end = place + len(words)
+        if given[place:end] == words:
+            return [*given[:place], " ".join(words), *given[end:]]
+    return [given[0], " ".join(words)]
 
 
 def parser() -> argparse.ArgumentParser:

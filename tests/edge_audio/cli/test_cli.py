@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import toy
 
-from edge_audio import Clip, Pipeline
+from edge_audio import Clip, EdgeAudioError, Pipeline
+from edge_audio.bundle.manifest import SCHEMA
 from edge_audio.cli import main as cli
 
 ROOT = Path(__file__).parents[3]
@@ -59,7 +60,7 @@ def test_generate(run, toy_bundle):
         "generate", "A slow, rising siren!", "--model", toy_bundle, "--seconds", 1.5, "--seed", 7
     )
     assert done.returncode == 0 and done.files == ["a-slow-rising-siren.wav"]
-    assert done.stderr.startswith("warning: the prompt has ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("note: the prompt has ") and done.stderr.count("\n") == 1
     assert (
         done.stdout.startswith("a-slow-rising-siren.wav: 1.50 s of audio in ")
         and done.stdout.count("\n") == 1
@@ -72,6 +73,49 @@ def test_generate(run, toy_bundle):
 def test_a_second_clip_does_not_replace_the_first(run, toy_bundle):
     for expected in (["rain.wav"], ["rain-2.wav", "rain.wav"]):
         assert run("generate", "rain", "--model", toy_bundle, "--quiet").files == expected
+
+
+def test_processes_that_name_their_clips_at_once_lose_none(toy_bundle, tmp_path):
+    processes = [
+        subprocess.Popen(
+            command("generate", "rain", "--model", toy_bundle, "--seed", seed, "--quiet"),
+            cwd=tmp_path,
+            env=environment(),
+        )
+        for seed in range(4)
+    ]
+    assert [process.wait() for process in processes] == [0] * 4
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["rain-2.wav", "rain-3.wav", "rain-4.wav", "rain.wav"]
+    assert sorted(Clip.recipe_of(tmp_path / name)["seed"] for name in names) == [0, 1, 2, 3]
+
+
+def test_a_clip_that_cannot_be_saved_leaves_no_name_behind(toy_bundle, tmp_path, monkeypatch):
+    def broken(clip, path):
+        assert path.exists()
+        raise EdgeAudioError("no")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Clip, "save", broken)
+    assert cli.main(["generate", "rain", "--model", str(toy_bundle)]) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("output", ["sounds", "sounds/", "sounds/."])
+def test_a_folder_as_output(toy_bundle, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sounds").mkdir()
+    for names in (["rain.wav"], ["rain-2.wav", "rain.wav"]):
+        assert cli.main(["generate", "rain", "-o", output, "--model", str(toy_bundle)]) == 0
+        assert sorted(path.name for path in (tmp_path / "sounds").iterdir()) == names
+
+
+def test_more_threads_than_cpus(toy_bundle, tmp_path, capsys):
+    out = tmp_path / "x.wav"
+    arguments = ["generate", "rain", "-o", str(out), "--model", str(toy_bundle), "--threads"]
+    assert cli.main([*arguments, "1000000"]) == 0
+    assert "warning: 1000000 threads are more than the " in capsys.readouterr().err
+    assert Clip.recipe_of(out)["threads"] == len(os.sched_getaffinity(0))
 
 
 def test_output_is_replaced_when_named(run, toy_bundle):
@@ -119,9 +163,7 @@ def test_json_is_all_there_is_on_stdout(run, toy_bundle):
     assert report["recipe"] == Clip.recipe_of(done.folder / "x.wav")
     assert report["recipe"]["sampler"] == "euler" and report["recipe"]["precision"]["dit"] == "f32"
     assert report["total"] == pytest.approx(sum(report["timings"].values()))
-    assert (
-        "warning: the prompt is empty" in done.stderr and "warning: cfg 7 overdrives" in done.stderr
-    )
+    assert "note: the prompt is empty" in done.stderr and "note: cfg 7 overdrives" in done.stderr
 
 
 def test_the_command_line_and_the_library_make_the_same_clip(run, toy_bundle):
@@ -197,6 +239,23 @@ def test_a_loud_clip_says_that_it_was_scaled(toy_bundle, tmp_path, monkeypatch, 
             ["seconds 0.0 is no duration; use more than 0, at most 2"],
         ),
         (["generate", "rain", "--seconds", "-3"], ["seconds -3.0 is no duration"]),
+        (
+            ["generate", "rain", "--cfg", "-3"],
+            ["--cfg: -3 would steer away from the prompt; use 1"],
+        ),
+        (["generate", "rain", "--cfg", "much"], ["--cfg: invalid guidance value: 'much'"]),
+        (
+            ["generate", "--seed", "7", "a", "slow", "siren", "--cfg", "2"],
+            [
+                "the prompt is several words; put it in quotes:"
+                " edge-audio generate --seed 7 'a slow siren' --cfg 2"
+            ],
+        ),
+        (
+            ["bench", "a", "--steps", "2", "siren"],
+            ["put it in quotes: edge-audio bench 'a siren'"],
+        ),
+        (["info", "a", "--model", "b"], ["two models are given; name one folder"]),
         (["generate", "rain", "--seed", "-1"], ["seed -1 is not usable; choose"]),
         (["generate", "rain", "--threads", "0"], ["threads 0 cannot run anything; use"]),
         (
@@ -227,7 +286,10 @@ def test_wrong_usage_exits_with_2(run, toy_bundle, arguments, texts):
             ["absent/x.wav cannot be written (No such file or directory); choose another folder"],
         ),
         (["-o", "x.mp7"], ["x.mp7 has no known sound file extension; use one of .wav"]),
-        (["-o", "/"], ["/ has no known sound file extension"]),
+        (
+            ["-o", "absent/"],
+            ["absent/rain.wav cannot be written (No such file or directory); choose another"],
+        ),
         (["-o", "/proc/x.wav"], ["/proc/x.wav cannot be written", "choose another folder"]),
         (
             ["--model", "absent"],
@@ -261,7 +323,7 @@ def swap(folder):
 
 def newer(folder):
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}'))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +348,7 @@ def newer(folder):
                 " denoise_8, project; copy"
             ],
         ),
-        (newer, ["manifest.json has schema 2, this edge-audio reads schema 1; upgrade edge-audio"]),
+        (newer, [f"manifest.json has schema {SCHEMA + 1}, this edge-audio reads"]),
         (
             lambda folder: (folder / "manifest.json").write_text("{"),
             ["manifest.json cannot be read", "export the model"],
@@ -320,7 +382,7 @@ def test_a_prompt_of_ten_thousand_characters(run, toy_bundle):
     done = run("generate", prompt, "--model", toy_bundle, "--seed", 7)
     assert (
         done.returncode == 0
-        and done.stderr.count("warning: the prompt has") == 1
+        and done.stderr.count("note: the prompt has") == 1
         and done.stderr.count("\n") == 1
     )
     assert len(done.files) == 1 and len(done.files[0]) < 60
@@ -334,7 +396,7 @@ def test_a_prompt_that_is_no_text(run, toy_bundle):
 
 def test_a_full_disk(toy_bundle, tmp_path):
     code = (
-        "import resource, sys; from edge_audio.cli import main; "
+        "import resource, sys; from edge_audio.cli.main import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)); sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
@@ -421,12 +483,29 @@ def test_play(run, toy_bundle, tmp_path):
 
 
 def test_a_player_that_fails_loses_no_clip(run, toy_bundle, tmp_path):
-    path = fake_player(tmp_path / "bin", "exit 1")
+    complaint = "echo warming up >&2; echo 'aplay: main: audio open error: No such file or"
+    path = fake_player(tmp_path / "bin", f"{complaint} directory' >&2; exit 1")
     done = run("generate", "rain", "--play", "--model", toy_bundle, "-o", "again.wav", PATH=path)
-    assert done.returncode == 1 and done.files == ["again.wav"]
-    assert done.stderr.splitlines()[-1].startswith(
-        "error: the clip is made, but aplay could not play it ("
+    assert done.returncode == 0 and done.files == ["again.wav"]
+    assert done.stderr.splitlines()[-1] == (
+        "warning: the clip is made, but aplay could not play it"
+        " (aplay: main: audio open error: No such file or directory); check the sound output"
     )
+
+
+def test_sounddevice_without_portaudio_gives_way(run, toy_bundle, tmp_path):
+    path = fake_player(tmp_path / "bin", 'exec cat > "$0.raw"')
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    done = run(
+        "generate",
+        "rain",
+        "--play",
+        "--model",
+        toy_bundle,
+        PATH=path,
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    )
+    assert done.returncode == 0 and (tmp_path / "bin" / "aplay.raw").stat().st_size, done.stderr
 
 
 def test_nothing_to_play_with_is_said_first(run, toy_bundle, tmp_path):
@@ -458,6 +537,13 @@ def test_info(run, toy_bundle):
         "threads",
     ):
         assert text in done.stdout
+
+
+def test_info_on_a_folder(toy_bundle, capsys):
+    assert cli.main(["info", str(toy_bundle)]) == 0
+    named = capsys.readouterr().out
+    assert cli.main(["info", "--model", str(toy_bundle)]) == 0
+    assert named == capsys.readouterr().out and named.startswith("toy in ")
 
 
 def test_info_as_json(run, toy_bundle, ids_bundle):
