@@ -3,14 +3,15 @@ examples/button.py "a laser shot"`.
 
 Needs gpiozero (on Raspberry Pi OS: sudo apt install python3-gpiozero, and a virtual environment
 with --system-site-packages) and a loudspeaker. The graphs stay loaded, so that a press is answered
-at once; a press during a sound is ignored.
+at once; a press during a sound is ignored, and a player that fails at one press is tried again at
+the next.
 """
 
 from __future__ import annotations
 
 import sys
 
-from edge_audio import Pipeline
+from edge_audio import EdgeAudioError, Pipeline
 from edge_audio.audio.play import Playback
 
 PIN = 17
@@ -36,7 +37,10 @@ def main(prompt: str) -> None:
         print(f"press the button at GPIO {PIN}: {prompt}", flush=True)
         while True:
             button.wait_for_press()
-            play(pipeline, prompt)
+            try:
+                play(pipeline, prompt)
+            except EdgeAudioError as error:
+                print(f"error: {error}", file=sys.stderr, flush=True)
             button.wait_for_release()
 
 
