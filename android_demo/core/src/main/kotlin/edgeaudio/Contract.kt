@@ -9,7 +9,9 @@ class Contract(private val manifest: Manifest) {
 
     /** stage -> names of all that it reads, also by way of other stages. */
     val reads: Map<String, Set<String>> = LinkedHashMap<String, Set<String>>().also { reads ->
-        for ((name, stage) in stages) reads[name] = stage.inputs.keys + stage.inputs.keys.flatMap { gives[it]?.let(reads::getValue).orEmpty() }
+        for ((name, stage) in stages) {
+            reads[name] = stage.inputs.keys + stage.inputs.keys.flatMap { gives[it]?.let(reads::getValue).orEmpty() }
+        }
     }
 
     /** The stage that gives audio, tile by tile. */
@@ -51,13 +53,13 @@ class Values(private val contract: Contract, private val stages: Stages, private
     private val runs = HashMap<String, Run>()
 
     /** Set values by name; one that is what it was does not make anything run again. */
-    fun set(vararg values: Pair<String, Any>): Values {
+    fun set(values: Map<String, Any>): Values {
         for ((name, value) in values) if (!isSame(set[name], value)) set[name] = value
         return this
     }
 
     /** The same values but for some: what does not depend on those is shared. */
-    fun fork(vararg values: Pair<String, Any>): Values = Values(contract, stages, this).set(*values)
+    fun fork(values: Map<String, Any>): Values = Values(contract, stages, this).set(values)
 
     /** The floats of a name; runs what has to run for them. */
     operator fun get(name: String): FloatArray = find(name) as FloatArray

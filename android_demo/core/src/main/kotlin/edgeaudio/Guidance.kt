@@ -1,7 +1,9 @@
 package edgeaudio
 
 /** v = u + scale (c - u), Ho & Salimans 2022; without an unconditional branch it is c. */
-fun <B : Any> guided(denoise: (FloatArray, Double, B) -> FloatArray, conditional: B, unconditional: B?, cfgScale: Double): Denoise = { x, t ->
+fun <Branch : Any> guided(
+    denoise: (FloatArray, Double, Branch) -> FloatArray, conditional: Branch, unconditional: Branch?, cfgScale: Double,
+): Denoise = { x, t ->
     val c = denoise(x, t, conditional)
     val u = unconditional?.let { denoise(x, t, it) }
     val scale = cfgScale.toFloat()

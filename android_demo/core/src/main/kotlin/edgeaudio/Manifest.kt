@@ -9,7 +9,7 @@ val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
 /** The components every bundle must have, and all that this app runs. */
 val GENERATING = listOf("conditioners", "dit", "decoder")
 
-/** Values that this app makes itself; a stage that reads one runs whenever that changes. Those of a step, or of the decoding: [CHANGING]. */
+/** Values that this app makes itself, [CHANGING] ones for every step or for the decoding; a stage that reads one runs when that changes. */
 val PROMPT_VALUES = setOf("input_ids", "attention_mask")
 val CHANGING = setOf("x", "t", "latents")
 val HOST_VALUES = PROMPT_VALUES + "seconds_total" + CHANGING
@@ -58,7 +58,7 @@ data class Tiling(val tile: Int, val overlap: Int, val perLatent: Int)
 /** The settings this model was made for. */
 data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double)
 
-/** Guidance steers away from the prompt's branch with `zeroed` values at zero, or from a negative prompt's with `kept` ones of the first. */
+/** Guidance steers away from the prompt's branch with `zeroed` values at zero, or from a negative prompt's with `kept` ones of that. */
 data class Guidance(val zeroed: List<String>, val kept: List<String>)
 
 /** How loud the sounds are that a model was trained on, each in its loudest quarter of a second, in dBFS. */
@@ -97,7 +97,9 @@ data class Manifest(
             val (prompt, seconds) = entries.child("prompt") to entries.child("seconds")
             return Manifest(
                 entries.line("name"), entries.positive("sample_rate", 768_000), entries.positive("channels", 64),
-                entries.child("latent").run { Latent(positive("length"), positive("channels"), positive("downsampling"), numbers("shorter")) },
+                entries.child("latent").run {
+                    Latent(positive("length"), positive("channels"), positive("downsampling"), numbers("shorter"))
+                },
                 prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
                 entries.text("objective"),
                 entries.child("defaults").run { Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale")) },
@@ -160,14 +162,18 @@ private fun checkSizes(manifest: Manifest) {
     val latents = latent.length.toLong() * latent.channels
     val audio = latent.length.toDouble() * latent.downsampling * manifest.channels
     require(maxOf(latents.toDouble(), audio) <= MOST_ELEMENTS) { "the latents or the audio have more than $MOST_ELEMENTS values" }
-    require(tiling.overlap >= 0 && 2L * tiling.overlap < tiling.tile) { "tiling.overlap ${tiling.overlap} leaves nothing of tile ${tiling.tile}" }
+    require(tiling.overlap >= 0 && 2L * tiling.overlap < tiling.tile) {
+        "tiling.overlap ${tiling.overlap} leaves nothing of tile ${tiling.tile}"
+    }
     require(latent.downsampling % tiling.perLatent == 0) {
         "tiling.per_latent ${tiling.perLatent} does not divide latent.downsampling ${latent.downsampling}"
     }
     require(latent.shorter == latent.shorter.sorted().distinct() && latent.shorter.all { it in 1 until latent.length }) {
         "latent.shorter ${latent.shorter} must ascend, from 1 to below latent.length ${latent.length}"
     }
-    require(latent.lengths.min().toLong() * tiling.perLatent >= tiling.tile) { "tiling.tile ${tiling.tile} is longer than the shortest latents" }
+    require(latent.lengths.min().toLong() * tiling.perLatent >= tiling.tile) {
+        "tiling.tile ${tiling.tile} is longer than the shortest latents"
+    }
     manifest.usualLevel?.run { require(lowest <= median) { "usual_level.lowest $lowest is above usual_level.median $median" } }
 }
 
@@ -179,17 +185,21 @@ private fun checkStages(manifest: Manifest) {
     val latents = manifest.latent.length.toLong() * manifest.latent.channels
     for ((name, stage) in stages) {
         require(stage.component in manifest.graphs) { "stage $name is in component ${stage.component}, which has no graph" }
-        for (output in stage.outputs.keys) gives.put(output, name)?.let { throw IllegalArgumentException("stages $it and $name both give $output") }
+        for (output in stage.outputs.keys) {
+            require(output !in gives) { "stages ${gives[output]} and $name both give $output" }
+            gives[output] = name
+        }
         for ((port, described) in stage.inputs + stage.outputs) {
             require((described.type == "int32") == (port in PROMPT_VALUES)) { "stages.$name: port $port is ${described.type}" }
-            require(stage.more || port !in LATENT_VALUES || described.size(manifest.latent.length) == latents) { "port $port has not the latents' shape" }
+            val fits = stage.more || port !in LATENT_VALUES || described.size(manifest.latent.length) == latents
+            require(fits) { "stages.$name: port $port has not the size of the latents" }
         }
     }
     for ((name, stage) in stages) for (port in stage.inputs.keys) {
         if (port !in HOST_VALUES && port !in gives) newer("stage $name reads $port, which this app does not make")
     }
     for (wanted in listOf(V, AUDIO)) require(wanted in gives) { "no stage gives $wanted" }
-    for (value in manifest.guidance.zeroed + manifest.guidance.kept) require(value in gives) { "guidance names $value, which no stage gives" }
+    for (value in manifest.guidance.run { zeroed + kept }) require(value in gives) { "guidance names $value, which no stage gives" }
     val contract = Contract(manifest)
     if (stages.getValue(contract.tail).inputs.size != 1) newer("stage ${contract.tail} reads more than one value")
     for (value in listOf(V, AUDIO).flatMap { contract.reads.getValue(gives.getValue(it)) + it }.filter { it in gives }) {
@@ -204,7 +214,8 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
     private val inner = ArrayList<Entries>()
 
     fun text(key: String): String = get(key) as? String ?: wrong(key, "a string")
-    fun line(key: String): String = text(key).also { require(PRINTABLE.matches(it)) { "$where.$key must be one line of at most 200 printable characters" } }
+    fun line(key: String): String =
+        text(key).also { require(PRINTABLE.matches(it)) { "$where.$key must be one line of at most 200 printable characters" } }
     fun number(key: String): Double = (get(key) as? Number)?.toDouble()?.takeIf { it.isFinite() } ?: wrong(key, "a finite number")
     fun whole(key: String): Int = int(get(key)) ?: wrong(key, "a whole number")
     fun positive(key: String, most: Int = MOST_ELEMENTS): Int =
@@ -226,9 +237,11 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
     fun graph(): FileEntry = file().also { unused("fidelity", "flops", "made_from") }.also { optional("recipe")?.file() }
 
     fun stage(): Stage = Stage(
-        text("component"), child("inputs").children().mapValues { it.value.port() }, child("outputs").children().mapValues { it.value.port() },
+        text("component"), child("inputs").ports(), child("outputs").ports(),
         (find("more") ?: false) as? Boolean ?: wrong("more", "true or false"),
     )
+
+    private fun ports(): Map<String, Port> = children().mapValues { it.value.port() }
 
     private fun port(): Port = Port(text("type"), list("shape").map { it ?: wrong("shape", "a list of dimensions") }).also { port ->
         if (port.type != "float32" && port.type != "int32") wrong("type", "float32 or int32")

@@ -10,9 +10,9 @@ private const val QUIET_NOTE =
 data class Progress(val stage: String, val step: Int, val steps: Int)
 
 /**
- * Prompt -> clip: condition, sample, decode. What runs is what the manifest's stages say; each graph is opened when a stage of it first runs
- * and freed when the phase ends. What does not change from clip to clip, the encoded prompt first of all, is remembered. Not for several
- * threads at once. The same bundle, seed and settings give what the Python runtime gives.
+ * Prompt -> clip: condition, sample, decode. What runs is what the manifest's stages say; each graph is opened when a stage of it first
+ * runs and freed when the phase ends. What does not change from clip to clip, the encoded prompt first of all, is remembered. Not for
+ * several threads at once. The same bundle, seed and settings give what the Python runtime gives.
  */
 class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threads: Int, private val opener: GraphOpener) {
     private val manifest = bundle.manifest
@@ -70,14 +70,14 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
 
     /** What the transformer is told: the prompt's branch, and with guidance the one that it steers away from. */
     private fun condition(settings: Settings, graphs: Graphs): List<Values> {
-        val root = Values(contract, graphs).set("seconds_total" to floatArrayOf(settings.seconds.toFloat())).set(*tokens(settings))
+        val root = Values(contract, graphs).set(tokens(settings) + ("seconds_total" to floatArrayOf(settings.seconds.toFloat())))
         // Without a prompt, and to steer away from nothing in particular: zeros, the seconds token included. What is kept tells the
         // seconds too.
-        fun unprompted() = root.fork(*manifest.guidance.zeroed.map { it to FloatArray(root[it].size) }.toTypedArray())
+        fun unprompted() = root.fork(manifest.guidance.zeroed.associateWith { FloatArray(root[it].size) })
         val negative = when {
             !settings.isGuided -> null
             settings.negative.isNullOrEmpty() -> unprompted()
-            else -> root.fork(*manifest.guidance.kept.map { it to root[it] }.toTypedArray()).set(*read(tokenizer!!.encode(settings.negative)))
+            else -> root.fork(manifest.guidance.kept.associateWith { root[it] } + read(tokenizer!!.encode(settings.negative)))
         }
         val branches = listOfNotNull(if (settings.hasText) root else unprompted(), negative)
         for (branch in branches) for (name in contract.conditioning) finite(branch[name], name)
@@ -90,11 +90,11 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         else padded(settings.ids.orEmpty().ifEmpty { listOf(1) }, manifest.maxLength),
     )
 
-    private fun read(tokens: Tokens) = arrayOf<Pair<String, Any>>("input_ids" to tokens.ids, "attention_mask" to tokens.mask)
+    private fun read(tokens: Tokens): Map<String, Any> = mapOf("input_ids" to tokens.ids, "attention_mask" to tokens.mask)
 
     private fun sample(settings: Settings, branches: List<Values>, done: (Int) -> Unit): FloatArray {
         val v = guided(
-            { x, t, branch: Values -> branch.set("x" to x, "t" to floatArrayOf(t.toFloat()))[V] },
+            { x, t, branch: Values -> branch.set(mapOf("x" to x, "t" to floatArrayOf(t.toFloat())))[V] },
             branches[0], branches.getOrNull(1), settings.cfgScale,
         )
         val noise = NoiseStream(settings.seed)
@@ -109,7 +109,7 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
 
     private fun decodeBlocks(latents: FloatArray, frames: Int, graphs: Graphs): Sequence<FloatArray> {
         val read = contract.stages.getValue(contract.tail).inputs.keys.single()
-        val features = Values(contract, graphs).set("latents" to latents)[read]
+        val features = Values(contract, graphs).set(mapOf("latents" to latents))[read]
         return decode(manifest, graphs.length, features, frames) { graphs.call(contract.tail, mapOf(read to it)).getValue(AUDIO) }
     }
 
@@ -132,8 +132,10 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
             return if (described.more) inputs.getValue(stage) else described.inputs.keys
         }
 
-        override fun call(stage: String, inputs: Map<String, Any>): Map<String, FloatArray> =
-            if (contract.lasts(stage)) remembered.outputs(contract.signature(stage, length), inputs) { run(stage, inputs) } else run(stage, inputs)
+        override fun call(stage: String, inputs: Map<String, Any>): Map<String, FloatArray> {
+            val run = { run(stage, inputs) }
+            return if (contract.lasts(stage)) remembered.outputs(contract.signature(stage, length), inputs, run) else run()
+        }
 
         private fun run(stage: String, inputs: Map<String, Any>): Map<String, FloatArray> {
             val described = contract.stages.getValue(stage)
@@ -145,7 +147,9 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         private fun checkPorts(stage: String, more: Boolean, ports: Map<String, Port>, values: Map<String, Any>) {
             for ((name, port) in if (more) emptyMap() else ports) {
                 val (size, wanted) = sizeOf(values.getValue(name)).toLong() to port.size(length)
-                if (size != wanted) throw EdgeAudioError("stage $stage has $size values for $name, the manifest says $wanted; export the model again")
+                if (size != wanted) {
+                    throw EdgeAudioError("stage $stage has $size values for $name, the manifest says $wanted; export the model again")
+                }
             }
         }
 

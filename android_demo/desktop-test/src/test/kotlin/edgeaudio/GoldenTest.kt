@@ -14,9 +14,10 @@ fun main(arguments: Array<String>) {
     val tests = Golden(bundle, old, golden)
     val results = listOf(
         "tokens" to tests::tokens, "padding" to tests::padding, "noise" to tests::noise, "schedules" to tests::schedules, "samplers" to tests::samplers,
-        "clips" to tests::clips, "schema 1" to tests::schema1, "remembered" to tests::remembered, "cancel and progress" to tests::cancelling,
-        "wav" to tests::wav, "bad bundles" to tests::badBundles, "bad manifests" to tests::badManifests, "bad requests" to tests::badRequests,
-        "json" to tests::json, "vocabulary" to tests::vocabulary,
+        "clips" to tests::clips, "schema 1" to tests::schema1, "remembered" to tests::remembered,
+        "cancel and progress" to tests::cancelling, "wav" to tests::wav, "bad bundles" to tests::badBundles,
+        "bad manifests" to tests::badManifests, "wrong sizes" to tests::wrongSizes,
+        "bad requests" to tests::badRequests, "json" to tests::json, "vocabulary" to tests::vocabulary,
     ).map { (name, test) ->
         try {
             println("ok    $name: ${test()}")
@@ -209,6 +210,23 @@ private class Golden(private val folder: File, private val old: File, private va
         return "${cases.size + 5} refused"
     }
 
+    /** What the manifest says of a port must be what the graph has: a buffer that is too large would keep old numbers. */
+    fun wrongSizes(): String {
+        val lying = File.createTempFile("bundle", "").apply { delete() }
+        folder.copyRecursively(lying)
+        val manifest = File(lying, MANIFEST_NAME)
+        val (text, perLatent) = manifest.readText() to Bundle.open(Folder(folder)).manifest.tiling.perLatent
+        manifest.writeText(text.replace("\"$perLatent*latents\"", "\"${perLatent + 1}*latents\""))
+        try {
+            if (manifest.readText() == text) return "nothing to get wrong in a bundle of schema 1"
+            val error = fails<EdgeAudioError> { pipeline("int8", lying).generate(Request("rain", seed = 1, steps = 1)) }
+            expect("stage head has" in error.message!!) { error.message!! }
+            return error.message!!
+        } finally {
+            lying.deleteRecursively()
+        }
+    }
+
     fun badManifests(): String {
         val good = File(golden, "schema2.json").readText()
         fun edited(old: String, new: String): String {
@@ -221,16 +239,22 @@ private class Golden(private val folder: File, private val old: File, private va
             edited("\\{", "{\"colour\": 1,") to "manifest.colour: expected no such entry",
             edited("\"more\"", "\"hint\": {}, \"more\"") to "stages.condition.hint: expected no such entry",
             edited("dit.f32.tflite", "../dit.f32.tflite") to "no bare file name", edited("\"toy\"", "\"to\\u0007y\"") to "printable",
-            edited("\"sha256\": \"", "\"sha256\": \"0") to "cannot be", edited("\"downsampling\": 8", "\"downsampling\": 8000000000") to "whole number",
-            edited("\"downsampling\": 8", "\"downsampling\": 200000000") to "have more than", edited("\"length\": 16", "\"length\": 0") to "at least 1",
+            edited("\"sha256\": \"", "\"sha256\": \"0") to "cannot be",
+            edited("\"downsampling\": 8", "\"downsampling\": 8000000000") to "whole number",
+            edited("\"downsampling\": 8", "\"downsampling\": 200000000") to "have more than",
+            edited("\"length\": 16", "\"length\": 0") to "at least 1",
             edited("\"cfg_scale\": 1.0", "\"cfg_scale\": 1e999") to "finite", edited("8\n    \\]", "16]") to "must ascend",
             edited("\"global_embed\": \\{", "\"speaker\": {") to "denoise reads speaker, which this app does not make; upgrade the app",
-            edited("\"seconds_total\": \\{", "\"v\": {") to "wait for each other", edited("\"audio\": \\{", "\"features\": {") to "both give features",
-            edited("\"v\": \\{", "\"w\": {") to "no stage gives v", edited("\"zeroed\": \\[", "\"zeroed\": [\"nothing\",") to "guidance names nothing",
+            edited("\"seconds_total\": \\{", "\"v\": {") to "wait for each other",
+            edited("\"audio\": \\{", "\"features\": {") to "both give features",
+            edited("\"v\": \\{", "\"w\": {") to "no stage gives v",
+            edited("\"zeroed\": \\[", "\"zeroed\": [\"nothing\",") to "guidance names nothing",
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"") to "which has no graph",
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"").replace("\"graphs\": {", "\"graphs\": {\"vocoder\": {},") to
                 "stage head is in component vocoder, which this app does not run; upgrade the app",
-            edited("\"int32\"", "\"int64\"") to "float32 or int32", edited("\"int32\"", "\"float32\"") to "port attention_mask is float32", edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
+            edited("\"int32\"", "\"int64\"") to "float32 or int32",
+            edited("\"int32\"", "\"float32\"") to "port attention_mask is float32",
+            edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
         )
         for ((text, said) in cases) {
             val error = fails<EdgeAudioError>(said) { open(text) }
