@@ -23,7 +23,7 @@ lint: .venv-test/installed  ## style, types and the one-way rule
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/lint-imports
-	.venv-test/bin/mypy $(TYPED)
+	.venv-test/bin/mypy --follow-imports silent $(TYPED)
 
 test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
 	.venv-train/bin/python -m pytest tests/models/training

@@ -105,7 +105,7 @@ class Vocabulary:
             "readings": dict(sorted(self.readings.items())),
             "fillers": sorted(self.fillers),
         }
-        return json.dumps(entries, indent=1) + "\n"
+        return json.dumps(entries, separators=(",", ":")) + "\n"
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

@@ -25,12 +25,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import edge_audio
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.pipeline import Pipeline, Progress, default_model
-from edge_audio.request import Request
+from edge_audio.request import Request, Settings
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system import cache, device
 
@@ -108,9 +109,9 @@ class Report:
 
     model: str
     bundle_sha256: str
-    request: dict
+    request: dict[str, Any]
     repeats: int
-    machine: dict
+    machine: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
 
 
@@ -118,7 +119,7 @@ def bench(
     model: str | Path | None = None,
     precisions: Iterable[str] | None = None,
     threads: Iterable[int] | None = None,
-    request: Request | None = None,
+    request: Request | Settings | None = None,
     repeats: int = 5,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
@@ -130,16 +131,17 @@ def bench(
     """
     folder = default_model() if model is None else Path(model)
     bundle, here = Bundle.open(folder), device.describe()
-    request, precisions = request or Request(), list(precisions or common_precisions(bundle))
+    asked = Request(**dataclasses.asdict(request)) if isinstance(request, Settings) else request
+    asked, precisions = asked or Request(), list(precisions or common_precisions(bundle))
     threads = list(threads or [device.recommended_threads(here)])
-    if request.prompt is None and request.ids is None:
+    if asked.prompt is None and asked.ids is None:
         text = bundle.manifest.prompt.tokenizer is not None
-        request = dataclasses.replace(
-            request, prompt="steady rain" if text else None, ids=None if text else IDS
+        asked = dataclasses.replace(
+            asked, prompt="steady rain" if text else None, ids=None if text else IDS
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeAudioWarning)
-        request = dataclasses.replace(request, seed=request.seed or 1).resolved(bundle.manifest)
+        settings = dataclasses.replace(asked, seed=asked.seed or 1).resolved(bundle.manifest)
         for precision in precisions:
             Pipeline.load(folder, precision, 1)  # a wrong one is said before anything is measured
     rows = []
@@ -147,7 +149,7 @@ def bench(
         peak = _child("gemm", {}, count)
         for precision in precisions:
             say(f"{precision}, {count} threads")
-            rows.append(_row(folder, precision, count, request, repeats, peak["flops"], bundle))
+            rows.append(_row(folder, precision, count, settings, repeats, peak["flops"], bundle))
     machine = {
         "cpu": here.model or here.architecture,
         "cores": here.cores,
@@ -159,7 +161,7 @@ def bench(
         "date": time.strftime("%Y-%m-%d"),
     }
     return Report(
-        bundle.manifest.name, bundle.sha256, dataclasses.asdict(request), repeats, machine, rows
+        bundle.manifest.name, bundle.sha256, dataclasses.asdict(settings), repeats, machine, rows
     )
 
 
@@ -172,7 +174,7 @@ def _row(
     folder: Path,
     precision: str,
     threads: int,
-    request: Request,
+    settings: Settings,
     repeats: int,
     peak: float,
     bundle: Bundle,
@@ -183,30 +185,31 @@ def _row(
             "model": str(folder),
             "precision": precision,
             "threads": threads,
-            "request": dataclasses.asdict(request),
+            "request": dataclasses.asdict(settings),
         }
         environment = {cache.VARIABLE: "off" if off else own}
         cold = _child("clips", job | {"repeats": 0}, threads, environment)
         warm = _child("clips", job | {"repeats": repeats}, threads, environment)
     timed = warm["clips"][1:]  # the first was the warm-up
 
-    def spread(function: Callable[[dict], float]) -> Spread:
+    def spread(function: Callable[[dict[str, Any]], float]) -> Spread:
         return Spread.of(map(function, timed))
 
-    def loading(clip: dict) -> float:
-        return sum(value for name, value in clip["timings"].items() if name.endswith("_load"))
+    def loading(clip: dict[str, Any]) -> float:
+        timings: dict[str, float] = clip["timings"]
+        return sum(value for name, value in timings.items() if name.endswith("_load"))
 
     step = Spread.of(value for clip in timed for value in clip["steps"])
     chosen = bundle.choose(precision)["dit"]
-    length = request.latents(bundle.manifest)
+    length = settings.latents(bundle.manifest)
     work = bundle.manifest.graphs["dit"][chosen].flops.get(
         bundle.manifest.latent.signature("denoise", length), 0
     )
-    work *= SAMPLERS[request.sampler].evaluations * (2 if request.is_guided else 1)
+    work *= SAMPLERS[settings.sampler].evaluations * (2 if settings.is_guided else 1)
     return Row(
         precision=precision,
         threads=threads,
-        seconds=request.seconds,
+        seconds=settings.seconds,
         condition=spread(lambda clip: clip["timings"]["condition_run"]),
         step=step,
         sample=spread(lambda clip: clip["timings"]["sample_run"]),
@@ -222,8 +225,11 @@ def _row(
 
 
 def _child(
-    task: str, job: dict, threads: int, environment: Mapping[str, str] = MappingProxyType({})
-) -> dict:
+    task: str,
+    job: dict[str, Any],
+    threads: int,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Run a task of this module in a fresh process; numpy's products use as many threads as the
     row.
     """
@@ -249,10 +255,11 @@ def _child(
         raise EdgeAudioError(
             f"measuring {where} failed: {last}{'' if done.returncode == EXPLAINED else mend}"
         )
-    return json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
-def _clips(job: dict) -> dict:
+def _clips(job: dict[str, Any]) -> dict[str, Any]:
     """Make 1 + `repeats` clips and tell what each took, and the process's peak memory."""
     warnings.simplefilter("ignore", EdgeAudioWarning)
     request = Request(
@@ -260,6 +267,7 @@ def _clips(job: dict) -> dict:
     )
     pipeline, clips = Pipeline.load(job["model"], job["precision"], job["threads"]), []
     for _ in range(1 + job["repeats"]):
+        pipeline.model.forget()  # every clip pays for its own conditioning
         watch = Watch()
         clip = pipeline.generate(request, progress=watch.progress, on_block=watch.block)
         clips.append(
@@ -276,7 +284,7 @@ def _clips(job: dict) -> dict:
 class Watch:
     """Times one generation from outside, by what it reports."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.start = self._last = time.perf_counter()
         self.steps: list[float] = []
         self.first_block: float | None = None
@@ -288,12 +296,12 @@ class Watch:
         if now.stage == "sample":
             self._last = at
 
-    def block(self, block, left: int) -> None:
+    def block(self, block: object, left: int) -> None:
         if self.first_block is None:
             self.first_block = time.perf_counter() - self._last
 
 
-def gemm(_: dict | None = None) -> dict:
+def gemm(job: dict[str, Any] | None = None) -> dict[str, Any]:
     """Floating-point operations a second of numpy's float32 product: the best of several, since a
     peak is asked for.
     """
@@ -419,7 +427,7 @@ def _markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-TASKS = {"clips": _clips, "gemm": gemm}
+TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"clips": _clips, "gemm": gemm}
 
 
 def run_task(name: str) -> None:

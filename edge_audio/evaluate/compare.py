@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,7 @@ SAME_SOUND = 0.5
 NEAR = 3.0
 
 Say = Callable[[str], None]
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -121,19 +123,19 @@ class Report:
     model: str
     bundle_sha256: list[str]
     reference: str
-    request: dict
+    request: dict[str, Any]
     prompts: list[str]
     seeds: list[int]
     #: t of every call of the transformer
     times: list[float]
     #: what two seeds of the reference differ by: the measure of `another` sound
-    seeds_differ: dict
+    seeds_differ: dict[str, float]
     candidates: dict[str, Candidate]
     #: time and memory, in processes of their own
-    measured: dict
+    measured: dict[str, Any]
     clips: dict[str, list[Clip]] = field(default_factory=dict, repr=False)
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
         """Ready for json.dumps; numbers rounded to what they mean."""
         found = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "clips"
@@ -141,7 +143,8 @@ class Report:
         found["candidates"] = {
             name: dataclasses.asdict(candidate) for name, candidate in self.candidates.items()
         }
-        return _rounded(found)
+        rounded: dict[str, Any] = _rounded(found)
+        return rounded
 
 
 def compare(
@@ -152,7 +155,7 @@ def compare(
     threads: int | None = None,
     repeats: int = 2,
     say: Say = lambda line: None,
-    **settings,
+    **settings: Any,
 ) -> Report:
     """Measure `precisions` (default: all that every component has) against the first of them.
 
@@ -183,7 +186,7 @@ def compare(
             for prompt in prompts
             for seed in range(1, seeds + 1)
         ]
-        runs = {}
+        runs: dict[str, _Run] = {}
         for precision in precisions:
             pipeline = Pipeline.load(places[precision], precision, threads, memory="all")
             runs[precision] = _Run(precision, pipeline, jobs, runs.get(precisions[0]), say)
@@ -269,7 +272,7 @@ class _Run:
         #: of the reference: v of every call of a trace, for the prompt alone
         self.plain: list[list[np.ndarray]] = []
         self.layers: list[Layer] = []
-        self._stages: dict[str, list] = {}
+        self._stages: dict[str, list[Any]] = {}
 
     def make(self) -> None:
         """Stage after stage for all clips, so that one graph at a time is open."""
@@ -280,7 +283,7 @@ class _Run:
             self._say(f"{self.name}: transformer, clip {number} of {len(self.jobs)}, {prompt.text}")
             self._sample(trace)
             if self.reference:
-                self._answer(number - 1)
+                self._answer(self.reference, number - 1)
         self.pipeline.close()
         self._say(f"{self.name}: decoder")
         for number, (trace, (_, request)) in enumerate(zip(self.traces, self.jobs)):
@@ -301,7 +304,7 @@ class _Run:
             self._say(f"{self.name}: layers")
             self.layers = _layers(self.pipeline, self.reference, self.jobs[0][1])
 
-    def _note(self, name: str, value) -> None:
+    def _note(self, name: str, value: Any) -> None:
         self._stages.setdefault(name, []).append(value)
 
     def _sample(self, trace: Trace) -> None:
@@ -312,10 +315,10 @@ class _Run:
             own = [v for _, _, v in trace.calls]
             self.plain.append(answers(self.pipeline, trace) if guided else own)
 
-    def _answer(self, number: int) -> None:
+    def _answer(self, reference: _Run, number: int) -> None:
         """What this precision's transformer says to every call of the reference's trajectory."""
-        theirs = self.reference.traces[number]
-        pairs = list(zip(answers(self.pipeline, theirs), self.reference.plain[number]))
+        theirs = reference.traces[number]
+        pairs = list(zip(answers(self.pipeline, theirs), reference.plain[number]))
         self._note("v_snr", [metrics.snr(*pair) for pair in pairs])
         self._note("v_cosine", [metrics.cosine(*pair) for pair in pairs])
         self._note("channels", np.mean([metrics.channel_errors(*pair) for pair in pairs], axis=0))
@@ -325,12 +328,14 @@ class _Run:
                 "guided_snr", [metrics.snr(v, call[2]) for v, call in zip(guided, theirs.calls)]
             )
 
-    def candidate(self, spread: dict) -> Candidate:
+    def candidate(self, spread: dict[str, float]) -> Candidate:
         """The numbers."""
         sounds = [self._sound(number, spread) for number in range(len(self.jobs))]
         judged = [sound.passed for sound in sounds if sound.passed is not None]
         graphs = self.pipeline.bundle.manifest.graphs
-        noted = {name: values for name, values in self._stages.items() if name != "channels"}
+        noted: dict[str, Any] = {
+            name: values for name, values in self._stages.items() if name != "channels"
+        }
         mels = [
             metrics.log_mel(trace.clip.samples, trace.clip.sample_rate) for trace in self.traces
         ]
@@ -350,13 +355,13 @@ class _Run:
             **noted,
         )
 
-    def _sound(self, number: int, spread: dict) -> Sound:
+    def _sound(self, number: int, spread: dict[str, float]) -> Sound:
         prompt, request = self.jobs[number]
         clip, latents = self.traces[number].clip, self.traces[number].latents
         levels, heard = clip.levels(), None
         if prompt.family in CHECKS:
             heard = check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes)
-        against = {}
+        against: dict[str, Any] = {}
         if self.reference:
             theirs = self.reference.traces[number]
             distance = metrics.log_mel_distance(clip.samples, theirs.clip.samples, clip.sample_rate)
@@ -378,17 +383,18 @@ class _Run:
             levels.clipped,
             levels.dc,
             metrics.stereo_correlation(clip.samples),
-            passed=heard and heard.passed,
-            heard=heard and heard.measured,
+            passed=None if heard is None else heard.passed,
+            heard=None if heard is None else heard.measured,
             **against,
         )
 
 
-def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Settings]]) -> dict:
+def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Settings]]) -> dict[str, float]:
     """How far two clips of one prompt are from each other: the next seed against each of the first
     few clips.
     """
-    pairs, seen = [], set()
+    pairs: list[tuple[np.ndarray, np.ndarray, int]] = []
+    seen: set[str] = set()
     for trace, (prompt, request) in zip(reference.traces, jobs):
         if prompt.text in seen or len(seen) == 8:
             continue
@@ -398,13 +404,14 @@ def _spread_of_seeds(reference: _Run, jobs: list[tuple[Prompt, Settings]]) -> di
         )
         pairs.append((other.samples, trace.clip.samples, trace.clip.sample_rate))
     reference.pipeline.close()
-    mels = [[metrics.log_mel(pair[i], pair[2]) for pair in pairs] for i in (0, 1)]
+    others = [metrics.log_mel(other, rate) for other, _, rate in pairs]
+    own = [metrics.log_mel(samples, rate) for _, samples, rate in pairs]
     return {
         "log_mel_distance": statistics.fmean(metrics.log_mel_distance(*pair) for pair in pairs),
         "spectral_distance": statistics.fmean(
             metrics.spectral_distance(*pair[:2]) for pair in pairs
         ),
-        "frechet": metrics.frechet_distance(*mels),
+        "frechet": metrics.frechet_distance(others, own),
     }
 
 
@@ -425,7 +432,7 @@ def _layers(pipeline: Pipeline, reference: _Run, request: Settings) -> list[Laye
     length = request.latents(manifest)
     denoise, head = (manifest.latent.signature(name, length) for name in ("denoise", "head"))
 
-    def asked(component: str, graph: Graph, earlier: dict | None) -> list[tuple[str, dict]]:
+    def asked(component: str, graph: Graph, earlier: Arrays | None) -> list[tuple[str, Arrays]]:
         """(signature, its outputs); what depends on an earlier signature gets the reference's
         (`earlier`).
         """
@@ -466,7 +473,8 @@ def _layers(pipeline: Pipeline, reference: _Run, request: Settings) -> list[Laye
             and pipeline.bundle == reference.pipeline.bundle
         ):
             continue
-        runs, names = [], {}
+        runs: list[list[tuple[str, Arrays]]] = []
+        names: dict[str, list[str]] = {}
         for one in (reference.pipeline, pipeline):
             signatures = {
                 "conditioners": ("condition",),
@@ -514,13 +522,17 @@ def _cost(
     request: Settings,
     repeats: int,
     say: Say,
-) -> dict:
+) -> dict[str, Any]:
     """Time and memory of each precision, each in fresh processes (`evaluate.bench`)."""
-    found: dict = {"precisions": {}}
+    found: dict[str, Any] = {"precisions": {}}
     for precision in precisions:
         say(f"{precision}: time and memory")
         report = bench.bench(
-            places[precision], [precision], threads and [threads], request, repeats
+            places[precision],
+            [precision],
+            None if threads is None else [threads],
+            request,
+            repeats,
         )
         row = report.rows[0]
         found["precisions"][precision] = {
@@ -537,7 +549,7 @@ def _cost(
     return found
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,11 @@ class Probe:
     """
 
     def __init__(
-        self, pipeline: Pipeline, prompts: Sequence[Prompt], seeds: Sequence[int], settings: dict
+        self,
+        pipeline: Pipeline,
+        prompts: Sequence[Prompt],
+        seeds: Sequence[int],
+        settings: dict[str, Any],
     ):
         self.pipeline, self.bundle, self.manifest = (
             pipeline,
@@ -72,7 +77,7 @@ class Probe:
         self.prompts, self.seeds, self.settings = prompts, seeds, settings
         self._traces: dict[Settings, Trace] = {}
 
-    def request(self, prompt: int = 0, seed: int = 0, **settings) -> Settings:
+    def request(self, prompt: int = 0, seed: int = 0, **settings: Any) -> Settings:
         """Of one of the prompts and one of the seeds."""
         return self.prompts[prompt].request(
             self.bundle, self.seeds[seed], **(self.settings | settings)
@@ -128,7 +133,7 @@ class Report:
     def failed(self) -> bool:
         return any(result.level == FAIL for result in self.results)
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
         """Ready for json.dumps: numbers that are none become null."""
         found = dataclasses.asdict(self)
         for result in found["results"]:
@@ -147,7 +152,7 @@ def diagnose(
     say: Say = lambda line: None,
     first_seed: int = 1,
     checkpoint: Path | None = None,
-    **settings,
+    **settings: Any,
 ) -> Report:
     """Run all checks. settings: of Request, for all clips; default, the model's own.
 
@@ -173,7 +178,8 @@ def diagnose(
     )
     probe.request()  # settings that no model could have are the caller's error, no finding
     against = _reference(checkpoint) if checkpoint is not None else None
-    results, departs = [], None
+    results: list[Result] = []
+    departs = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeAudioWarning)
         for check in CHECKS if checks is None else checks:

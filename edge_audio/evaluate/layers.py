@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def operations(path: str | Path) -> list[Operation]:
 @contextlib.contextmanager
 def exposed(
     path: str | Path, signatures: tuple[str, ...], threads: int, inputs: tuple[str, ...] = ()
-) -> Iterator[tuple[Graph, dict]]:
+) -> Iterator[tuple[Graph, dict[str, list[str]]]]:
     """The graph opened such that `signatures` return what every layer gives, beside their own
     outputs; and signature -> layers in order.
 
@@ -164,7 +165,7 @@ def epsilons(path: str | Path) -> list[float]:
     return found
 
 
-def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, float]:
+def _floats(model: Any, graph: Any, tensor: Any, operation: Operation) -> tuple[np.ndarray, float]:
     raw = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
     if operation.stored in ("FLOAT32", "FLOAT16"):
         return (
@@ -185,7 +186,7 @@ def _floats(model, graph, tensor, operation: Operation) -> tuple[np.ndarray, flo
     )
 
 
-def _scales(model, graph, quantization, shape: tuple[int, ...]) -> np.ndarray:
+def _scales(model: Any, graph: Any, quantization: Any, shape: tuple[int, ...]) -> np.ndarray:
     """One for every weight, one for each output, or one for each block of inputs of each output."""
     if quantization.scale is None or not len(
         quantization.scale
@@ -201,7 +202,7 @@ def _scales(model, graph, quantization, shape: tuple[int, ...]) -> np.ndarray:
     return scale if scale.size == 1 else scale.reshape(-1, *[1] * (len(shape) - 1))
 
 
-def _result(model, graph, parts: list[Operation]) -> int:
+def _result(model: Any, graph: Any, parts: list[Operation]) -> int:
     """The tensor that holds what a layer gives."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
@@ -217,7 +218,7 @@ def _result(model, graph, parts: list[Operation]) -> int:
     return tensor
 
 
-def _read(path: str | Path):
+def _read(path: str | Path) -> Any:
     from ai_edge_litert.tools import flatbuffer_utils
 
     try:
@@ -229,7 +230,7 @@ def _read(path: str | Path):
         ) from None
 
 
-def _operations(model) -> Iterator[Operation]:
+def _operations(model: Any) -> Iterator[Operation]:
     from ai_edge_litert.schema_py_generated import (
         ActivationFunctionType,
         BuiltinOperator,

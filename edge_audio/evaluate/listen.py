@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_audio.audio.clip import Clip
 from edge_audio.bundle.manifest import Manifest
@@ -50,7 +51,11 @@ def configurations(manifest: Manifest, prompt: str) -> list[tuple[str, Request]]
     """The five that people try when a model gives noise, and the model's own."""
     best = manifest.defaults
     simple = (ANY if manifest.prompt.tokenizer else ANY_IDS)[2].text
-    own = {"sampler": best.sampler, "steps": best.steps, "cfg_scale": best.cfg_scale}
+    own: dict[str, Any] = {
+        "sampler": best.sampler,
+        "steps": best.steps,
+        "cfg_scale": best.cfg_scale,
+    }
     return [
         ("cfg 7, 30 Euler steps", Request(prompt, sampler="euler", steps=30, cfg_scale=7.0)),
         ("cfg 1, 50 Euler steps", Request(prompt, sampler="euler", steps=50, cfg_scale=1.0)),
@@ -67,7 +72,7 @@ def listen(
     seed: int,
     out: Path,
     say: Callable[[str], None] = lambda line: None,
-) -> dict:
+) -> dict[str, Any]:
     """Write a WAV of each configuration and SHEET into the new folder `out`; what was measured,
     ready for JSON.
     """
@@ -77,6 +82,7 @@ def listen(
     out.mkdir(parents=True)
     for number, (name, asked) in enumerate(configurations(manifest, prompt), 1):
         say(f"listening: {name}")
+        assert asked.prompt is not None  # every configuration has one
         trace = probe.trace(
             Prompt(asked.prompt).request(
                 pipeline.bundle,
@@ -86,7 +92,7 @@ def listen(
                 cfg_scale=asked.cfg_scale,
             )
         )
-        request, clip, levels = trace.request, trace.clip, trace.clip.levels()
+        request, clip, levels = trace.settings, trace.clip, trace.clip.levels()
         file = f"{number}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.wav"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EdgeAudioWarning)  # of peaks: the table has them
@@ -119,7 +125,7 @@ def listen(
     }
 
 
-def table(heard: dict) -> str:
+def table(heard: dict[str, Any]) -> str:
     """For a terminal."""
     rows = [("", "latents", "peak", "rms", "clipped", "flatness", "lines")]
     rows += [

@@ -48,7 +48,7 @@ def channel_errors(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Error power of each channel (last axis) over the mean signal power of all: float64
     [channels].
     """
-    error = (
+    error: np.ndarray = (
         np.square(np.asarray(actual, np.float64) - expected)
         .reshape(-1, actual.shape[-1])
         .mean(axis=0)
@@ -81,7 +81,8 @@ def log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """
     power = _magnitudes(samples.mean(axis=1), MEL_WINDOW, MEL_HOP) ** 2
     decibels = 10 * np.log10(np.maximum(power @ _mel_filters(sample_rate).T, 1e-12))
-    return np.maximum(decibels, decibels.max() - FLOOR)
+    floored: np.ndarray = np.maximum(decibels, decibels.max() - FLOOR)
+    return floored
 
 
 def log_mel_distance(actual: np.ndarray, expected: np.ndarray, sample_rate: int) -> float:
@@ -169,7 +170,8 @@ def _magnitudes(mono: np.ndarray, window: int, hop: int | None = None) -> np.nda
     transform = ShortTimeFFT(
         get_window("hann", window), hop or window // 4, fs=1, scale_to="magnitude"
     )
-    return np.abs(transform.stft(mono)).T
+    magnitudes: np.ndarray = np.abs(transform.stft(mono)).T
+    return magnitudes
 
 
 def mel_band(hz: float, sample_rate: int) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
@@ -27,15 +28,15 @@ class Prompt:
     family: str | None = None
     attributes: dict[str, str | int] = field(default_factory=dict)
 
-    def request(self, bundle: Bundle, seed: int, **settings) -> Settings:
+    def request(self, bundle: Bundle, seed: int, **settings: Any) -> Settings:
         """The settings of a clip; a bundle without a tokenizer reads the text as token ids."""
         ids = None if bundle.manifest.prompt.tokenizer else _ids(self.text)
-        settings = {
+        given: dict[str, Any] = {
             "prompt": self.text if ids is None else None,
             "seconds": self.seconds,
             "ids": ids,
         } | settings
-        return Request(seed=seed, **settings).resolved(bundle.manifest)
+        return Request(seed=seed, **given).resolved(bundle.manifest)
 
 
 ANY = tuple(

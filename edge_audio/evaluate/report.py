@@ -11,12 +11,16 @@ import statistics
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_audio.audio.clip import Clip
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.compare import Candidate, Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PAGE, NUMBERS = "report.html", "report.json"
 #: prompts whose clips are put into the page; the numbers are those of all
@@ -174,7 +178,7 @@ def rows(report: Report) -> list[tuple[str, str, list[str]]]:
     if report.measured:
         measured = report.measured["precisions"]
         for name, why, key, form in (
-            ("load, first time / again", "s", None, ""),
+            ("load, first time / again", "s", "", ""),
             ("one step", "ms, guidance included", "step", "{:.1f}"),
             ("decoding", "s", "decode", "{:.2f}"),
             ("whole clip", "s, loading included", "total", "{:.2f}"),
@@ -184,7 +188,7 @@ def rows(report: Report) -> list[tuple[str, str, list[str]]]:
             cells = [
                 (
                     f"{m['load_cold']:.2f} / {m['load_warm']:.2f}"
-                    if key is None
+                    if not key
                     else form.format(m[key] * scale)
                 )
                 for m in measured.values()
@@ -219,7 +223,7 @@ def _charts(report: Report) -> list[tuple[str, str, str]]:
     judged = {name: candidate for name, candidate in report.candidates.items() if candidate.v_snr}
     colours = dict(zip(report.candidates, COLOURS * 2))
 
-    def steps(axes) -> None:
+    def steps(axes: Axes) -> None:
         for name, candidate in judged.items():
             values = np.array(candidate.v_snr)
             calls = np.arange(1, values.shape[1] + 1)
@@ -229,7 +233,7 @@ def _charts(report: Report) -> list[tuple[str, str, str]]:
             axes.plot(calls, np.median(values, axis=0), color=colours[name], label=name)
         axes.set(xlabel="call of the transformer, noise to sound", ylabel="SNR of v (dB)")
 
-    def channels(axes) -> None:
+    def channels(axes: Axes) -> None:
         for name, candidate in judged.items():
             axes.plot(
                 10 * np.log10(np.maximum(candidate.channel_errors, 1e-20)),
@@ -238,7 +242,7 @@ def _charts(report: Report) -> list[tuple[str, str, str]]:
             )
         axes.set(xlabel="latent channel", ylabel="error power (dB of mean signal)")
 
-    def layers(axes) -> None:
+    def layers(axes: Axes) -> None:
         for name, candidate in judged.items():
             axes.plot(
                 [layer.snr for layer in candidate.layers],
@@ -286,13 +290,13 @@ def _charts(report: Report) -> list[tuple[str, str, str]]:
     return [(title, text, _svg(draw, title)) for title, text, draw in charts]
 
 
-def _svg(draw: Callable, salt: str) -> str:
+def _svg(draw: Callable[[Axes], None], salt: str) -> str:
     """A small chart as SVG that takes the page's text colour and is the same each time."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": salt,
         "font.size": 8,
@@ -315,7 +319,8 @@ def _svg(draw: Callable, salt: str) -> str:
         axes.grid(alpha=0.25, linewidth=0.5)
         axes.legend(fontsize=8)
         stream = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
+        canvas: Any = FigureCanvasSVG(figure)  # its methods have no types
+        canvas.print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
     return (
         text[text.index("<svg") :]
@@ -330,6 +335,7 @@ def picture(clip: Clip) -> str:
     import matplotlib.image
 
     mel = metrics.log_mel(clip.samples, clip.sample_rate).T[::-1]
+    metadata: dict[str, Any] = {"Software": None}
     stream = io.BytesIO()
     matplotlib.image.imsave(
         stream,
@@ -338,7 +344,7 @@ def picture(clip: Clip) -> str:
         vmin=mel.max() - 70,
         vmax=mel.max(),
         format="png",
-        metadata={"Software": None},
+        metadata=metadata,
     )
     return base64.b64encode(stream.getvalue()).decode()
 

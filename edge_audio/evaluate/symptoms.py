@@ -26,6 +26,9 @@ from edge_audio.model.codec import tiles_for
 from edge_audio.pipeline import Conditioning
 from edge_audio.request import POST_TRAINED
 from edge_audio.sampling.noise import NoiseStream
+from edge_audio.system.graph import Graph
+
+Arrays = dict[str, np.ndarray]
 
 CHECKS: list[Check] = []
 
@@ -236,7 +239,7 @@ def inputs_change_outputs(probe: Probe) -> Iterator[Result]:
     for component, effects in _effects(probe).items():
         inert = sorted(name for name, effect in effects.items() if effect < NOTHING)
         weak = sorted(name for name, effect in effects.items() if NOTHING <= effect < LITTLE)
-        least = min(effects, key=effects.get)
+        least = min(effects, key=effects.__getitem__)
         said = f"{len(effects)} inputs, least {least} {_db(effects[least])}"
         yield row(
             FAIL if inert else WARN if weak else OK,
@@ -275,8 +278,8 @@ def _effects(probe: Probe) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
 
     def effects(
-        component: str, graph: Callable, signature: str, inputs: dict, others: dict
-    ) -> dict:
+        component: str, graph: Graph, signature: str, inputs: Arrays, others: Arrays
+    ) -> Arrays:
         before = graph(signature, **inputs)
         for name, value in others.items():
             after = graph(signature, **(inputs | {name: value}))
@@ -442,7 +445,7 @@ def guidance(probe: Probe) -> Iterator[Result]:
 def settings(probe: Probe) -> Iterator[Result]:
     """Sampler, steps and scale against the model's objective."""
     request, objective = probe.request(), probe.manifest.objective
-    notes = request.advice(probe.manifest)
+    notes = [note.text for note in request.advice(probe.manifest)]
     if objective == POST_TRAINED and probe.manifest.defaults.cfg_scale > 2:
         notes.append(
             "the manifest's own default scale is for models that are not post-trained; use"
@@ -545,8 +548,6 @@ def round_trip(probe: Probe) -> Iterator[Result]:
     if "encoder" not in probe.manifest.graphs:
         yield row(OK, "no encoder in this bundle")
         return
-    from edge_audio.system.graph import Graph
-
     precision = probe.bundle.precisions("encoder")[0]
     request = probe.request(seconds=probe.manifest.max_seconds, fit_length=False)
     trace = probe.trace(request)

@@ -24,9 +24,10 @@ class Trace:
     conditioning: Conditioning
     #: x [1, T, C], t and v of every call of the transformer, guidance included
     calls: list[tuple[np.ndarray, float, np.ndarray]] = field(default_factory=list)
-    latents: np.ndarray | None = None
-    #: as a user gets it, its ends faded; None until it was decoded
-    clip: Clip | None = None
+    #: [1, T, C], there once it was sampled
+    latents: np.ndarray = field(init=False, repr=False, compare=False)
+    #: as a user gets it, its ends faded; there once it was decoded
+    clip: Clip = field(init=False, repr=False, compare=False)
 
     @property
     def times(self) -> list[float]:

@@ -34,9 +34,11 @@ class Finding:
     text: str
 
 
-def judge(candidate: Candidate, reference: Candidate, spread: dict) -> tuple[list[Finding], str]:
+def judge(
+    candidate: Candidate, reference: Candidate, spread: dict[str, float]
+) -> tuple[list[Finding], str]:
     """What is to be said about a candidate, the worst first, and the verdict in one sentence."""
-    findings = [
+    found = [
         _broken_layer(candidate.layers),
         _velocity(candidate),
         _stage("conditioners", candidate.cross_attn_cond_snr + candidate.global_cond_snr),
@@ -47,7 +49,7 @@ def judge(candidate: Candidate, reference: Candidate, spread: dict) -> tuple[lis
         _distribution(candidate, spread),
     ]
     findings = sorted(
-        filter(None, findings), key=lambda finding: (FAIL, WARN, OK).index(finding.level)
+        filter(None, found), key=lambda finding: (FAIL, WARN, OK).index(finding.level)
     )
     saved = f"{100 * candidate.bytes / reference.bytes:.0f} % of the bytes"
     levels = {finding.level for finding in findings}
@@ -149,7 +151,7 @@ def _sameness(candidate: Candidate) -> Finding | None:
     )
 
 
-def _distribution(candidate: Candidate, spread: dict) -> Finding | None:
+def _distribution(candidate: Candidate, spread: dict[str, float]) -> Finding | None:
     if candidate.frechet is None:
         return None
     level = OK if candidate.frechet <= 2 * spread["frechet"] else WARN

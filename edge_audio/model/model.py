@@ -103,6 +103,11 @@ class Model:
         with self._lock:
             self._evict(0)
 
+    def forget(self) -> None:
+        """Drop what stages gave for earlier clips: for those who measure what it costs."""
+        with self._lock:
+            self._remembered.clear()
+
     def remembered(self, stage: str, inputs: Mapping[str, np.ndarray]) -> _Memory:
         """Where the outputs of a stage for these inputs are, or will be kept."""
         digest = hashlib.sha1(usedforsecurity=False)

@@ -163,7 +163,8 @@ def test_without_the_extra_the_command_is_told(tmp_path):
     absent = tmp_path / "absent.py"
     absent.write_text(
         "import sys\nfor name in ('scipy', 'matplotlib', 'pyloudnorm', 'jinja2'):\n   "
-        " sys.modules[name] = None\nfrom edge_audio.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+        " sys.modules[name] = None\n"
+        "from edge_audio.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     done = subprocess.run(
         [sys.executable, absent, "compare", "--out", tmp_path / "out"],

@@ -65,6 +65,17 @@ def test_what_is_not_named_may_be_anything(family: str) -> None:
     assert not check(np.zeros(65_536, np.float32), SAMPLE_RATE, family, {}).passed
 
 
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.7])
+def test_short_and_odd_clips_are_judged_too(seconds: float) -> None:
+    count = round(seconds * SAMPLE_RATE)
+    click = np.zeros(count)
+    click[count // 2] = 1
+    odd = np.random.default_rng(0).standard_normal(count), np.linspace(-0.5, 0.5, count), click
+    for family in CHECKS:
+        for audio in odd:
+            check(audio, SAMPLE_RATE, family, {})  # must not raise
+
+
 def test_other_families_fail_by_name() -> None:
     """Less is asked for, so a few more pass: an organ that holds a bass note."""
     passed = [

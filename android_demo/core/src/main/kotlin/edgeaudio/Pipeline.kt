@@ -77,7 +77,7 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
         val negative = when {
             !settings.isGuided -> null
             settings.negative.isNullOrEmpty() -> unprompted()
-            else -> root.fork(manifest.guidance.kept.associateWith { root[it] } + read(tokenizer!!.encode(settings.negative)))
+            else -> root.fork(manifest.guidance.kept.associateWith { root[it] } + read(encoded(settings.negative, settings)))
         }
         val branches = listOfNotNull(if (settings.hasText) root else unprompted(), negative)
         for (branch in branches) for (name in contract.conditioning) finite(branch[name], name)
@@ -86,9 +86,14 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
 
     /** What the text encoder reads. An empty prompt needs it only for what tells the seconds: one token keeps it well defined. */
     private fun tokens(settings: Settings) = read(
-        if (settings.prompt != null && settings.hasText) tokenizer!!.encode(settings.prompt)
+        if (settings.prompt != null && settings.hasText) encoded(settings.prompt, settings)
         else padded(settings.ids.orEmpty().ifEmpty { listOf(1) }, manifest.maxLength),
     )
+
+    private fun encoded(text: String, settings: Settings): Tokens = tokenizer!!.encode(reading(text, settings))
+
+    /** A prompt as the model reads it: where it is a name alone, the seed decides what else it means. */
+    private fun reading(prompt: String, settings: Settings): String = bundle.vocabulary?.reading(prompt, settings.seed) ?: prompt
 
     private fun read(tokens: Tokens): Map<String, Any> = mapOf("input_ids" to tokens.ids, "attention_mask" to tokens.mask)
 
@@ -181,7 +186,7 @@ class Pipeline(val bundle: Bundle, val precision: Map<String, String>, val threa
             "fit_length" to fitLength,
             "precision" to precision.entries.joinToString(", ", "{", "}") { "${Json.quoted(it.key)}: ${Json.quoted(it.value)}" },
             "threads" to threads,
-        )
+        ) + listOfNotNull(prompt?.let { reading(it, settings) }?.takeIf { it != prompt }?.let { "read_as" to Json.quoted(it) })
         fields.joinToString(", ", "{", "}") { (name, value) -> "\"$name\": $value" }
     }
 }

@@ -8,11 +8,28 @@ private const val NEAREST = 3
 private const val LONGEST_WORD = 24
 private val WORD = Regex("[\\p{L}\\p{N}]+(?:[-'’#][\\p{L}\\p{N}]+)*#?")
 
-/** All words that a model was trained on, in lower case, and the families of sounds that it makes. Says what the Python runtime says. */
-class Vocabulary(val words: Set<String>, val families: List<SoundFamily>) {
+/**
+ * All words that a model was trained on, in lower case, the families of sounds that it makes, and what a name alone may mean: words of a
+ * prompt without those of [fillers] -> captions, of which the seed chooses one. Says what the Python runtime says.
+ */
+class Vocabulary(
+    val words: Set<String>,
+    val families: List<SoundFamily>,
+    private val readings: Map<String, List<String>> = emptyMap(),
+    private val fillers: Set<String> = emptySet(),
+) {
+    /** The prompt as the model should read it: itself, or, for a name alone, a caption that also says what the name leaves open. */
+    fun reading(prompt: String, seed: Long): String {
+        val leftOut = unknown(prompt).filter { word -> word.all { it.isLetter() } } + fillers
+        val options = readings[words(prompt).filter { it !in leftOut }.joinToString(" ")] ?: return prompt
+        return options[chosen(seed, options.size)]
+    }
+
+    private fun words(text: String): List<String> = WORD.findAll(text.lowercase()).map { it.value }.toList()
+
     /** The words of a prompt that the model has never met, in their order. A compound of known words ("drum-beat") is known. */
     fun unknown(prompt: String): List<String> =
-        WORD.findAll(prompt.lowercase()).map { it.value }.distinct().filterNot { it in words || words.containsAll(it.split('-', '\'', '’')) }.toList()
+        words(prompt).distinct().filterNot { it in words || words.containsAll(it.split('-', '\'', '’')) }
 
     /** Known words that are spelled nearly like [word], the nearest first. */
     fun nearest(word: String): List<String> {
@@ -42,12 +59,23 @@ class Vocabulary(val words: Set<String>, val families: List<SoundFamily>) {
                 val family = it as? Map<*, *> ?: throw IllegalArgumentException("a family is no object")
                 SoundFamily(text(family["name"]), list(family["prompts"]).map(::text))
             }
-            return Vocabulary(list(root["words"]).map(::text).toSet(), families)
+            val readings = (root["readings"] as? Map<*, *>).orEmpty()
+                .map { (words, captions) -> text(words) to list(captions).map(::text).ifEmpty { throw IllegalArgumentException("it is empty") } }
+            val fillers = root["fillers"]?.let(::list).orEmpty().map(::text)
+            return Vocabulary(list(root["words"]).map(::text).toSet(), families, readings.toMap(), fillers.toSet())
         }
 
         private fun list(value: Any?): List<*> = value as? List<*> ?: throw IllegalArgumentException("a list is missing")
         private fun text(value: Any?): String = value as? String ?: throw IllegalArgumentException("it holds something else than words")
     }
+}
+
+/** A number below [count] that follows from the seed: one step of SplitMix64. */
+internal fun chosen(seed: Long, count: Int): Int {
+    var mixed = seed + -0x61c8864680b583ebL
+    mixed = (mixed xor (mixed ushr 30)) * -0x40a7b892e31b1a47L
+    mixed = (mixed xor (mixed ushr 27)) * -0x6b2fb644ecceee15L
+    return java.lang.Long.remainderUnsigned(mixed xor (mixed ushr 31), count.toLong()).toInt()
 }
 
 /** Letters to insert, delete, replace or swap with their neighbour (optimal string alignment). */

@@ -285,6 +285,11 @@ private class Golden(private val folder: File, private val old: File, private va
             val found = bundle.vocabulary!!.note(prompt, "pocket").orEmpty()
             expect(found == note) { "'$prompt': $found, expected $note" }
         }
+        val readings = File(golden, "readings.txt").readText().split("\n").map { it.split("\t") }
+        for ((prompt, seed, reading) in readings) {
+            val found = bundle.vocabulary!!.reading(prompt, seed.toLong())
+            expect(found == reading) { "'$prompt' with seed $seed: $found, expected $reading" }
+        }
         val clip = pipeline("int8").generate(Request("a dog", seed = 1, steps = 1))
         expect(clip.notes.any { "knows no 'dog'" in it }) { "${clip.notes}" }
         val still = Clip(FloatArray(16000) { 1e-3f }, 16000, 1, "{}", emptyMap())
