@@ -48,7 +48,7 @@ class Levels:
     clipped: float
 
     SILENT: ClassVar[float] = -70.0
-    QUIET: ClassVar[float] = 9.0
+    QUIET: ClassVar[float] = 4.0
     #: dBFS of RMS that nobody hears; dB below a model's softest sound; a share of clipped samples
     #: that no sound should have
     OVERDRIVEN: ClassVar[float] = 0.01

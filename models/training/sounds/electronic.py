@@ -260,7 +260,7 @@ FAMILIES: dict[str, Family] = {
         ),
         ("{a_rate} fire alarm", "a two-tone alarm, {rate}", "warning alarm, {rate}"),
         {"rate": rate({"per_second": 0.8}, {"per_second": 3.0})},
-        ("an alarm", "a fire alarm", "a warning alarm", "a two-tone alarm"),
+        ("an alarm", "a fire alarm", "a warning alarm", "a two-tone alarm", "an alarm clock"),
         shortest=2.5,
     ),
     "beeps": Family(

@@ -12,7 +12,7 @@ import kotlin.math.sqrt
 private const val SAFE_PEAK = 0.999f
 
 /** A model's softest sound is this many dB above what counts as quiet. */
-private const val QUIET = 9.0
+private const val QUIET = 4.0
 
 /**
  * Audio, interleaved [frames · channels], full scale ±1, with the recipe it was made by (JSON), the seconds of its stages, and notes:
