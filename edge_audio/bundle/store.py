@@ -47,7 +47,7 @@ class Bundle:
         if not path.is_file():
             raise EdgeAudioError(
                 f"no bundle at {folder}: {MANIFEST_NAME} is missing; "
-                "in a clone of edge-audio, make one with `python -m export CHECKPOINT_DIR OUT_DIR`"
+                "make one with `edge-audio export CHECKPOINT_DIR OUT_DIR`"
             )
         raw = _read_manifest(path)
         try:

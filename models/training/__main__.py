@@ -78,7 +78,7 @@ def main() -> None:
         model = train_from_scratch(arguments, clips, tokenizer, device, held_back)
     write_checkpoint(model, tokenizer, folder / "checkpoint")
     print(
-        f"checkpoint in {folder / 'checkpoint'}; next: python -m export {folder / 'checkpoint'}"
+        f"checkpoint in {folder / 'checkpoint'}; next: edge-audio export {folder / 'checkpoint'}"
         " OUT_DIR"
     )
 

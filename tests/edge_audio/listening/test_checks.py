@@ -76,6 +76,7 @@ def test_short_and_odd_clips_are_judged_too(seconds: float) -> None:
             check(audio, SAMPLE_RATE, family, {})  # must not raise
 
 
+@pytest.mark.slow
 def test_other_families_fail_by_name() -> None:
     """Less is asked for, so a few more pass: an organ that holds a bass note."""
     passed = [
