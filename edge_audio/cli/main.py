@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("interrupted", INTERRUPTED)
     except MemoryError:
         return _fail("not enough memory for this model; try --precision int8", FAILED)
+    except BrokenPipeError:  # whoever reads has read enough, as `head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+        return DONE
     except (OSError, ImportError) as error:
         return _fail(f"{error}; check the installation and the bundle's files", FAILED)
 
