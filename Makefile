@@ -3,7 +3,8 @@ PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
 # What mypy finds nothing in; the rest follows.
-TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py
+TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
+	edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py
 
 .PHONY: help demo test test-slow lint test-train test-arm test-android pocket bench-full clean
 
