@@ -84,7 +84,17 @@ def strings() -> list[str]:
             cases.append("".join(rng.choice(assigned) for _ in range(rng.randrange(1, 24))))
     return [case for case in cases if not set(case) & set("\n\r\x0b\x0c\x1c\x1d\x1e\x85")][:STRINGS]
 
-NAMES = ("bell", "House Music", "sound of a siren please", "a cat and a dog", "footsteps on gravel", "A minor chord", "a bell at C5", "rain")
+
+NAMES = (
+    "bell",
+    "House Music",
+    "sound of a siren please",
+    "a cat and a dog",
+    "footsteps on gravel",
+    "A minor chord",
+    "a bell at C5",
+    "rain",
+)
 
 
 def toy(x: np.ndarray, t: float) -> np.ndarray:
@@ -145,7 +155,11 @@ def main(bundle: Path, old: Path, out: Path) -> None:
     (out / "notes.txt").write_text(
         "\n".join(f"{prompt}\t{note}" for prompt, note in zip(PROMPTS, notes))
     )
-    readings = [f"{prompt}\t{seed}\t{vocabulary.reading(prompt, seed)}" for prompt in NAMES for seed in SEEDS]
+    readings = [
+        f"{prompt}\t{seed}\t{vocabulary.reading(prompt, seed)}"
+        for prompt in NAMES
+        for seed in SEEDS
+    ]
     (out / "readings.txt").write_text("\n".join(readings))
     (out / "strings.txt").write_bytes("\n".join(cases).encode())
     (out / "tokens.txt").write_text(

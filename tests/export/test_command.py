@@ -25,6 +25,7 @@ def run(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 def test_a_bundle_is_made_anywhere(tmp_path):
     done = run(DATA / "tiny0", "out", "--precision", "f32", "--without-encoder", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -44,6 +44,7 @@ def test_forms_fall_back_where_they_do_not_suit():
     assert suitable("int4", small.operations[0]) == suitable("f16", small.operations[0]) == "f32"
 
 
+@pytest.mark.slow
 def test_export_measures_and_a_recipe_is_applied_again(tmp_path):
     first = export(
         DATA / "tiny0",

@@ -104,6 +104,7 @@ def test_what_somebody_tidied_up_is_not_completed(out):
     assert not complete(out) and files(out) == standing(OLD, "out")
 
 
+@pytest.mark.slow
 def test_a_killed_export_is_completed_by_the_next(tmp_path):
     from edge_audio.exporter.bundle import Options, export
 

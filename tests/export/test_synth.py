@@ -79,6 +79,7 @@ def test_every_tensor_is_what_the_exporter_needs(small, tmp_path, dtype):
         assert {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 == {dtype.upper()}
 
 
+@pytest.mark.slow
 def test_it_exports_with_every_input_alive_and_plays_within_full_scale(small, tmp_path):
     """`export` refuses a graph of which an input changes nothing."""
     from edge_audio import Pipeline

@@ -79,6 +79,7 @@ def test_the_page_stands_alone(made):
     assert 'src="//' not in page and "currentColor" in page and "function chance" in page
 
 
+@pytest.mark.slow
 def test_the_same_again(made, prompts, tmp_path):
     assert (
         run(
@@ -97,6 +98,7 @@ def test_the_same_again(made, prompts, tmp_path):
     ).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "component, layer",
     [

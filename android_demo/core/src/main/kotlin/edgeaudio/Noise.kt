@@ -3,6 +3,14 @@ package edgeaudio
 import kotlin.math.abs
 import kotlin.math.sqrt
 
+/** Number [index] of a stream, from 1: SplitMix64 (Steele, Lea, Flood 2014). */
+internal fun splitMix(seed: Long, index: Long): Long {
+    var z = seed + index * -0x61c8864680b583ebL
+    z = (z xor (z ushr 30)) * -0x40a7b892e31b1a47L
+    z = (z xor (z ushr 27)) * -0x6b2fb644ecceee15L
+    return z xor (z ushr 31)
+}
+
 /**
  * Seeded Gaussian noise: one stream that never changes, bit for bit the one of `edge_audio/noise.py`.
  *
@@ -19,20 +27,10 @@ class NoiseStream(private val seed: Long) {
     /** The next [count] standard normal deviates. */
     fun normal(count: Int): FloatArray = FloatArray(count) { inverseNormalCdf(uniform()).toFloat() }
 
-    /** SplitMix64 (Steele, Lea, Flood 2014). */
-    private fun next(): Long {
-        drawn++
-        var z = seed + drawn * GAMMA
-        z = (z xor (z ushr 30)) * -0x40a7b892e31b1a47L
-        z = (z xor (z ushr 27)) * -0x6b2fb644ecceee15L
-        return z xor (z ushr 31)
-    }
-
     /** 52 bits and not 53: then adding one half is exact, and the result is never 0 or 1. */
-    private fun uniform(): Double = ((next() ushr 12).toDouble() + 0.5) * UNIT
+    private fun uniform(): Double = ((splitMix(seed, ++drawn) ushr 12).toDouble() + 0.5) * UNIT
 
     companion object {
-        private const val GAMMA = -0x61c8864680b583ebL
         private const val UNIT = 2.220446049250313e-16 // 2^-52
         private const val LN2 = 0.6931471805599453
         private const val SQRT_HALF = 0.7071067811865476

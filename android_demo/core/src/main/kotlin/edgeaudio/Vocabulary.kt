@@ -59,8 +59,8 @@ class Vocabulary(
                 val family = it as? Map<*, *> ?: throw IllegalArgumentException("a family is no object")
                 SoundFamily(text(family["name"]), list(family["prompts"]).map(::text))
             }
-            val readings = (root["readings"] as? Map<*, *>).orEmpty()
-                .map { (words, captions) -> text(words) to list(captions).map(::text).ifEmpty { throw IllegalArgumentException("it is empty") } }
+            val readings = (root["readings"] as? Map<*, *>).orEmpty().map { (words, captions) -> text(words) to list(captions).map(::text) }
+            require(readings.none { it.second.isEmpty() }) { "a list is empty" }
             val fillers = root["fillers"]?.let(::list).orEmpty().map(::text)
             return Vocabulary(list(root["words"]).map(::text).toSet(), families, readings.toMap(), fillers.toSet())
         }
@@ -70,13 +70,8 @@ class Vocabulary(
     }
 }
 
-/** A number below [count] that follows from the seed: one step of SplitMix64. */
-internal fun chosen(seed: Long, count: Int): Int {
-    var mixed = seed + -0x61c8864680b583ebL
-    mixed = (mixed xor (mixed ushr 30)) * -0x40a7b892e31b1a47L
-    mixed = (mixed xor (mixed ushr 27)) * -0x6b2fb644ecceee15L
-    return java.lang.Long.remainderUnsigned(mixed xor (mixed ushr 31), count.toLong()).toInt()
-}
+/** A number below [count] that follows from the seed: the remainder of an unsigned number, which Java knows only since Android 8. */
+internal fun chosen(seed: Long, count: Int): Int = splitMix(seed, 1).let { ((it ushr 1) % count * 2 + (it and 1)) % count }.toInt()
 
 /** Letters to insert, delete, replace or swap with their neighbour (optimal string alignment). */
 internal fun editDistance(one: String, other: String): Int {
