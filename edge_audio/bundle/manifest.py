@@ -400,7 +400,7 @@ def order(stages: dict[str, Stage]) -> list[str]:
             raise ValueError(f"stages {' and '.join(path)} wait for each other")
         if name not in done:
             for port in stages[name].inputs:
-                if port in gives and gives[port] != name:
+                if port in gives:
                     visit(gives[port], (*path, name))
             done.append(name)
 

@@ -27,7 +27,7 @@ MODEL_VARIABLE = "EDGE_AUDIO_MODEL"
 #: bytes that a graph needs beside its weights, at most (full size, head of the decoder)
 ACTIVATIONS = 200_000_000
 #: bytes of what stages gave that are kept for the next clip of the same prompt
-REMEMBERED = 16 << 20
+REMEMBERED = 32 << 20
 
 #: What stays in memory when a stage is over: nothing, what fits beside the rest of the system, all.
 FREE, FIT, ALL = "free", "fit", "all"

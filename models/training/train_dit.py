@@ -151,7 +151,7 @@ def train(
     if steps - first >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
-    ask_every = min(ASK_EVERY, max(1, steps // 4))
+    ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
     kept = torch.arange(len(latents) - held_back, len(latents))
     learnt = len(latents) - held_back
     focus = (

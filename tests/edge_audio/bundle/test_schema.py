@@ -82,6 +82,12 @@ def graph(entries) -> dict:
             lambda m: m["stages"]["project"]["inputs"].update(v={"type": "float32", "shape": []}),
             "wait for each other",
         ),
+        (
+            lambda m: m["stages"]["head"]["inputs"].update(
+                features={"type": "float32", "shape": []}
+            ),
+            "wait for each other",
+        ),
         (lambda m: m["guidance"].update(zeroed=["soul"]), "guidance names soul"),
         (lambda m: m.update(minor="x"), "minor: expected int"),
     ],
