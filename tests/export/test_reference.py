@@ -56,6 +56,7 @@ def _seen(report):
     return {result.check for result in report.results if result.level != OK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_pinned_to_its_stage(fault, tiny0, tmp_path):
     folder, precision = inject(fault, DATA / "tiny0", tiny0[2], tmp_path / "broken")
@@ -77,6 +78,7 @@ def test_a_fault_is_found_without_a_reference(fault, tiny0, tmp_path, seen_in_a_
         assert SEEN[fault] in _seen(diagnose(pipeline)) - seen_in_a_sound_bundle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", HEARD)
 def test_a_fault_is_heard_without_a_reference(fault, tmp_path):
     folder, precision = inject(fault, CHECKPOINT, POCKET, tmp_path / "broken")

@@ -293,10 +293,7 @@ def test_wrong_usage_exits_with_2(run, toy_bundle, arguments, texts):
         (["-o", "/proc/x.wav"], ["/proc/x.wav cannot be written", "choose another folder"]),
         (
             ["--model", "absent"],
-            [
-                "no bundle at absent: manifest.json is missing; in a clone of edge-audio, make one"
-                " with `python -m export"
-            ],
+            ["no bundle at absent: manifest.json is missing; make one with `edge-audio export"],
         ),
         (["--precision", "dit=f16"], ["has no dit in f16; it has f32, int8"]),
     ],
@@ -560,7 +557,7 @@ def test_info_on_what_is_no_bundle(run):
     refused(
         run("info", "--model", "."),
         1,
-        "no bundle at .: manifest.json is missing; in a clone of edge-audio, make one with",
+        "no bundle at .: manifest.json is missing; make one with",
     )
 
 
