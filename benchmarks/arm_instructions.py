@@ -76,7 +76,7 @@ PARTS = {
 RUN = """
 import os, sys
 import numpy as np
-from edge_audio.graph import Graph
+from edge_audio.system.graph import Graph
 path, signature, half, given, out = sys.argv[1:]
 graph, inputs = Graph(path, 1, half=half == "1"), dict(np.load(given))
 outputs = graph(signature, **inputs)

@@ -1,7 +1,7 @@
 """Does a bundle sound as asked? `python -m models.training.evaluate BUNDLE` asks for several
 hundred sounds and measures them.
 
-Every clip is judged by the check of its family (`edge_audio.evaluate.checks`) and looked at for
+Every clip is judged by the check of its family (`edge_audio.listening`) and looked at for
 what no sound should have: a click at either end, an offset, clipped samples. With `--out`, a
 classifier that learnt from synthesised sounds says what it hears, too, and the results are written
 as `evaluation.json`, `evaluation.md` and `confusion.png`; `--checkpoint` adds what the autoencoder

@@ -1,5 +1,5 @@
 """Prompts to measure the pocket model with: what to ask for, and what
-`edge_audio.evaluate.checks.check` should then hear.
+`edge_audio.listening.check` should then hear.
 
 Four kinds: the names of every family alone, as a stranger asks first (`BARE_NAMES`); and drawn once
 and for all from the sound world, in the wording and with the values that were trained on (`SEEN`);

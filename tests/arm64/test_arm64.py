@@ -113,8 +113,8 @@ def test_generate(cpu, arm, tmp_path):
 def test_big_graphs_pack_their_weights_only_where_that_is_safe(cpu, arm, tmp_path):
     """CompiledModel dies of SIGILL on a CPU without LSE atomics; there it must not be touched."""
     code = (
-        "import edge_audio.cache as cache, edge_audio.device as device, os; cache.MINIMUM = 0;from"
-        " edge_audio import Pipeline; Pipeline.load(None, 'f32', threads=1,"
+        "from edge_audio import Pipeline; from edge_audio.system import cache, device;"
+        " cache.MINIMUM = 0; Pipeline.load(None, 'f32', threads=1,"
         " half=False).generate('rain', seconds=0.1, steps=1, cfg_scale=1.0,"
         " seed=1);print(any(cache.folder().glob('*.weights')),"
         " device.runs_compiled_model(device.describe()))"
@@ -161,8 +161,8 @@ def test_the_wheel(arm, tmp_path):
 def test_half_precision_follows(arm, here, tmp_path):
     """A decoder in float16 arithmetic, where the CPU has it: far below what anybody hears."""
     code = (
-        "import sys, numpy as np; from edge_audio import Pipeline, Request; from edge_audio.noise"
-        " import NoiseStream;pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half;request"
+        "import sys, numpy as np; from edge_audio import Pipeline, Request;"
+        " from edge_audio.sampling.noise import NoiseStream;pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half;request"
         " = Request('a plucked string at A3', seconds=0.5, seed=7, steps=1,"
         " cfg_scale=1.0).resolved(pipe.bundle.manifest);x = NoiseStream(7).normal((1,"
         " request.latents(pipe.bundle.manifest),"
