@@ -162,7 +162,8 @@ def test_half_precision_follows(arm, here, tmp_path):
     """A decoder in float16 arithmetic, where the CPU has it: far below what anybody hears."""
     code = (
         "import sys, numpy as np; from edge_audio import Pipeline, Request;"
-        " from edge_audio.sampling.noise import NoiseStream;pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half;request"
+        " from edge_audio.sampling.noise import NoiseStream;"
+        " pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half; request"
         " = Request('a plucked string at A3', seconds=0.5, seed=7, steps=1,"
         " cfg_scale=1.0).resolved(pipe.bundle.manifest);x = NoiseStream(7).normal((1,"
         " request.latents(pipe.bundle.manifest),"
