@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from edge_audio.sampling.schedule import check_steps
 
 #: The objective of models that were distilled to few steps without guidance (ARC).
 POST_TRAINED = "rf_denoiser"
+#: more than any model was made for; a recipe that asks for more wants to keep a computer busy
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,20 @@ class Request:
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> Request:
         """The request that a clip's recipe stands for (`Clip.recipe_of`); EdgeAudioError if it is
-        not a recipe.
+        not a recipe: it may come from a stranger's file.
         """
+        mend = "use one that edge-audio wrote"
+        if not isinstance(recipe, Mapping):
+            raise EdgeAudioError(f"the recipe is no mapping; {mend}")
         given = {
             field.name: recipe.get(field.name, field.default) for field in dataclasses.fields(cls)
         }
         if given["seed"] is None or (given["prompt"] is None and given["ids"] is None):
-            raise EdgeAudioError(
-                "the recipe has no prompt or no seed; use one that edge-audio wrote"
-            )
+            raise EdgeAudioError(f"the recipe has no prompt or no seed; {mend}")
+        for name, value in given.items():
+            fits, wanted = _RECIPE_TYPES[name]
+            if value is not None and not fits(value):
+                raise EdgeAudioError(f"the recipe's {name} {_shown(value)} is {wanted}; {mend}")
         return cls(**{**given, "ids": None if given["ids"] is None else tuple(given["ids"])})
 
     def resolved(self, manifest: Manifest) -> Settings:
@@ -64,7 +72,8 @@ class Request:
         UsageError for what no model could serve, EdgeAudioError for what this one cannot.
         """
         best = manifest.defaults
-        _check_text(self, manifest)
+        asked = dataclasses.replace(self, ids=_ids(self.ids))
+        _check_text(asked, manifest)
         _check_seconds(manifest.max_seconds if self.seconds is None else self.seconds, manifest)
         settings = Settings(
             prompt=self.prompt,
@@ -75,20 +84,22 @@ class Request:
             sampler=best.sampler if self.sampler is None else self.sampler,
             cfg_scale=best.cfg_scale if self.cfg_scale is None else self.cfg_scale,
             negative=self.negative,
-            ids=None if self.ids is None else tuple(map(int, self.ids)),
+            ids=asked.ids,
             fit_length=bool(self.fit_length),
         )
-        if settings.sampler not in SAMPLERS:
+        if not _is_truth(self.fit_length):
+            raise UsageError(f"fit_length {_shown(self.fit_length)} is neither True nor False")
+        if not isinstance(settings.sampler, str) or settings.sampler not in SAMPLERS:
             raise UsageError(
-                f"sampler {settings.sampler!r} is unknown; use one of {', '.join(SAMPLERS)}"
+                f"sampler {_shown(settings.sampler)} is unknown; use one of {', '.join(SAMPLERS)}"
             )
         check_steps(settings.steps)
-        check_seed(settings.seed)
-        if not _is_finite(settings.cfg_scale):
+        if settings.steps > MOST_STEPS:
             raise UsageError(
-                f"cfg {settings.cfg_scale} is not a finite number; use 1 for no guidance, 3 to 7"
-                " for more"
+                f"steps {settings.steps} would take too long; use at most {MOST_STEPS}"
             )
+        check_seed(settings.seed)
+        check_cfg_scale(settings.cfg_scale)
         return dataclasses.replace(
             settings,
             seed=int(settings.seed),
@@ -177,16 +188,14 @@ def _has_text(asked: Request | Settings) -> bool:
 def _check_text(asked: Request, manifest: Manifest) -> None:
     for what, text in (("prompt", asked.prompt), ("negative", asked.negative)):
         if text is not None and not isinstance(text, str):
-            raise UsageError(f"{what} {text!r} is no text; give a string, such as 'a slow siren'")
+            raise UsageError(
+                f"{what} {_shown(text)} is no text; give a string, such as 'a slow siren'"
+            )
     if (asked.prompt is None) == (asked.ids is None):
         raise UsageError(
             "give either a prompt or ids, one of them; an empty prompt generates without one"
         )
     ids, longest = asked.ids or (), manifest.prompt.max_length
-    if any(not _is_whole(i) or not 0 <= i < 2**31 for i in ids):
-        raise UsageError(
-            "ids must be whole numbers from 0; give them as the tokenizer of the model does"
-        )
     text = asked.prompt if _has_text(asked) and asked.ids is None else asked.negative
     if text and manifest.prompt.tokenizer is None:
         raise EdgeAudioError(
@@ -202,7 +211,8 @@ def _check_text(asked: Request, manifest: Manifest) -> None:
 def _check_seconds(seconds: Any, manifest: Manifest) -> None:
     if not _is_finite(seconds) or seconds <= 0:
         raise UsageError(
-            f"seconds {seconds} is no duration; use more than 0, at most {manifest.max_seconds:g}"
+            f"seconds {_shown(seconds)} is no duration;"
+            f" use more than 0, at most {manifest.max_seconds:g}"
         )
     frames = round(seconds * manifest.sample_rate)
     if frames < 1:
@@ -217,10 +227,79 @@ def _check_seconds(seconds: Any, manifest: Manifest) -> None:
         )
 
 
+def check_cfg_scale(scale: Any) -> None:
+    """UsageError unless `scale` is a finite number from 0."""
+    if not _is_finite(scale):
+        raise UsageError(
+            f"cfg {_shown(scale)} is not a finite number; use 1 for no guidance, 3 to 7 for more"
+        )
+    if scale < 0:
+        raise UsageError(
+            f"cfg {_shown(scale)} would steer away from the prompt; use 1 for no guidance, 3 to 7"
+            " for more, and a negative prompt for what not to hear"
+        )
+
+
+def _ids(given: Any) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    if not _is_sequence(given) or any(not _is_whole(i) or not 0 <= i < 2**31 for i in given):
+        raise UsageError(
+            "ids must be whole numbers from 0; give them as the tokenizer of the model does"
+        )
+    return tuple(map(int, given))
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def _is_finite(value: Any) -> bool:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    try:
+        return _is_number(value) and math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def _is_list_of_whole(value: Any) -> bool:
+    return _is_sequence(value) and all(map(_is_whole, value))
+
+
+def _shown(value: Any) -> str:
+    """A value in an error's one line: short, and without control characters."""
+    if isinstance(value, (float, np.number)):
+        return str(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no int of thousands of digits
+        return type(value).__name__
+
+
+#: setting -> whether a value of a recipe fits, and what it is otherwise
+_RECIPE_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "prompt": (_is_text, "no text"),
+    "negative": (_is_text, "no text"),
+    "sampler": (_is_text, "no text"),
+    "seconds": (_is_number, "no number"),
+    "cfg_scale": (_is_number, "no number"),
+    "seed": (_is_whole, "no whole number"),
+    "steps": (_is_whole, "no whole number"),
+    "ids": (_is_list_of_whole, "no list of whole numbers"),
+    "fit_length": (_is_truth, "neither true nor false"),
+}

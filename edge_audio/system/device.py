@@ -7,9 +7,13 @@ import platform
 import re
 import struct
 import subprocess
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edge_audio.errors import EdgeAudioWarning, UsageError
 from edge_audio.system import cpu
 from edge_audio.system.memory import Memory
 from edge_audio.system.memory import free as free_memory
@@ -128,6 +132,35 @@ def _version(text: str) -> tuple[int, ...]:
 def recommended_threads(device: Device) -> int:
     """One a physical core of the fast kind, at most MAX_THREADS."""
     return max(1, min(MAX_THREADS, device.cores))
+
+
+def cpus() -> int:
+    """How many CPUs this process may use, hardware threads of one core counted each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_threads(threads: int) -> None:
+    """UsageError unless `threads` is a whole number from 1."""
+    whole = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+    if not whole or threads < 1:
+        raise UsageError(f"threads {threads} cannot run anything; use a whole number from 1")
+
+
+def usable_threads(threads: int) -> int:
+    """The asked number of threads, at most one a CPU, with a warning where that is less; UsageError
+    unless it is a whole number from 1.
+    """
+    check_threads(threads)
+    most = cpus()
+    if threads <= most:
+        return int(threads)
+    warnings.warn(
+        f"{threads} threads are more than the {most} CPUs here, which only makes it slower;"
+        f" using {most}",
+        EdgeAudioWarning,
+        stacklevel=2,
+    )
+    return most
 
 
 def _read(path: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_audio.errors import EdgeAudioError, UsageError, first_line
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.system import chatter, device
+from edge_audio.system.device import check_threads as check_threads
 
 _MEND = "copy the bundle again or export the model again"
 _making_environment = threading.Lock()
@@ -47,6 +48,7 @@ class Graph:
         """
         self.path = Path(path)
         self._running = threading.Lock()
+        threads = device.usable_threads(threads)
         try:
             with chatter.dropped(_is_chatter):
                 self._engine: _Interpreted | _Compiled | None = (
@@ -247,12 +249,6 @@ def _new_environment() -> Any:
             runtime_path=nowhere, compiler_plugin_path=nowhere, dispatch_library_path=nowhere
         )
     )
-
-
-def check_threads(threads: int) -> None:
-    """UsageError unless `threads` is a whole number from 1."""
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UsageError(f"threads {threads} cannot run anything; use a whole number from 1")
 
 
 def _specs(details: dict[str, dict[str, Any]]) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

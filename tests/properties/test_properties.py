@@ -98,6 +98,27 @@ def test_any_request_is_decided_or_refused(**asked) -> None:
     json.dumps(vars(decided))
 
 
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+RECIPE = vars(Request("rain", seed=3).resolved(MANIFEST))
+
+
+@bounded
+@given(st.dictionaries(st.sampled_from(sorted(RECIPE)), JSON, max_size=3))
+def test_any_recipe_is_a_request_or_refused(changed) -> None:
+    try:
+        decided = Request.from_recipe({**RECIPE, **changed}).resolved(MANIFEST)
+    except EdgeAudioError as error:
+        assert str(error).isprintable() and len(str(error)) < 400
+        return
+    json.dumps(vars(decided))
+
+
 def entries_at(value, path=()):
     """Every place in parsed JSON."""
     yield path
