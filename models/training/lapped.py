@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .modules import Autoencoder, ResidualUnit, SnakeBeta, WeightNormConv1d
+from .modules.autoencoder import Autoencoder, ResidualUnit, SnakeBeta, WeightNormConv1d
 
 SNAKE_LOG_BETA = 4.0  # near the identity, and still able to learn; at 20 its gradient vanishes
 OTHER_CHANNELS = 0.3  # how much signal the full-rate channels besides the first start with
