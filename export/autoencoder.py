@@ -5,6 +5,7 @@ time, channels].
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +15,7 @@ from edge_audio.errors import EdgeAudioError
 
 from .checkpoint import Checkpoint
 from .config import ModelConfig
-from .layers import Taps, constant, no_taps, observe
+from .layers import Signatures, Taps, constant, no_taps, observe, under
 
 PREFIX = "pretransform.model"
 DILATIONS = (1, 3, 9)
@@ -82,31 +83,26 @@ class Conv(tf.Module):
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
         x = tf.expand_dims(x, 1)
-        y = None  # a chain of additions, which XNNPACK has, unlike add_n
         with tf.name_scope(self.scope):
-            for part, kernel in zip(
-                tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x],
-                self.kernels,
-            ):
-                z = tf.nn.conv2d(
-                    part,
-                    kernel,
-                    [1, 1, self.stride, 1],
-                    self.padding,
-                    dilations=[1, 1, self.dilation, 1],
-                )
-                y = z if y is None else y + z
+            split = tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x]
+            # a chain of additions, which XNNPACK has, unlike add_n
+            y = self._convolved(split[0], self.kernels[0])
+            for part, kernel in zip(split[1:], self.kernels[1:]):
+                y = y + self._convolved(part, kernel)
             if self.bias is not None:
                 y = y + self.bias
         observe(self.scope, y)
         return tf.reshape(y, [1, y.shape[2], y.shape[3]])
 
+    def _convolved(self, x: tf.Tensor, kernel: tf.Variable) -> tf.Tensor:
+        strides, dilations = [1, 1, self.stride, 1], [1, 1, self.dilation, 1]
+        return tf.nn.conv2d(x, kernel, strides, self.padding, dilations=dilations)
+
     @property
     def stored(self) -> np.ndarray:
         """The weights in the order of a graph: [outputs, taps, inputs]."""
-        return np.concatenate([kernel.numpy()[0] for kernel in self.kernels], axis=1).transpose(
-            2, 0, 1
-        )
+        kernel = np.concatenate([kernel.numpy()[0] for kernel in self.kernels], axis=1)
+        return kernel.transpose(2, 0, 1)
 
     @staticmethod
     def arranged(weight: np.ndarray) -> np.ndarray:
@@ -177,13 +173,13 @@ class Snake(tf.Module):
 class Chain(tf.Module):
     """Layers in a row, numbered as in the official module list."""
 
-    def __init__(self, layers: list, first: int = 0):
+    def __init__(self, layers: Sequence[tf.Module], first: int = 0):
         super().__init__()
         self.layers, self.first = layers, first
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         for index, layer in enumerate(self.layers, self.first):
-            x = layer(x, lambda name, value, index=index: taps(f"{index}.{name}", value))
+            x = layer(x, under(str(index), taps))
             taps(f"{index}", x)
         return x
 
@@ -274,7 +270,7 @@ class Decoder(tf.Module):
         """features [1, tile, width] -> audio [1, tile·downsampling / per_latent, channels]."""
         return {"audio": self.tail_chain(features, taps)}
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         features = tf.TensorSpec([1, self.tiling.tile, self.width], tf.float32)
         latents = {
             length: tf.TensorSpec([1, length, self.latent_dim], tf.float32)
@@ -341,5 +337,5 @@ class Encoder(tf.Module):
         softplus = tf.nn.relu(scale) + tf.math.log(1.0 + tf.exp(-tf.abs(scale)))
         return {"mean": mean, "stdev": softplus + 1e-4}
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         return {"encode": (self.encode, {"audio": tf.TensorSpec(self.audio_shape, tf.float32)})}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ PARTS = {
 LEFT_OUT = re.compile(r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)")
 
 
-class Lazy(Mapping):
+class Lazy(Mapping[str, np.ndarray]):
     """Tensors that are read from their files when they are asked for, and not kept: name ->
     function that reads it.
     """
@@ -94,7 +95,8 @@ class Checkpoint:
                 f"tensor {name}.weight_v has an all-zero row, which weight norm cannot scale; "
                 "the file is damaged, download it again"
             )
-        return (g * v / norm).astype(np.float32)
+        folded: np.ndarray = (g * v / norm).astype(np.float32)
+        return folded
 
     def audit(self) -> dict[str, int]:
         """Part -> number of tensors used; EdgeAudioError names tensors that nothing explains."""
@@ -145,7 +147,7 @@ def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
 
     try:
         # maps the file; stays open as long as a reader of it is held
-        file = safe_open(path, framework="numpy")
+        file: Any = safe_open(path, framework="numpy")
         names = list(file.keys())
         for name in names:
             kind = file.get_slice(name).get_dtype()

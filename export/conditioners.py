@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from .checkpoint import Checkpoint
 from .config import ModelConfig, NumberConfig
-from .layers import Linear, Taps, constant, no_taps
+from .layers import Linear, Signatures, Taps, constant, no_taps
 from .t5 import T5Encoder
 
 FREQUENCIES = 128
@@ -75,7 +75,7 @@ class Conditioners(tf.Module):
             "global_cond": seconds,
         }
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         ids = tf.TensorSpec([1, self.length], tf.int32)
         return {
             "condition": (

@@ -5,7 +5,7 @@ float function does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,11 @@ from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.evaluate.metrics import snr
 from edge_audio.system.graph import Graph
 
+from .layers import Signatures
 from .quiet import quiet_stderr
+
+#: signature -> name -> array
+Arrays = dict[str, dict[str, np.ndarray]]
 
 
 def save_modules(component: tf.Module, folder: Path, precisions: Iterable[str]) -> dict[str, Path]:
@@ -51,7 +55,7 @@ def convert(saved_model: Path) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     try:
         with quiet_stderr():
-            return converter.convert()
+            return bytes(converter.convert())
     except Exception as error:
         raise EdgeAudioError(
             f"conversion of {saved_model.name} failed ({first_line(error)}); "
@@ -65,9 +69,9 @@ class Examples:
     -> name -> array.
     """
 
-    inputs: dict[str, dict[str, np.ndarray]]
-    outputs: dict[str, dict[str, np.ndarray]]
-    others: dict[str, dict[str, np.ndarray]]
+    inputs: Arrays
+    outputs: Arrays
+    others: Arrays
 
 
 def flops(component: tf.Module) -> dict[str, int]:
@@ -83,18 +87,16 @@ def flops(component: tf.Module) -> dict[str, int]:
 def _multiplies(op: tf.Operation) -> int:
     if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D"):
         return 0
-    outputs, (left, weights) = (
-        math.prod(op.outputs[0].shape),
-        (tensor.shape for tensor in op.inputs),
-    )
+    outputs: int = math.prod(op.outputs[0].shape)
+    left, weights = (tuple(tensor.shape) for tensor in op.inputs)
     if op.type == "Conv2D":
         return outputs * math.prod(weights[:3])
     transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
-    return outputs * left[-2 if transposed else -1]
+    return outputs * int(left[-2 if transposed else -1])
 
 
 def traced(
-    function: Callable, specs: dict[str, tf.TensorSpec]
+    function: Callable[..., dict[str, tf.Tensor]], specs: dict[str, tf.TensorSpec]
 ) -> tf.types.experimental.ConcreteFunction:
     """A signature's function as a graph whose inputs have the names of the contract."""
     named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
@@ -108,13 +110,17 @@ def examples(component: tf.Module) -> Examples:
     return Examples(*_run(component, seed=0), _run(component, seed=1)[0])
 
 
-def _run(component: tf.Module, seed: int) -> tuple[dict, dict]:
+def _run(component: tf.Module, seed: int) -> tuple[Arrays, Arrays]:
     """(inputs, outputs) of every signature; what an earlier signature returns is fed to the later
     ones.
     """
-    rng, inputs, results, known = np.random.default_rng(seed), {}, {}, {}
+    rng = np.random.default_rng(seed)
+    inputs: Arrays = {}
+    results: Arrays = {}
+    known: dict[str, np.ndarray] = {}
     ranges = getattr(component, "example_ranges", {})
-    for name, (function, specs) in component.signatures().items():
+    signatures: Signatures = component.signatures()
+    for name, (function, specs) in signatures.items():
         inputs[name] = {
             key: (
                 known[key]
@@ -137,21 +143,24 @@ def _first(value: np.ndarray, component: tf.Module, key: str) -> np.ndarray:
     return value
 
 
-def _example(rng: np.random.Generator, name: str, spec: tf.TensorSpec, ranges: dict) -> np.ndarray:
+def _example(
+    rng: np.random.Generator,
+    name: str,
+    spec: tf.TensorSpec,
+    ranges: Mapping[str, tuple[float, float]],
+) -> np.ndarray:
     """A component's `example_ranges` say what its numbers may be; whatever has none is standard
     normal.
     """
     if name == "attention_mask":
-        return (np.arange(spec.shape[1]) < math.ceil(0.6 * spec.shape[1])).astype(np.int32)[None]
+        length = int(spec.shape[1])
+        return (np.arange(length) < math.ceil(0.6 * length)).astype(np.int32)[None]
     if name in ranges:
         low, high = ranges[name]
-        draw = (
-            rng.integers(low, high, spec.shape)
-            if spec.dtype == tf.int32
-            else rng.uniform(low, high, spec.shape)
-        )
-        return draw.astype(spec.dtype.as_numpy_dtype)
-    return rng.standard_normal(spec.shape).astype(np.float32)
+        if spec.dtype == tf.int32:
+            return rng.integers(int(low), int(high), tuple(spec.shape)).astype(np.int32)
+        return rng.uniform(low, high, tuple(spec.shape)).astype(np.float32)
+    return rng.standard_normal(tuple(spec.shape)).astype(np.float32)
 
 
 def fidelity(expected: Examples, graph: Graph) -> dict[str, float]:

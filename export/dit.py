@@ -15,6 +15,7 @@ from .layers import (
     Embed,
     LayerNorm,
     Linear,
+    Signatures,
     Taps,
     attend,
     constant,
@@ -22,6 +23,7 @@ from .layers import (
     no_taps,
     silu,
     split_heads,
+    under,
 )
 
 PREFIX = "model.model"
@@ -72,9 +74,8 @@ class DiT(tf.Module):
     @staticmethod
     def _residual(checkpoint: Checkpoint, name: str, channels: int) -> np.ndarray:
         """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
-        return (
-            np.eye(channels) + checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
-        )
+        weight = checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
+        return np.asarray(np.eye(channels) + weight)
 
     def project(
         self, cross_attn_cond: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps
@@ -120,11 +121,11 @@ class DiT(tf.Module):
                 self.rotary,
                 cross[f"cross_k_{index:02}"],
                 cross[f"cross_v_{index:02}"],
-                lambda name, value, index=index: taps(f"block{index}.{name}", value),
+                under(f"block{index}", taps),
             )
         return {"v": self.project_out(x[:, 1:])}
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         dit = self.config
         spec = {
             name: tf.TensorSpec(shape, tf.float32)
@@ -137,7 +138,7 @@ class DiT(tf.Module):
         }
         context = tf.TensorSpec([1, dit.num_heads, self.tokens, dit.dim_head], tf.float32)
         cross = {f"cross_{kind}_{i:02}": context for i in range(dit.depth) for kind in "kv"}
-        signatures = {
+        signatures: Signatures = {
             "project": (
                 self.project,
                 {name: spec[name] for name in ("cross_attn_cond", "global_cond")},

@@ -17,10 +17,17 @@ import tensorflow as tf
 from .checkpoint import Checkpoint
 
 Taps = Callable[[str, tf.Tensor], None]
+#: signature -> the function behind it, and the names, shapes and types of what it reads
+Signatures = dict[str, tuple[Callable[..., dict[str, tf.Tensor]], dict[str, tf.TensorSpec]]]
 
 
 def no_taps(name: str, value: tf.Tensor) -> None:
     """Nobody is looking."""
+
+
+def under(prefix: str, taps: Taps) -> Taps:
+    """Taps for a part of a layer: the same, told `prefix`.name."""
+    return lambda name, value: taps(f"{prefix}.{name}", value)
 
 
 _observers: list[Taps] = []

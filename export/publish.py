@@ -13,12 +13,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TextIO
 
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING, MANIFEST_NAME
 from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.errors import EdgeAudioError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows: two exports into one folder at once are the user's to avoid

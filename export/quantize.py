@@ -14,9 +14,10 @@ import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,7 +37,8 @@ KEEP = "f32"
 #: signature -> inputs it was called with
 Calibration = Mapping[str, Iterable[dict[str, np.ndarray]]]
 #: tensor -> what ai-edge-quantizer measured of it
-Statistics = dict[str, dict]
+Statistics = dict[str, dict[str, Any]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Method:
         """
         return "HADAMARD" in self.algorithm
 
-    def rule(self, operation: Operation) -> dict:
+    def rule(self, operation: Operation) -> dict[str, Any]:
         """ai-edge-quantizer's entry for this operation."""
         weights = {
             "num_bits": self.bits,
@@ -148,7 +150,8 @@ def statistics(graph: Path, calibration: Calibration) -> Statistics:
     layers.
     """
     every = {operation.layer: "int8-gptq" for operation in operations(graph)}
-    return _run(graph, every, lambda quantizer: quantizer.calibrate(dict(calibration)))
+    rules = _rules(graph, every)
+    return _run(graph, rules, lambda quantizer: quantizer.calibrate(dict(calibration)))
 
 
 def quantize(graph: Path, methods: Mapping[str, str], known: Statistics | None = None) -> bytes:
@@ -158,22 +161,27 @@ def quantize(graph: Path, methods: Mapping[str, str], known: Statistics | None =
     methods: layer -> name in METHODS, or KEEP. known: `statistics` of this graph, for GPTQ.
     EdgeAudioError if the quantizer fails.
     """
+    rules = _rules(graph, methods)
+    if not rules:
+        return graph.read_bytes()
     # a copy, because the quantizer writes its damping into what it is given
     return _run(
         graph,
-        methods,
+        rules,
         lambda quantizer: bytes(quantizer.quantize(copy.deepcopy(known)).quantized_model),
     )
 
 
-def _run(graph: Path, methods: Mapping[str, str], use: Callable):
-    rules = [
+def _rules(graph: Path, methods: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
         METHODS[method].rule(operation)
         for operation in operations(graph)
         if (method := suitable(methods.get(operation.layer, KEEP), operation)) != KEEP
     ]
-    if not rules:
-        return graph.read_bytes()
+
+
+def _run(graph: Path, rules: list[dict[str, Any]], use: Callable[[Any], Found]) -> Found:
+    """What `use` makes of the quantizer of a graph."""
     try:
         with quiet():
             from ai_edge_quantizer.quantizer import Quantizer
@@ -188,7 +196,7 @@ def _run(graph: Path, methods: Mapping[str, str], use: Callable):
 
 
 @contextlib.contextmanager
-def _large_convolutions():
+def _large_convolutions() -> Iterator[None]:
     """ai-edge-quantizer 0.10 cannot quantize weights of more than two dimensions and 32 MiB ("more
     dimensions than allowed by the axis remapping"): it flattens them, but not their scales. Here
     both are flattened before it does.
@@ -197,7 +205,7 @@ def _large_convolutions():
 
     original = module.uniform_quantize
 
-    def flattened(data: np.ndarray, params, is_blockwise_quant: bool = False):
+    def flattened(data: np.ndarray, params: Any, is_blockwise_quant: bool = False) -> Any:
         if data.ndim < 3 or is_blockwise_quant or np.size(params.scale) != len(data):
             return original(data, params, is_blockwise_quant)
         rows = dataclasses.replace(
@@ -225,7 +233,7 @@ def suitable(method: str, operation: Operation) -> str:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """The quantizer reports sizes on stdout, progress on stderr and advice to the log; errors reach
     the caller as exceptions.
     """

@@ -15,10 +15,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_audio.errors import EdgeAudioError
+
+#: a model_config.json, as json.loads gives it
+Config = dict[str, Any]
 
 T5_BASE = {
     "architectures": ["T5EncoderModel"],
@@ -36,7 +40,7 @@ T5_BASE = {
 }
 
 
-def _oobleck(**side) -> dict:
+def _oobleck(**side: Any) -> Config:
     return {
         "type": "oobleck",
         "config": {
@@ -99,7 +103,7 @@ SAO_SMALL = {
 }
 
 #: name -> (model_config.json, t5/config.json)
-PRESETS: dict[str, tuple[dict, dict]] = {"sao-small": (SAO_SMALL, T5_BASE)}
+PRESETS: dict[str, tuple[Config, Config]] = {"sao-small": (SAO_SMALL, T5_BASE)}
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -172,7 +176,7 @@ def write(
         raise
 
 
-def model_tensors(config: dict) -> Iterator[Tensor]:
+def model_tensors(config: Config) -> Iterator[Tensor]:
     """Everything of model.safetensors: transformer, autoencoder, number conditioner."""
     model = config["model"]
     yield from dit_tensors(model["diffusion"]["config"])
@@ -184,7 +188,7 @@ def model_tensors(config: dict) -> Iterator[Tensor]:
     yield from _linear(f"{name}.1", 257, model["conditioning"]["cond_dim"])
 
 
-def dit_tensors(config: dict) -> Iterator[Tensor]:
+def dit_tensors(config: Config) -> Iterator[Tensor]:
     dim, channels, name = config["embed_dim"], config["io_channels"], "model.model"
     head = dim // config["num_heads"]
     yield Tensor(f"{name}.timestep_features.weight", (128, 1), normal(1.0))
@@ -228,7 +232,7 @@ def dit_tensors(config: dict) -> Iterator[Tensor]:
         yield from _linear(f"{layer}.ff.ff.2", 4 * dim, dim, gain=residual)
 
 
-def decoder_tensors(config: dict) -> Iterator[Tensor]:
+def decoder_tensors(config: Config) -> Iterator[Tensor]:
     name, (widths, strides) = "pretransform.model.decoder", _sizes(config)
     yield from _conv(f"{name}.layers.0", widths[-1], config["latent_dim"], 7)
     blocks = list(zip(widths[::-1], widths[-2::-1], strides[::-1]))
@@ -257,7 +261,7 @@ def decoder_tensors(config: dict) -> Iterator[Tensor]:
     )
 
 
-def encoder_tensors(config: dict) -> Iterator[Tensor]:
+def encoder_tensors(config: Config) -> Iterator[Tensor]:
     name, (widths, strides) = "pretransform.model.encoder", _sizes(config)
     yield from _conv(f"{name}.layers.0", widths[0], config["in_channels"], 7)
     for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], strides), 1):
@@ -270,7 +274,7 @@ def encoder_tensors(config: dict) -> Iterator[Tensor]:
     yield from _conv(f"{name}.layers.{len(strides) + 2}", config["latent_dim"], widths[-1], 3)
 
 
-def t5_tensors(config: dict) -> Iterator[Tensor]:
+def t5_tensors(config: Config) -> Iterator[Tensor]:
     width, inner, dense = config["d_model"], config["num_heads"] * config["d_kv"], config["d_ff"]
     yield Tensor("shared.weight", (config["vocab_size"], width), normal(1.0))
     for index in range(config["num_layers"]):
@@ -291,7 +295,7 @@ def t5_tensors(config: dict) -> Iterator[Tensor]:
     yield Tensor("encoder.final_layer_norm.weight", (width,), normal(0.03, 0.3))
 
 
-def _sizes(config: dict) -> tuple[list[int], list[int]]:
+def _sizes(config: Config) -> tuple[list[int], list[int]]:
     """Channel widths from audio to latents, one more than there are strides, and the strides."""
     channels = config["channels"]
     return [channels, *(channels * multiplier for multiplier in config["c_mults"])], config[

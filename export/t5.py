@@ -59,7 +59,8 @@ class Embedding(tf.Module):
     exact.
     """
 
-    FORMS: ClassVar = {"f32": np.float32, "int16": np.int16, "int8": np.int8}
+    #: form -> the largest integer of a row
+    LARGEST: ClassVar = {"int16": 32767, "int8": 127}
 
     def __init__(self, table: np.ndarray):
         super().__init__()
@@ -69,12 +70,11 @@ class Embedding(tf.Module):
     def store(self, precision: str) -> str:
         """Keep the table in the form that goes with a precision; return the form's name."""
         form = {"f32": "f32", "f16": "int16"}.get(precision, "int8")
-        kind = self.FORMS[form]
-        rows, self.scale = self._table, None
-        if kind is not np.float32:
-            scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-12) / np.iinfo(kind).max
-            rows, self.scale = np.round(rows / scale), constant(scale)
-        self.rows = tf.Variable(rows.astype(kind), trainable=False)
+        rows, self.scale = self._table.astype(np.float32), None
+        if form in self.LARGEST:
+            scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-12) / self.LARGEST[form]
+            rows, self.scale = np.round(rows / scale).astype(form), constant(scale)
+        self.rows = tf.Variable(rows, trainable=False)
         return form
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
@@ -121,4 +121,5 @@ def relative_position_buckets(length: int, buckets: int, max_distance: int) -> n
         math.log(max_distance / exact)
     )
     far = np.minimum(exact + (ratio * (half - exact)).astype(np.int64), half - 1)
-    return np.where(np.abs(distance) < exact, np.abs(distance), far) + half * (distance > 0)
+    near = np.where(np.abs(distance) < exact, np.abs(distance), far)
+    return np.asarray(near + half * (distance > 0))
