@@ -4,16 +4,17 @@ was made.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 import os
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class Clip:
 
     samples: np.ndarray
     sample_rate: int
-    recipe: dict = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     #: what a person should know of it
     notes: tuple[Note, ...] = ()
@@ -135,15 +136,19 @@ class Clip:
         0.999, which is warned about and recorded. The file appears whole or not at all.
         EdgeAudioError if it cannot be written.
         """
-        path = Path(file) if isinstance(file, (str, os.PathLike)) else None
-        if path is not None and format is not None:
-            raise EdgeAudioError(f"{path} says its format by its extension; leave out format")
-        suffix = f".{format or 'no format'}" if path is None else path.suffix
-        where = str(path or f"the {suffix[1:]} file")
-        if path is not None:
+        write: Callable[[bytes], object]
+        if isinstance(file, (str, os.PathLike)):
+            path = Path(file)
+            if format is not None:
+                raise EdgeAudioError(f"{path} says its format by its extension; leave out format")
             check_writable(path)
-        elif suffix.lower() not in FORMATS:
-            raise EdgeAudioError(f"{where} has no known format; use one of wav, flac, ogg")
+            suffix, where = path.suffix, str(path)
+            write = functools.partial(_replace, path)
+        else:
+            suffix = f".{format or 'no format'}"
+            where, write = f"the {suffix[1:]} file", file.write
+            if suffix.lower() not in FORMATS:
+                raise EdgeAudioError(f"{where} has no known format; use one of wav, flac, ogg")
         gain = self.gain
         if not math.isfinite(self.peak):
             raise EdgeAudioError(
@@ -157,11 +162,7 @@ class Clip:
                 stacklevel=2,
             )
         try:
-            data = self._encoded(suffix, subtype, gain, where)
-            if path is None:
-                file.write(data)
-            else:
-                _replace(path, data)
+            write(self._encoded(suffix, subtype, gain, where))
         except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error) or "short write"
             raise EdgeAudioError(
@@ -193,7 +194,7 @@ class Clip:
         return stream.getvalue()
 
     @staticmethod
-    def recipe_of(path: str | Path) -> dict:
+    def recipe_of(path: str | Path) -> dict[str, Any]:
         """The recipe inside a file that `save` wrote; EdgeAudioError if there is none."""
         try:
             with open(path, "rb") as file:

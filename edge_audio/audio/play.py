@@ -53,7 +53,7 @@ class Playback:
         self._rate, self._channels = sample_rate, channels
         self._player = player or find_player()
         self._sink: _Pipe | _Speaker | None = None
-        self._queue: queue.SimpleQueue = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._held: list[np.ndarray] = []
         self._first = self._received = 0  # frames
         self._since = 0.0
@@ -164,16 +164,18 @@ class _Pipe:
             stderr=self._complaints,
             start_new_session=True,
         )
+        assert self._process.stdin is not None  # it was asked for
+        self._input = self._process.stdin
 
     def write(self, block: np.ndarray) -> None:
         try:
-            self._process.stdin.write(block.astype("<f4").tobytes())
+            self._input.write(block.astype("<f4").tobytes())
         except BrokenPipeError:
             raise OSError(self._reason()) from None
 
     def close(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # its exit code tells
-            self._process.stdin.close()
+            self._input.close()
         if self._process.wait():
             raise OSError(self._reason())
 

@@ -8,12 +8,13 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip, check_writable
-from edge_audio.cli.options import add_model
+from edge_audio.cli.options import Commands, add_model
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
@@ -24,7 +25,7 @@ from edge_audio.system import device
 _FLOAT = ("f32", "f16")
 
 
-def add_again(commands: argparse._SubParsersAction) -> None:
+def add_again(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "again",
@@ -64,7 +65,7 @@ def again(arguments: argparse.Namespace) -> int:
     return 1 if difference else 0
 
 
-def _precision_of(recipe: dict, path: str) -> dict[str, str] | None:
+def _precision_of(recipe: dict[str, Any], path: str) -> dict[str, str] | None:
     """What the recipe says, None for a recipe of a time when it said nothing."""
     precision = recipe.get("precision")
     if not isinstance(precision, (dict, type(None))):
@@ -74,7 +75,7 @@ def _precision_of(recipe: dict, path: str) -> dict[str, str] | None:
     return precision
 
 
-def _runs_half(recipe: dict) -> bool:
+def _runs_half(recipe: dict[str, Any]) -> bool:
     return recipe.get("half") is True and device.runs_compiled_model(device.describe())
 
 
@@ -102,7 +103,7 @@ def _difference(clip: Clip, path: Path) -> str | None:
     return f"not identical (samples differ by up to {error:.1f} dBFS)"
 
 
-def _reasons(recipe: dict, clip: Clip, path: Path, differs: bool) -> list[str]:
+def _reasons(recipe: dict[str, Any], clip: Clip, path: Path, differs: bool) -> list[str]:
     """What was not as it was when the file was made, and what may differ besides if it differs."""
     reasons = []
     if recipe.get("bundle_sha256") != clip.recipe["bundle_sha256"]:
@@ -128,5 +129,5 @@ def _reasons(recipe: dict, clip: Clip, path: Path, differs: bool) -> list[str]:
     return reasons
 
 
-def _model(recipe: dict) -> str:
+def _model(recipe: dict[str, Any]) -> str:
     return f"{recipe.get('model')} ({str(recipe.get('bundle_sha256'))[:12]})"

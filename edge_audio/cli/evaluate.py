@@ -8,13 +8,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from edge_audio.cli.options import add_model, guidance, numbers, usable_threads
+from edge_audio.cli.options import Commands, add_model, guidance, numbers, usable_threads
 from edge_audio.cli.progress import Line
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.request import Request
 
 
-def add_bench(commands: argparse._SubParsersAction) -> None:
+def add_bench(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "bench",
@@ -98,7 +98,7 @@ def bench(arguments: argparse.Namespace) -> None:
         Path(arguments.output).write_text(text)
 
 
-def add_compare(commands: argparse._SubParsersAction) -> None:
+def add_compare(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "compare",
@@ -202,7 +202,7 @@ def compare(arguments: argparse.Namespace) -> None:
         )
 
 
-def add_diagnose(commands: argparse._SubParsersAction) -> None:
+def add_diagnose(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "diagnose",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from edge_audio.cli.options import Commands
+
 
 def export(arguments: argparse.Namespace) -> None:
     """`edge-audio export`"""
@@ -12,7 +14,7 @@ def export(arguments: argparse.Namespace) -> None:
     command.run(arguments.arguments, "edge-audio export")
 
 
-def add_export(commands: argparse._SubParsersAction) -> None:
+def add_export(commands: Commands) -> None:
     """Add the command to those of the parser."""
     # No argument begins with "\0": all of them, --help too, go on to the exporter's parser.
     make = commands.add_parser(

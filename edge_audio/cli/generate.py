@@ -11,10 +11,11 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.play import Playback
-from edge_audio.cli.options import add_model, guidance, numbers, usable_threads
+from edge_audio.cli.options import Commands, add_model, guidance, numbers, usable_threads
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.pipeline import Pipeline
@@ -22,7 +23,7 @@ from edge_audio.sampling.replay import check_array_file, replayed, write_array
 from edge_audio.sampling.samplers import SAMPLERS
 
 
-def add_generate(commands: argparse._SubParsersAction) -> None:
+def add_generate(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "generate",
@@ -131,6 +132,7 @@ def generate(arguments: argparse.Namespace) -> None:
             print(f"note: {note}", file=sys.stderr)
         out, gain = (out, clip.save(out)) if named else _save_beside(clip, out)
         if arguments.latents:
+            assert clip.latents is not None  # only clips that were not generated have none
             write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
             print(json.dumps(_report(clip, out, gain)))
@@ -192,7 +194,7 @@ def _summary(clip: Clip, out: Path) -> str:
     )
 
 
-def _report(clip: Clip, out: Path, gain: float) -> dict:
+def _report(clip: Clip, out: Path, gain: float) -> dict[str, Any]:
     total = sum(clip.timings.values())
     return {
         "file": str(out),

@@ -6,17 +6,18 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
-from edge_audio.cli.options import add_model
+from edge_audio.cli.options import Commands, add_model
 from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
 
 
-def add_info(commands: argparse._SubParsersAction) -> None:
+def add_info(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "info",
@@ -46,27 +47,24 @@ def info(arguments: argparse.Namespace) -> None:
         return
     here = device.describe()
     advice = recommended(here)
+    chosen = {
+        "precision": bundle.choose(None, advice.preferred),
+        "reason": advice.reason,
+        "half": device.recommended_half(here),
+        "threads": device.recommended_threads(here),
+    }
     found = {
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,
         "manifest": dataclasses.asdict(bundle.manifest),
         "device": dataclasses.asdict(here),
-        "chosen": {
-            "precision": bundle.choose(None, advice.preferred),
-            "reason": advice.reason,
-            "half": device.recommended_half(here),
-            "threads": device.recommended_threads(here),
-        },
+        "chosen": chosen,
         "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()},
     }
-    print(
-        json.dumps(found)
-        if arguments.json
-        else "\n".join(_info_lines(bundle, here, found["chosen"]))
-    )
+    print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, chosen)))
 
 
-def add_cache(commands: argparse._SubParsersAction) -> None:
+def add_cache(commands: Commands) -> None:
     """Add the command to those of the parser."""
     parser = commands.add_parser(
         "cache",
@@ -96,7 +94,7 @@ def cache_line() -> str:
     return f"{cache.folder()}, {cache.size() / 1e6:.1f} MB (edge-audio cache --purge empties it)"
 
 
-def _info_lines(bundle: Bundle, here: device.Device, chosen: dict) -> Iterator[str]:
+def _info_lines(bundle: Bundle, here: device.Device, chosen: dict[str, Any]) -> Iterator[str]:
     yield from _model_lines(bundle.manifest, bundle)
     yield "this computer"
     memory = f", {here.memory / 2**30:.1f} GiB of memory" if here.memory else ""
@@ -144,9 +142,8 @@ def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     for component, entries in manifest.graphs.items():
         for precision in bundle.precisions(component):
             entry = entries[precision]
-            worst: dict[
-                str, float
-            ] = {}  # of each signature; `project` has two outputs for every block
+            # of each signature; `project` has two outputs for every block
+            worst: dict[str, float] = {}
             for name, value in entry.fidelity.items():
                 signature = name.partition(".")[0]
                 worst[signature] = min(value, worst.get(signature, value))

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import TextIO
 
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 
@@ -43,11 +44,18 @@ def _warnings_on_stderr() -> Iterator[None]:
         warnings.simplefilter("always", EdgeAudioWarning)
         ordinary = warnings.showwarning
 
-        def show(message, category, *where) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, EdgeAudioWarning):
                 print(f"warning: {message}", file=sys.stderr)
             else:
-                ordinary(message, category, *where)
+                ordinary(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import warnings
+from typing import TypeAlias
 
 from edge_audio.errors import EdgeAudioWarning
 from edge_audio.system.graph import check_threads
+
+#: what commands are added to; quoted, since argparse's own class takes no brackets at run time
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 from edge_audio import __version__
 from edge_audio.cli.again import add_again
@@ -16,10 +18,12 @@ from edge_audio.errors import UsageError
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(  # type: ignore[override]  # of argparse's overloads, the one that is used here
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
         given = sys.argv[1:] if args is None else list(args)
         arguments, left = self.parse_known_args(given, namespace)
         prompt = getattr(arguments, "prompt", None)
@@ -42,7 +46,9 @@ def _quoted(given: list[str], words: list[str]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's parser; UsageError for what it does not understand."""
-    parser = _Parser(prog="edge-audio", description="Text to sound, offline, on small computers.")
+    parser: argparse.ArgumentParser = _Parser(
+        prog="edge-audio", description="Text to sound, offline, on small computers."
+    )
     parser.add_argument("--version", action="version", version=f"edge-audio {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (

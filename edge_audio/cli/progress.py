@@ -18,7 +18,7 @@ class Bar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._write("\r\x1b[K")
 
     def __call__(self, progress: Progress) -> None:
@@ -44,7 +44,7 @@ class Line:
     def __enter__(self) -> Line:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self("")
 
     def __call__(self, text: str) -> None:
