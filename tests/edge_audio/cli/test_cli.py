@@ -412,7 +412,7 @@ def test_a_full_disk(toy_bundle, tmp_path):
 
 def test_interrupting_leaves_nothing(toy_bundle, tmp_path):
     process = subprocess.Popen(
-        command("generate", "rain", "--model", toy_bundle, "--steps", 10**6),
+        command(*"generate rain --sampler rk4 --steps 10000 --model".split(), toy_bundle),
         cwd=tmp_path,
         env=environment(),
         stderr=subprocess.PIPE,
