@@ -20,7 +20,7 @@ from models.training.sounds import (
     praise,
     sound_at,
 )
-from models.training.sounds.music import note_hz
+from models.training.sounds.slots import note_hz
 from models.training.sounds.synthesis import FIRST_ONSET
 from models.training.sounds.world import captions, forms_of, named_slots
 from models.training.vocabulary import usual_level, vocabulary

@@ -5,8 +5,8 @@ exactly what its caption says: a note has exactly its equal-tempered frequency, 
 tempo. What the caption does not mention (level, phase, timbre) varies a little, so that the model
 learns to ignore it.
 
-`synthesis` holds the building blocks, `world` what a family is, and `music`, `electronic`, `rhythm`
-and `nature` the families.
+`synthesis` holds the building blocks, `world` what a family is, `slots` what several families have
+in common that can be asked for, and each other file a group of families.
 
     >>> sound = make_sound(np.random.default_rng(0), "tone", {"note": "A4"})
     >>> sound.audio.shape, sound.attributes
@@ -20,19 +20,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import electronic, music, nature, rhythm
+from . import chords, drums, everyday, games, instruments, nature, signals
 from .synthesis import CLIP_SAMPLES, SAMPLE_RATE, Rng, release
 from .world import Attributes, Family, captions, forms_of, without_article
 
 FULL_SECONDS = 4.0  # the length asked for most often
 FADE_OUT = 0.02  # s; ends every sound, so that it does not click
 PEAK = 0.56  # of full scale, at most; with +-2 dB of level around it no clip goes above 0.71
-LOUDEST_RMS = (
-    0.18  # of the loudest tenth of a second: a steady sine is held down to the loudness of the rest
-)
+# of the loudest tenth of a second: a steady sine is held down to the loudness of the rest
+LOUDEST_RMS = 0.18
 
+# In this order for good: the seed of a data set picks a family by its place.
 FAMILIES: dict[str, Family] = (
-    music.FAMILIES | electronic.FAMILIES | rhythm.FAMILIES | nature.FAMILIES
+    instruments.FAMILIES
+    | chords.FAMILIES
+    | signals.FAMILIES
+    | games.FAMILIES
+    | drums.FAMILIES
+    | everyday.FAMILIES
+    | nature.FAMILIES
 )
 
 # What people put around the name of a sound, and how often in a hundred captions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import fftconvolve
 
-from .electronic import rate
+from .slots import rate
 from .synthesis import (
     Rng,
     attack,

@@ -11,9 +11,8 @@ from scipy.signal import fftconvolve
 
 SAMPLE_RATE = 16_000  # Hz
 CLIP_SAMPLES = 65_536  # 4.096 s: a power of two, so that it divides evenly into latent frames
-FIRST_ONSET = (
-    0.02  # s; hits start here, so that the first attack is not cut by the start of the clip
-)
+# s; hits start here, so that the first attack is not cut by the start of the clip
+FIRST_ONSET = 0.02
 
 Rng = np.random.Generator
 Hit = Callable[[Rng], np.ndarray]

@@ -66,16 +66,18 @@ class Family:
     phrasings: tuple[str, ...]
     held_out: tuple[str, ...]
     slots: Mapping[str, Slot] = field(default_factory=dict)
-    names: tuple[str, ...] = ()  # of the sound alone, the commonest first: "a bell", "rain"
-    casual: tuple[
-        str, ...
-    ] = ()  # templates beside the phrasings, which the evaluation does not draw from
-    usual: Mapping[str, tuple[Any, ...]] = field(
-        default_factory=dict
-    )  # slot -> what it is when unnamed; missing: any value
-    weight: float = 1.0  # how often the family is drawn, relative to the others
-    shortest: float = 1.0  # s; the shortest length that still shows what the caption says
-    bursts: bool = False  # single hits and rhythms: what lies between them is silence
+    # of the sound alone, the commonest first: "a bell", "rain"
+    names: tuple[str, ...] = ()
+    # templates beside the phrasings, which the evaluation does not draw from
+    casual: tuple[str, ...] = ()
+    # slot -> what it is when unnamed; missing: any value
+    usual: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    # how often the family is drawn, relative to the others
+    weight: float = 1.0
+    # s; the shortest length that still shows what the caption says
+    shortest: float = 1.0
+    # single hits and rhythms: what lies between them is silence
+    bursts: bool = False
 
     def combinations(self) -> list[Attributes]:
         """Every choice of one value per slot."""

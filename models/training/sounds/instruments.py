@@ -1,108 +1,17 @@
-"""Notes and chords on instruments."""
+"""Instruments that play one note."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .synthesis import (
-    Rng,
-    attack,
-    band,
-    glide,
-    partials,
-    place,
-    room,
-    samples,
-    shaped_noise,
-    sine,
-    slow_wander,
-    times,
-)
+from .slots import note_slot, usual_notes
+from .synthesis import Rng, attack, band, glide, partials, shaped_noise, sine, times
 from .world import Attributes, Family, Slot, Synthesiser, value, without_article
 
-NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-CHORD_INTERVALS = {"major": (0, 4, 7), "minor": (0, 3, 7)}  # semitones above the root
-ARPEGGIO_STEP = 0.25  # s from one note of an arpeggio to the next
-
-
-def note_hz(note: str) -> float:
-    """Equal-tempered frequency in Hz of a note such as "C#5" (A4 = 440 Hz)."""
-    name, octave = note[:-1], int(note[-1])
-    semitones_above_a4 = NOTE_NAMES.index(name) - 9 + 12 * (octave - 4)
-    return 440.0 * 2.0 ** (semitones_above_a4 / 12)
-
-
-def notes_between(lowest: str, highest: str) -> tuple[str, ...]:
-    """All semitones from `lowest` to `highest`, both included."""
-    names = [f"{name}{octave}" for octave in range(9) for name in NOTE_NAMES]
-    return tuple(names[names.index(lowest) : names.index(highest) + 1])
-
-
-def chord_hz(chord: str) -> tuple[float, ...]:
-    """Frequencies in Hz of a chord such as "A minor", in root position, its root in octave 4."""
-    root, quality = chord.split()
-    return tuple(note_hz(f"{root}4") * 2.0 ** (steps / 12) for steps in CHORD_INTERVALS[quality])
-
-
-def note_slot(lowest: str, highest: str) -> Slot:
-    """All semitones between two notes; roughly, those of the lowest and the highest quarter are low
-    and high.
-    """
-    notes = notes_between(lowest, highest)
-    quarter = len(notes) // 4
-    return {
-        note: value(
-            note,
-            about=("low",) * (index < quarter) + ("high",) * (index >= len(notes) - quarter),
-            numbers={"hz": note_hz(note)},
-        )
-        for index, note in enumerate(notes)
-    }
-
-
-def usual_notes(lowest: str, highest: str) -> tuple[str, ...]:
-    """The naturals of the middle half."""
-    notes = notes_between(lowest, highest)
-    quarter = len(notes) // 4
-    return tuple(note for note in notes[quarter : len(notes) - quarter] if "#" not in note)
-
-
-CHORDS: Slot = {
-    chord: value(chord, about=tuple(chord.split()[1:]), numbers={"hz": chord_hz(chord)})
-    for chord in (
-        f"{root} {quality}"
-        for quality in CHORD_INTERVALS
-        for root in ("C", "D", "E", "F", "G", "A")
-    )
-}
-USUAL_CHORDS = ("C major", "F major", "G major", "A minor", "D minor")
-DIRECTION: Slot = {
-    "rising": value(
-        "rising",
-        "upward",
-        "ascending",
-        adverb=("up", "upwards"),
-        span=("from low to high",),
-        verb=("rises", "goes up"),
-    ),
-    "falling": value(
-        "falling",
-        "downward",
-        "descending",
-        adverb=("down", "downwards"),
-        span=("from high to low",),
-        verb=("falls", "goes down"),
-    ),
-}
 TIMBRE: Slot = {
     "bright": value("bright", numbers={"cutoff": 7.0}),
     "dark": value("dark", numbers={"cutoff": 1.5}),
 }
-
-
-# --------------------------------------------------------------------------------------------------
-# Instruments: one note each
-# --------------------------------------------------------------------------------------------------
 
 
 def _tone(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -177,52 +86,6 @@ def _bass(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
         ),
         0.01,
     )
-
-
-# --------------------------------------------------------------------------------------------------
-# Chords
-# --------------------------------------------------------------------------------------------------
-
-
-def _chord(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """Three held notes at the same level, each with one soft overtone."""
-    roots, overtone = attributes["hz"], rng.uniform(0.1, 0.2)
-    hz = [*roots, *(2 * frequency for frequency in roots)]
-    return attack(partials(count, hz, [1.0] * 3 + [overtone] * 3, [4.0] * 6, rng), 0.015)
-
-
-def _pad(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """The same notes, each as two that are a little apart and so beat slowly; they swell in over
-    half a second.
-    """
-    mix = np.zeros(count)
-    for hz in attributes["hz"]:
-        drift = 2 ** (slow_wander(count, 0.3, rng) * 4 / 1200)
-        for detune in (-4, 4):
-            mix += glide(hz * 2 ** (detune / 1200) * drift, rng.uniform(0, 6))
-        mix += 0.3 * sine(count, 2 * hz, rng)
-    return room(attack(mix, min(0.8, 0.3 * count / 16_000)), 0.8, 0.2, rng)
-
-
-def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    """The notes of a chord one after the other, up or down, again and again, like a music box."""
-    notes = [*attributes["hz"], 2 * attributes["hz"][0]]
-    notes = notes if attributes["direction"] == "rising" else notes[::-1]
-    mix = np.zeros(count)
-    for index, start in enumerate(np.arange(0.02, count / 16_000 - 0.1, ARPEGGIO_STEP)):
-        length = samples(0.6)
-        note = attack(
-            partials(
-                length,
-                np.array([1.0, 2.0, 3.0]) * notes[index % 4],
-                [1, 0.3, 0.1],
-                [0.16, 0.1, 0.05],
-                rng,
-            ),
-            0.003,
-        )
-        mix += place(count, note, [start])
-    return mix
 
 
 def _note(
@@ -407,65 +270,5 @@ FAMILIES: dict[str, Family] = {
         ),
         ("low bass at {note}", "a deep bass note, {note}", "{note} bass guitar"),
         ("a bass", "a bass guitar", "a bass note", "a synth bass", "a deep bass"),
-    ),
-    "chord": Family(
-        _chord,
-        (
-            "a chord of {chord}",
-            "{chord} chord",
-            "{a_chord} chord",
-            "a held {chord} chord",
-            "an organ chord in {chord}",
-            "sustained chord, {chord}",
-        ),
-        ("held chord, {chord}", "a sustained {chord} chord"),
-        {"chord": CHORDS},
-        ("a chord", "an organ chord", "a held chord", "a sustained chord"),
-        ("{a_chord:about} chord",),
-        {"chord": USUAL_CHORDS},
-        1.4,
-    ),
-    "pad": Family(
-        _pad,
-        (
-            "a soft {chord} pad",
-            "{chord} pad",
-            "ambient pad in {chord}",
-            "synth pad, {chord}",
-            "a warm pad, {chord} chord",
-            "a slow swelling {chord} pad",
-        ),
-        ("a warm {chord} pad", "ambient synth pad in {chord}"),
-        {"chord": CHORDS},
-        ("a pad", "a synth pad", "an ambient pad", "a warm pad", "ambient music"),
-        ("{a_chord:about} pad",),
-        {"chord": USUAL_CHORDS},
-        1.4,
-        shortest=2.0,
-    ),
-    "arpeggio": Family(
-        _arpeggio,
-        (
-            "{a_direction} {chord} arpeggio",
-            "{direction} arpeggio in {chord}",
-            "{chord} arpeggio going {direction:adverb}",
-            "arpeggio, {chord}, {direction}",
-            "a music box playing {chord} {direction:adverb}",
-            "broken {chord} chord going {direction:adverb}",
-        ),
-        ("{direction} arpeggio, {chord}", "a music box arpeggio in {chord}, {direction}"),
-        {"chord": CHORDS, "direction": DIRECTION},
-        ("an arpeggio", "a music box", "a broken chord"),
-        (
-            "{a_direction} arpeggio",
-            "{chord} arpeggio",
-            "arpeggio in {chord}",
-            "an arpeggio going {direction:adverb}",
-            "{a_chord:about} arpeggio",
-            "a music box going {direction:adverb}",
-        ),
-        {"chord": USUAL_CHORDS},
-        2.4,
-        shortest=1.5,
     ),
 }
