@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from types import FrameType
 from typing import TextIO
 
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
@@ -19,12 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     should be, 2 wrong usage, 130 interrupted.
     """
     try:
-        # here, so that Ctrl-C is answered during these imports as well
-        from edge_audio.cli.parser import parser
+        with _interrupts_kept():
+            # here, so that Ctrl-C is answered during these imports as well
+            from edge_audio.cli.parser import parser
 
-        arguments = parser().parse_args(argv)
-        with _warnings_on_stderr():
-            return arguments.run(arguments) or DONE
+            arguments = parser().parse_args(argv)
+            with _warnings_on_stderr():
+                return arguments.run(arguments) or DONE
     except EdgeAudioError as error:
         return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
     except KeyboardInterrupt:
@@ -36,6 +40,37 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     except (OSError, ImportError) as error:
         return _fail(f"{error}; check the installation and the bundle's files", FAILED)
+
+
+@contextlib.contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """After Ctrl-C, whatever exception comes is a KeyboardInterrupt: while NumPy's C code imports
+    other modules it makes an ImportError of one, with a page of advice on broken installations.
+    """
+    pressed = False
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or not _is_main_thread():
+        yield  # the signal is somebody else's
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
