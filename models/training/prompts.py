@@ -69,3 +69,12 @@ SEEN = _drawn(1, "phrasings", "trained_combinations", SEEN_EACH)
 HELD_OUT_WORDING = _drawn(2, "held_out", "trained_combinations", HELD_OUT_EACH)
 HELD_OUT_VALUES = _drawn(3, "phrasings", "held_out_combinations", HELD_OUT_EACH)
 BUNDLED = tuple({prompt.family: prompt for prompt in reversed(SEEN)}.values())[::-1]
+
+NAMES = "bare names"
+# Every kind but the bundled ones, as an evaluation calls them.
+KINDS = {
+    NAMES: BARE_NAMES,
+    "seen": SEEN,
+    "held-out wording": HELD_OUT_WORDING,
+    "held-out values": HELD_OUT_VALUES,
+}

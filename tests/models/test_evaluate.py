@@ -1,4 +1,4 @@
-"""The evaluation of the pocket model: faults are found, results become tables, and the tables find
+"""The evaluation of the pocket model: faults are found, clips become tables, and the tables find
 their place in the card.
 """
 
@@ -11,19 +11,9 @@ import pytest
 
 from edge_audio import Clip, EdgeAudioError
 from edge_audio.listening import Verdict
-from models.training.evaluate import (
-    KINDS,
-    MARKS,
-    Result,
-    adherence,
-    audible,
-    by_family,
-    faults,
-    markdown,
-    put_into_card,
-    report,
-)
-from models.training.prompts import BARE_NAMES
+from models.training.card import MARKS, figures_of, markdown, put_into_card
+from models.training.checked import CheckedClip, adherence, audible, by_family, faults
+from models.training.prompts import BARE_NAMES, KINDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,19 +41,18 @@ def test_faults_are_found() -> None:
 
 def test_what_nobody_hears_is_counted() -> None:
     passed = Verdict(True, "", "")
-    results = [
-        Result(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in (1, 0.01)
-    ]  # -13 and -53 dBFS
-    assert audible(results) == 0.5
+    gains = (1, 0.01)  # -13 and -53 dBFS
+    clips = [CheckedClip(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in gains]
+    assert audible(clips) == 0.5
 
 
 @pytest.fixture
-def found() -> dict:
+def precisions() -> dict:
     passed, failed = Verdict(True, "", ""), Verdict(False, "", "")
     return {
         precision: {
             kind: [
-                Result(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed)
+                CheckedClip(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed)
                 for index, prompt in enumerate(prompts)
             ]
             for kind, prompts in KINDS.items()
@@ -72,13 +61,13 @@ def found() -> dict:
     }
 
 
-def test_results_become_a_card(found, tmp_path) -> None:
-    numbers = report(found)
-    seen = found["f32"]["seen"]
-    assert numbers["f32"]["seen"]["adherence"] == adherence(seen) == 0.75
+def test_clips_become_a_card(precisions, tmp_path) -> None:
+    figures = figures_of(precisions)
+    seen = precisions["f32"]["seen"]
+    assert figures["f32"]["seen"]["adherence"] == adherence(seen) == 0.75
     assert sum(asked for _, asked in by_family(seen).values()) == len(seen)
-    assert numbers["f32"]["bare names"]["audible"] == 1
-    text = markdown(numbers, "python -m something")
+    assert figures["f32"]["bare names"]["audible"] == 1
+    text = markdown(figures, "python -m something")
     assert (
         "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text
         and "python -m something" in text

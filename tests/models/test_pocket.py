@@ -10,7 +10,7 @@ import pytest
 from edge_audio.bundle.manifest import GENERATING
 from edge_audio.bundle.store import Bundle
 from edge_audio.pipeline import Pipeline, default_model
-from models.training.evaluate import adherence, evaluate, table
+from models.training.checked import adherence, checked_clips, table
 
 POCKET = Path(__file__).parents[2] / "models" / "pocket"
 MINIMUM_ADHERENCE = 0.8
@@ -18,9 +18,9 @@ MINIMUM_ADHERENCE = 0.8
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_a_prompt_of_every_family_sounds_as_asked(precision):
-    results = list(evaluate(Pipeline.load(POCKET, precision, memory="all")))
-    print(table(results))
-    assert adherence(results) >= MINIMUM_ADHERENCE
+    clips = list(checked_clips(Pipeline.load(POCKET, precision, memory="all")))
+    print(table(clips))
+    assert adherence(clips) >= MINIMUM_ADHERENCE
 
 
 def test_size(tmp_path):

@@ -1,4 +1,4 @@
-"""Slots of several families, with their values and words: notes, chords, directions, rates, counts."""
+"""Slots of several families, with values and words: notes, chords, directions, rates, counts."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ alone does.
 
 import numpy as np
 
-from models.training.evaluate import reconstruction
 from models.training.judge import Judge, confusion, draw
 from models.training.pocket import CHECKPOINT
+from models.training.probes import reconstruction
 from models.training.sounds import FAMILIES, make_sound
 
 
