@@ -7,7 +7,7 @@ TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listen
 	edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/cli
 
-.PHONY: help demo test test-slow lint test-train test-arm test-android pocket bench-full clean
+.PHONY: help demo test test-slow fuzz lint test-train test-arm test-android pocket bench-full clean
 
 help:  ## the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -20,6 +20,9 @@ test: .venv-test/installed  ## the test suite, without a network once it is inst
 
 test-slow: .venv-test/installed  ## the proofs that take minutes by nature
 	.venv-test/bin/python -m pytest -n auto --dist loadfile -m slow
+
+fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
+	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
 
 lint: .venv-test/installed  ## style, types and the one-way rule
 	.venv-test/bin/ruff check .
