@@ -2,12 +2,13 @@
 PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
+PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/cli
 
-.PHONY: help demo test test-slow fuzz lint test-train test-arm test-android pocket bench-full clean
+.PHONY: help demo test test-slow coverage fuzz lint test-train test-arm test-android pocket bench-full clean
 
 help:  ## the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -15,11 +16,16 @@ help:  ## the targets
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
 
-test: .venv-test/installed  ## the test suite, without a network once it is installed
-	.venv-test/bin/python -m pytest -n auto --dist loadfile
+test: .venv-test/installed  ## the test suite, without a network once it is installed; COVERAGE=1 measures what it runs
+	$(if $(COVERAGE),rm -rf build/coverage && mkdir -p build/coverage)
+	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest $(PYTEST)
+	$(if $(COVERAGE),.venv-test/bin/python -m coverage combine --quiet && .venv-test/bin/python -m coverage report)
+
+coverage:  ## the test suite, and which lines it did not run
+	$(MAKE) test COVERAGE=1
 
 test-slow: .venv-test/installed  ## the proofs that take minutes by nature
-	.venv-test/bin/python -m pytest -n auto --dist loadfile -m slow
+	.venv-test/bin/python -m pytest $(PYTEST) -m slow
 
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
 	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
