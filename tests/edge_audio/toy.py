@@ -4,10 +4,12 @@ output.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from edge_audio import Clip, EdgeAudioWarning, Pipeline, Request
 from edge_audio.bundle.manifest import (
     MANIFEST_NAME,
     Defaults,
@@ -131,6 +133,13 @@ def write_manifest(folder: Path, **changes) -> Path:
     """Write manifest.json and return the folder."""
     (folder / MANIFEST_NAME).write_text(manifest(folder, **changes).to_json())
     return folder
+
+
+def generate(pipe: Pipeline, prompt: str | Request | None = "rain", **settings) -> Clip:
+    """A clip with seed 7, without the warnings that are not the test's subject."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EdgeAudioWarning)
+        return pipe.generate(prompt, **{"seed": 7, **settings})
 
 
 def _modules(tf) -> dict[str, dict]:
