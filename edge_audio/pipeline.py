@@ -153,6 +153,8 @@ class Pipeline:
         negative: str | None = None,
         ids: tuple[int, ...] | None = None,
         fit_length: bool | None = None,
+        apg: float | None = None,
+        pad_seconds: float | None = None,
         noise: Noise | None = None,
         progress: OnProgress | None = None,
         on_block: OnBlock | None = None,
@@ -168,7 +170,8 @@ class Pipeline:
                 frames still to come.
             progress: called with a Progress; when it returns False, Cancelled is raised. Whatever
                 ends a generation, the next one works.
-            seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length: as in Request.
+            seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds:
+                as in Request.
 
         Returns:
             The clip; `clip.notes` says which settings this model cannot use well, and what is wrong
@@ -187,6 +190,8 @@ class Pipeline:
             "negative": negative,
             "ids": ids,
             "fit_length": fit_length,
+            "apg": apg,
+            "pad_seconds": pad_seconds,
         }
         session = Session(self.model, self.settings(prompt, **given, **unknown), noise)
         blocks = []
@@ -248,7 +253,7 @@ class Pipeline:
         if settings.is_guided and conditioning.unconditional is not None:
             conds.append(conditioning.unconditional)
         with self.model.lease() as lease:
-            root = Values(self.model.contract, *session.worker(lease, None))
+            root = Values(self.model.contract, *session.worker(lease))
             root.set(global_cond=conditioning.global_cond)
             branches = [root.fork("", cross_attn_cond=cond) for cond in conds]
             yield session.velocity(branches, lease)

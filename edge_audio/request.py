@@ -16,8 +16,8 @@ from edge_audio.bundle.manifest import Manifest
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.notes import Note
 from edge_audio.sampling.noise import check_seed
-from edge_audio.sampling.samplers import SAMPLERS
-from edge_audio.sampling.schedule import check_steps
+from edge_audio.sampling.samplers import SAMPLERS, Sigmas
+from edge_audio.sampling.schedule import check_steps, shifted_sigmas
 
 #: The objective of models that were distilled to few steps without guidance (ARC).
 POST_TRAINED = "rf_denoiser"
@@ -27,8 +27,7 @@ MOST_STEPS = 10_000
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for. None leaves a setting to the model (seconds: its full length; seed: a
-    random one).
+    """What a person asks for. None leaves a setting to the model (seed: a random one).
 
     ids: token ids in place of a prompt, used as they are (end with the end-of-sequence id, 1);
     bundles without a tokenizer take nothing else. An empty prompt or empty ids generate
@@ -46,6 +45,10 @@ class Request:
     #: run on the shortest latents that hold the asked seconds, where the bundle has several
     #: lengths: faster, another sound
     fit_length: bool = False
+    #: how much of what guidance adds along its own direction is taken away, 0 to 1
+    apg: float | None = None
+    #: seconds that the transformer makes beyond those asked for, of models that make any length
+    pad_seconds: float | None = None
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> Request:
@@ -74,11 +77,13 @@ class Request:
         best = manifest.defaults
         asked = dataclasses.replace(self, ids=_ids(self.ids))
         _check_text(asked, manifest)
-        _check_seconds(manifest.max_seconds if self.seconds is None else self.seconds, manifest)
+        usual = manifest.max_seconds if best.seconds is None else best.seconds
+        _check_seconds(usual if self.seconds is None else self.seconds, manifest)
+        padding = manifest.latent.padding
         settings = Settings(
             prompt=self.prompt,
             # plain Python numbers: numpy's are no JSON
-            seconds=float(manifest.max_seconds if self.seconds is None else self.seconds),
+            seconds=float(usual if self.seconds is None else self.seconds),
             seed=secrets.randbits(31) if self.seed is None else self.seed,
             steps=best.steps if self.steps is None else self.steps,
             sampler=best.sampler if self.sampler is None else self.sampler,
@@ -86,6 +91,12 @@ class Request:
             negative=self.negative,
             ids=asked.ids,
             fit_length=bool(self.fit_length),
+            apg=_within("apg", best.apg if self.apg is None else self.apg, 1.0),
+            pad_seconds=None
+            if padding is None
+            else _within(
+                "pad_seconds", padding.seconds if self.pad_seconds is None else self.pad_seconds
+            ),
         )
         if not _is_truth(self.fit_length):
             raise UsageError(f"fit_length {_shown(self.fit_length)} is neither True nor False")
@@ -121,6 +132,9 @@ class Settings:
     negative: str | None
     ids: tuple[int, ...] | None
     fit_length: bool
+    apg: float = 0.0
+    #: None where the model's lengths are fixed
+    pad_seconds: float | None = None
 
     @property
     def has_text(self) -> bool:
@@ -141,8 +155,29 @@ class Settings:
     def latents(self, manifest: Manifest) -> int:
         """Length of the latents that it is made of."""
         latent, frames = manifest.latent, self.frames(manifest)
+        if latent.padding is not None:
+            needed = self._latents_for(self.seconds + (self.pad_seconds or 0.0), manifest)
+            needed += -needed % latent.padding.multiple
+            return min(max(needed, manifest.tiling.tile), latent.length)
         fitting = latent.lengths if self.fit_length else (latent.length,)
         return next(length for length in fitting if length * latent.downsampling >= frames)
+
+    def valid(self, manifest: Manifest) -> int:
+        """How many of those latents count: the others only make up the length."""
+        length = self.latents(manifest)
+        if manifest.latent.padding is None:
+            return length
+        pad = int((self.pad_seconds or 0.0) * manifest.sample_rate / manifest.latent.downsampling)
+        return min(self._latents_for(self.seconds, manifest) + pad, length)
+
+    def _latents_for(self, seconds: float, manifest: Manifest) -> int:
+        return math.ceil(int(seconds * manifest.sample_rate) / manifest.latent.downsampling)
+
+    def sigmas(self, manifest: Manifest, strength: float = 1.0) -> Sigmas:
+        """The noise levels, from `strength` to 0: the model's own, or else the sampler's."""
+        if (schedule := manifest.schedule) is not None:
+            return shifted_sigmas(self.steps, schedule.start, schedule.end, strength)
+        return SAMPLERS[self.sampler].schedule(self.steps, strength)
 
     def advice(self, manifest: Manifest) -> list[Note]:
         """What this model cannot do well of it, each with what it was made for."""
@@ -181,6 +216,14 @@ class Settings:
         return [Note(kind, text) for kind, text in advice.items() if text]
 
 
+def _within(name: str, value: Any, most: float | None = None) -> float:
+    """A setting that is a number from 0 to `most`."""
+    if not _is_finite(value) or value < 0 or (most is not None and value > most):
+        limits = "from 0" if most is None else f"from 0 to {most:g}"
+        raise UsageError(f"{name} {_shown(value)} is out of range; use a number {limits}")
+    return float(value)
+
+
 def _has_text(asked: Request | Settings) -> bool:
     return bool(asked.ids) if asked.prompt is None else bool(asked.prompt.strip())
 
@@ -201,6 +244,11 @@ def _check_text(asked: Request, manifest: Manifest) -> None:
         raise EdgeAudioError(
             f"model {manifest.name} has no tokenizer and cannot read {text[:40]!r}; "
             "give token ids, or export it again with --tokenizer FILE"
+        )
+    size = manifest.prompt.vocabulary_size
+    if size is not None and any(i >= size for i in ids):
+        raise EdgeAudioError(
+            f"id {max(ids)} is none of model {manifest.name}'s; its ids are below {size}"
         )
     if len(ids) > longest:
         raise EdgeAudioError(
@@ -302,4 +350,6 @@ _RECIPE_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": (_is_whole, "no whole number"),
     "ids": (_is_list_of_whole, "no list of whole numbers"),
     "fit_length": (_is_truth, "neither true nor false"),
+    "apg": (_is_number, "no number"),
+    "pad_seconds": (_is_number, "no number"),
 }

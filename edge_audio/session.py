@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_audio.bundle.manifest import V
+from edge_audio.bundle.manifest import AUDIO, V
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode, faded, tiles_for
 from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, Call, Ports, Values
@@ -18,13 +18,12 @@ from edge_audio.model.model import Lease, Model
 from edge_audio.model.tokens import Tokens, padded
 from edge_audio.notes import Note
 from edge_audio.request import Settings
+from edge_audio.sampling.features import expo_features, seconds_features
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
 from edge_audio.version import __version__
 
-#: the stage that gives audio, tile by tile
-TAIL = "tail"
 #: the branches of guidance
 PROMPT, UNCONDITIONAL = "prompt", "unconditional"
 
@@ -134,26 +133,17 @@ class Session:
         settings, guidance = self.settings, self.model.manifest.guidance
         with self.model.lease(self.timings, CONDITION) as lease:
             root = self._values(lease)
-            tokens = self.tokens()
-            root.set(
-                input_ids=tokens.ids,
-                attention_mask=tokens.mask,
-                seconds_total=np.array([settings.seconds], np.float32),
-            )
+            root.set(**_text_values(self.tokens()), **self._clip_values())
             # Without a prompt, and to steer away from nothing in particular: zeros, the seconds
             # token included. What `kept` names tells the seconds too, and stays.
-            prompt = root if settings.has_text else root.fork(PROMPT, **self._zeros(root))
+            encoded = settings.has_text or guidance.empty == "encoded"
+            prompt = root if encoded else root.fork(PROMPT, **self._zeros(root))
             branches = [prompt]
             if settings.is_guided and settings.negative:
                 negative = self._encoded(self.reading(settings.negative), "negative prompt")
                 kept = {name: root[name] for name in guidance.kept}
                 branches.append(
-                    root.fork(
-                        UNCONDITIONAL,
-                        input_ids=negative.ids,
-                        attention_mask=negative.mask,
-                        **kept,
-                    )
+                    root.fork(UNCONDITIONAL, **_text_values(negative, padding=0.0), **kept)
                 )
             elif settings.is_guided:
                 branches.append(root.fork(UNCONDITIONAL, **self._zeros(root)))
@@ -164,12 +154,13 @@ class Session:
 
     def tokens(self) -> Tokens:
         """What the text encoder reads."""
-        settings, limit = self.settings, self.model.manifest.prompt.max_length
+        settings, prompt = self.settings, self.model.manifest.prompt
         if settings.prompt is not None and settings.has_text:
             return self._encoded(self.reading(settings.prompt), "prompt")
-        # An empty prompt needs the graph only for what tells the seconds; one token keeps its
-        # attention well defined.
-        return padded(settings.ids or (1,), limit)
+        # Where an empty prompt is zeros, the graph is needed only for what tells the seconds; one
+        # token keeps its attention well defined.
+        nothing = () if self.model.manifest.guidance.empty == "encoded" else (1,)
+        return padded(settings.ids or nothing, prompt.lengths, ends=prompt.ends)
 
     def reading(self, prompt: str) -> str:
         """A prompt as the model reads it: where it is a name alone, the seed decides what else it
@@ -180,16 +171,19 @@ class Session:
 
     def velocity(self, branches: list[Values], lease: Lease) -> Denoise:
         """The transformer as a function (x [1, T, C], t) -> v, guidance included."""
-        length = self.settings.latents(self.model.manifest)
+        manifest, settings = self.model.manifest, self.settings
         for branch in branches:
-            branch.work(*self.worker(lease, length))
+            branch.work(*self.worker(lease))
 
         def v(x: np.ndarray, t: float, branch: Values) -> np.ndarray:
-            branch.set(x=x, t=np.array([t], np.float32))
-            return branch[V]
+            branch.share(x=x, t=np.array([t], np.float32))
+            if manifest.frequencies:
+                branch.share(t_features=expo_features(t, manifest.frequencies))
+            return branch[V][:, : x.shape[1]]  # of a longer signature the rest is nothing
 
-        scale = self.settings.cfg_scale if len(branches) > 1 else 1.0
-        return guided(v, branches[0], branches[-1], scale)
+        scale = settings.cfg_scale if len(branches) > 1 else 1.0
+        valid = settings.valid(manifest)
+        return guided(v, branches[0], branches[-1], scale, settings.apg, valid)
 
     def steps(self, v: Denoise) -> Iterator[Step]:
         """The sampler's steps from the session's noise; the last one's x become `latents`."""
@@ -197,25 +191,24 @@ class Session:
         sampler = SAMPLERS[settings.sampler]
         shape = (1, settings.latents(self.model.manifest), latent.channels)
         x = self.noise(shape)
-        for step in sampler.sample(v, x, sampler.schedule(settings.steps), self.noise):
+        sigmas = settings.sigmas(self.model.manifest)
+        for step in sampler.sample(v, x, sigmas, self.noise):
             if step.index + 1 == step.total:
                 self.latents = self._finite(step.x, self.model.contract.gives[V])
             yield step
 
     def decode(self, latents: np.ndarray) -> Iterator[np.ndarray]:
         """Blocks of audio, float32 [frames, channels], as the decoder gives them: not faded."""
-        manifest = self.model.manifest
+        contract = self.model.contract
+        frames = self.settings.frames(self.model.manifest)
         with self.model.lease(self.timings, DECODE) as lease:
-            graph = lease.graph(self.model.contract.stages[TAIL].component)
+            call, _ = self.worker(lease)
 
-            def stage(signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-                outputs = graph(signature, **inputs)
-                if self.watch:
-                    self.watch(Called(signature.partition("_")[0], PROMPT, inputs, outputs))
-                return outputs
+            def run(stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+                return call(stage, inputs, PROMPT)
 
-            for block in decode(stage, manifest, latents, self.settings.frames(manifest)):
-                yield self._finite(block, TAIL)
+            for block in decode(run, contract, latents, frames):
+                yield self._finite(block, contract.gives[AUDIO])
 
     def recipe(self) -> dict[str, Any]:
         """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills
@@ -240,20 +233,35 @@ class Session:
         }
 
     def _values(self, lease: Lease) -> Values:
-        return Values(self.model.contract, *self.worker(lease, None))
+        return Values(self.model.contract, *self.worker(lease))
 
-    def worker(self, lease: Lease, length: int | None) -> tuple[Call, Ports]:
+    def worker(self, lease: Lease) -> tuple[Call, Ports]:
         """How stages are called, and what they read, while a lease lasts."""
 
         def call(
             stage: str, inputs: Mapping[str, np.ndarray], branch: str
         ) -> dict[str, np.ndarray]:
-            outputs = lease.call(stage, inputs, length)
+            outputs = lease.call(stage, inputs)
             if self.watch:
                 self.watch(Called(stage, branch, inputs, outputs))
             return outputs
 
         return call, lease.ports
+
+    def _clip_values(self) -> dict[str, np.ndarray]:
+        """What the runtime tells the stages of the clip itself."""
+        settings, manifest = self.settings, self.model.manifest
+        length, seconds = settings.latents(manifest), manifest.seconds
+        values = {
+            "seconds_total": np.array([settings.seconds], np.float32),
+            "latent_mask": np.ones((1, length), np.float32),
+            "padding_mask": (np.arange(length) < settings.valid(manifest))[None].astype(np.float32),
+        }
+        if manifest.frequencies:
+            values["seconds_features"] = seconds_features(
+                settings.seconds, seconds.min, seconds.max, manifest.frequencies
+            )
+        return values
 
     def _zeros(self, values: Values) -> dict[str, np.ndarray]:
         return {name: np.zeros_like(values[name]) for name in self.model.manifest.guidance.zeroed}
@@ -280,3 +288,14 @@ class Session:
                 " model again"
             )
         return values
+
+
+def _text_values(tokens: Tokens, padding: float = 1.0) -> dict[str, np.ndarray]:
+    """What the runtime tells the stages of a text. padding: whether what follows the text is the
+    padding that the model learned; a negative prompt's is zeros.
+    """
+    return {
+        "input_ids": tokens.ids,
+        "attention_mask": tokens.mask,
+        "learned_padding": np.array([padding], np.float32),
+    }

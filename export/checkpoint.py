@@ -21,11 +21,16 @@ PARTS = {
     "DiT": "model.model.",
     "autoencoder": "pretransform.model.",
     "number conditioner": "conditioner.conditioners.seconds_total.",
+    "padding": "conditioner.conditioners.prompt.",
     "T5": "t5.",
+    "T5Gemma": "t5gemma.",
 }
-# A T5 checkpoint may bring its decoder and copies of the tied embedding: the text encoder needs
-# neither.
-LEFT_OUT = re.compile(r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)")
+# The file of a text encoder may bring its decoder and copies of the tied embedding: the encoder
+# needs neither.
+LEFT_OUT = re.compile(
+    r"t5\.(decoder\..*|lm_head\.weight|encoder\.embed_tokens\.weight)"
+    r"|t5gemma\.(model\.decoder\..*|lm_head\..*)"
+)
 
 
 class Lazy(Mapping[str, np.ndarray]):
@@ -48,7 +53,7 @@ class Lazy(Mapping[str, np.ndarray]):
 
 @dataclass
 class Checkpoint:
-    """Tensors by name; those of the text encoder carry the prefix `t5.`.
+    """Tensors by name; those of the text encoder carry its prefix.
 
     `take` reads one, and marks it as used.
     """
@@ -111,15 +116,19 @@ class Checkpoint:
                 f"the checkpoint holds {len(rest)} tensors that this architecture does not explain:"
                 f" {shown}; use the model_config.json that came with these weights"
             )
-        return {
+        counts = {
             part: sum(name.startswith(prefix) for name in self.used)
             for part, prefix in PARTS.items()
         }
+        left_out = len(self.tensors) - len(self.used)
+        return {part: count for part, count in counts.items() if count} | (
+            {"left out (the text encoder's other half)": left_out} if left_out else {}
+        )
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read model.safetensors (or a .ckpt) and t5/model.safetensors of an official-format checkpoint
-    directory.
+def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -> Checkpoint:
+    """Read model.safetensors (or a .ckpt) and the text encoder's TEXT_FOLDER/model.safetensors of an
+    official-format checkpoint directory; names of the latter get the prefix.
     """
     if not folder.is_dir():
         raise EdgeAudioError(
@@ -133,11 +142,11 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise EdgeAudioError(
             f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
         )
-    text = folder / "t5" / "model.safetensors"
+    text = folder / text_folder / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
-    tensors |= {f"t5.{name}": read for name, read in _read_safetensors(text).items()}
+    tensors |= {f"{prefix}.{name}": read for name, read in _read_safetensors(text).items()}
     sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
     return Checkpoint(Lazy(tensors), sha256)
 
@@ -151,8 +160,10 @@ def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
         names = list(file.keys())
         for name in names:
             kind = file.get_slice(name).get_dtype()
-            if kind not in ("F32", "F16"):
-                raise EdgeAudioError(f"tensor {name} of {path} is {kind}; convert it to F32 or F16")
+            if kind not in ("F32", "F16", "BF16"):
+                raise EdgeAudioError(
+                    f"tensor {name} of {path} is {kind}; convert it to F32, F16 or BF16"
+                )
         return {name: functools.partial(file.get_tensor, name) for name in names}
     except (SafetensorError, OSError) as error:
         raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None

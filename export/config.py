@@ -6,15 +6,13 @@ An option that the graphs do not implement is refused by name.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_audio.bundle.manifest import Latent
 from edge_audio.errors import EdgeAudioError
 
-MEND = "use the configuration that came with the checkpoint"
+from .reader import MEND, Reader, load_json
 
 # Options whose official default the graphs implement, with that default (`...`: any value, it
 # changes nothing that is exported). Anything else is an architecture we do not have.
@@ -146,62 +144,11 @@ class ModelConfig:
         return dataclasses.replace(self, shorter=tuple(sorted({*lengths} - {self.latent.length})))
 
 
-class _Reader:
-    """Walks a parsed JSON object and remembers where it is, for messages that name the place."""
-
-    def __init__(self, value, where: str):
-        if not isinstance(value, dict):
-            raise EdgeAudioError(f"{where} is not an object; {MEND}")
-        self.value, self.where = value, where
-
-    def __call__(self, key: str, kind: type):
-        if key not in self.value:
-            raise EdgeAudioError(f"{self.where}.{key} is missing; {MEND}")
-        value = self.value[key]
-        if kind is dict:
-            return _Reader(value, f"{self.where}.{key}")
-        accepted = (int, float) if kind is float else kind
-        if not isinstance(value, accepted) or isinstance(value, bool):
-            raise EdgeAudioError(
-                f"{self.where}.{key} is {value!r}, expected {kind.__name__}; {MEND}"
-            )
-        if (kind is int and value < 1) or (kind is float and not math.isfinite(value)):
-            raise EdgeAudioError(
-                f"{self.where}.{key} is {value!r}, which no model can have; {MEND}"
-            )
-        return kind(value)
-
-    def expect(self, key: str, *supported) -> None:
-        """The entry must be there and be one of the supported values."""
-        value = self.value.get(key)
-        if value not in supported:
-            raise EdgeAudioError(
-                f"{self.where}.{key} is {value!r}; only models with"
-                f" {' or '.join(map(repr, supported))} can be exported"
-            )
-
-    def only(self, known: set[str], options: dict) -> None:
-        """Every entry must be known, or an option at the value that the graphs implement (`...`
-        allows any).
-        """
-        for key, value in self.value.items():
-            if key not in known and key not in options:
-                raise EdgeAudioError(
-                    f"{self.where}.{key} (value {value!r}) is not known here; only models without"
-                    " it can be exported"
-                )
-            if key in options and options[key] is not ... and value != options[key]:
-                raise EdgeAudioError(
-                    f"{self.where}.{key} is {value!r}; only models with {options[key]!r} can be"
-                    " exported"
-                )
-
-
 def read_config(folder: Path) -> ModelConfig:
     """Read `folder`/model_config.json and `folder`/t5/config.json; EdgeAudioError names the first
     thing not supported.
     """
-    root = _Reader(_load(folder / "model_config.json"), "model_config")
+    root = Reader(load_json(folder / "model_config.json"), "model_config")
     root.expect("model_type", "diffusion_cond")
     root.only(
         {"model_type", "model", "sample_rate", "sample_size", "audio_channels"}, _ROOT_OPTIONS
@@ -234,7 +181,7 @@ def read_config(folder: Path) -> ModelConfig:
     diffusion.expect("diffusion_objective", "rf_denoiser", "rectified_flow")
     diffusion.expect("cross_attention_cond_ids", ["prompt", "seconds_total"])
     diffusion.expect("global_cond_ids", ["seconds_total"])
-    t5 = _read_t5(_Reader(_load(folder / "t5" / "config.json"), "t5.config"))
+    t5 = _read_t5(Reader(load_json(folder / "t5" / "config.json"), "t5.config"))
     dit = _read_dit(diffusion("config", dict))
     sides = {
         name: _read_oobleck(autoencoder(name, dict), audio)
@@ -292,10 +239,10 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         )
 
 
-def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
+def _read_conditioning(conditioning: Reader) -> tuple[int, NumberConfig, int]:
     conditioning.only({"configs", "cond_dim"}, {})
     entries = [
-        _Reader(entry, f"{conditioning.where}.configs[{i}]")
+        Reader(entry, f"{conditioning.where}.configs[{i}]")
         for i, entry in enumerate(conditioning("configs", list))
     ]
     kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
@@ -317,7 +264,7 @@ def _read_conditioning(conditioning: _Reader) -> tuple[int, NumberConfig, int]:
     return prompt("max_length", int), seconds, conditioning("cond_dim", int)
 
 
-def _read_dit(reader: _Reader) -> DiTConfig:
+def _read_dit(reader: Reader) -> DiTConfig:
     fields = ("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "global_cond_dim")
     reader.only({*fields, "attn_kwargs"}, _DIT_OPTIONS)
     attention = reader("attn_kwargs", dict)
@@ -326,7 +273,7 @@ def _read_dit(reader: _Reader) -> DiTConfig:
     return DiTConfig(*(reader(name, int) for name in fields))
 
 
-def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
+def _read_oobleck(reader: Reader, audio_channels: str) -> OobleckConfig:
     reader.expect("type", "oobleck")
     reader.only({"type", "config"}, _SIDE_OPTIONS)
     config = reader("config", dict)
@@ -354,7 +301,7 @@ def _read_oobleck(reader: _Reader, audio_channels: str) -> OobleckConfig:
     )
 
 
-def _read_t5(reader: _Reader) -> T5Config:
+def _read_t5(reader: Reader) -> T5Config:
     for key, value in _T5_OPTIONS.items():
         if reader.value.get(key, value) != value:
             raise EdgeAudioError(
@@ -378,12 +325,3 @@ def _read_t5(reader: _Reader) -> T5Config:
         distance,
         reader("layer_norm_epsilon", float),
     )
-
-
-def _load(path: Path):
-    if not path.is_file():
-        raise EdgeAudioError(f"{path} is missing; give the folder of an official-format checkpoint")
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None

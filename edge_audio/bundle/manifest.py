@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from edge_audio.bundle import schema
 
 #: Version of the manifest that this package writes: the second number counts entries that were
 #: added and may be ignored, the first one changes that may not.
-SCHEMA, MINOR = 2, 0
+SCHEMA, MINOR = 2, 1
 MANIFEST_NAME = "manifest.json"
 #: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
@@ -26,19 +26,25 @@ COMPONENTS = (*GENERATING, "encoder")
 #: Values that a runtime makes itself, by what they belong to. A stage that reads one of them runs
 #: whenever that changes, and a stage that reads another stage's values whenever those do.
 HOST_VALUES = {
-    "prompt": ("input_ids", "attention_mask"),
-    "clip": ("seconds_total", "audio"),
-    "step": ("x", "t"),
+    "prompt": ("input_ids", "attention_mask", "learned_padding"),
+    "clip": (
+        "seconds_total",
+        "seconds_features",
+        "latent_mask",
+        "padding_mask",
+        "keep",
+        "kept_latents",
+        "audio",
+    ),
+    "step": ("x", "t", "t_features"),
     "decode": ("latents",),
 }
 #: What a runtime asks the stages for.
 V, AUDIO = "v", "audio"
-#: A dimension of a port that follows the length of the latents: "latents", or "4*latents".
-BY_LENGTH = re.compile(r"(?:([1-9]\d{0,3})\*)?latents")
-
-#: What no model has; a manifest that says so was damaged, or made to do harm.
-LARGEST = {"sample_rate": 768_000, "channels": 64, "max_length": 65_536, "elements": 1 << 28}
-LONGEST_NAME = 200
+#: A dimension of a port that follows a length, that of the latents or of the prompt: "latents",
+#: "4*latents", "tokens+2".
+BY_LENGTH = re.compile(r"(?:([1-9]\d{0,3})\*)?(latents|tokens)(?:\+([1-9]\d{0,3}))?")
+LATENTS, TOKENS = "latents", "tokens"
 
 
 @dataclass(frozen=True)
@@ -73,14 +79,51 @@ class Port:
     type: str
     shape: tuple[int | str, ...]
 
-    def shape_at(self, latents: int) -> tuple[int, ...]:
-        """The shape for latents of that length."""
-        return tuple(n if isinstance(n, int) else _times(n) * latents for n in self.shape)
+    def shape_at(self, lengths: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape for these lengths of LATENTS and TOKENS."""
+        return tuple(
+            size if isinstance(size, int) else ByLength.read(size).at(lengths)
+            for size in self.shape
+        )
+
+    def lengths_of(self, shape: tuple[int, ...]) -> dict[str, int]:
+        """The lengths that an array of that shape has, by what this port's dimensions follow."""
+        found = {}
+        for size, actual in zip(self.shape, shape):
+            if isinstance(size, str):
+                dimension = ByLength.read(size)
+                found[dimension.of] = dimension.length(actual)
+        return found
 
     @property
-    def follows_length(self) -> bool:
-        """Whether a dimension depends on the length of the latents."""
-        return any(isinstance(size, str) for size in self.shape)
+    def follows(self) -> frozenset[str]:
+        """LATENTS, TOKENS, both or none: the lengths that its dimensions depend on."""
+        return frozenset(ByLength.read(size).of for size in self.shape if isinstance(size, str))
+
+
+@dataclass(frozen=True)
+class ByLength:
+    """A dimension that follows a length: times · length + more."""
+
+    times: int
+    of: str
+    more: int
+
+    @classmethod
+    def read(cls, text: str) -> ByLength:
+        """ValueError unless it is written like BY_LENGTH."""
+        match = BY_LENGTH.fullmatch(text)
+        if not match:
+            raise ValueError(f"dimension {text[:20]!r} is neither a number nor like 2*latents")
+        return cls(int(match[1] or 1), match[2], int(match[3] or 0))
+
+    def at(self, lengths: Mapping[str, int]) -> int:
+        """Its size for these lengths."""
+        return self.times * lengths[self.of] + self.more
+
+    def length(self, size: int) -> int:
+        """The length for which it has at least that size."""
+        return -(-(size - self.more) // self.times)
 
 
 @dataclass(frozen=True)
@@ -98,9 +141,20 @@ class Stage:
     more: bool = False
 
     @property
-    def follows_length(self) -> bool:
-        """Whether the graph has a signature of it for every length of the latents."""
-        return any(port.follows_length for port in (*self.inputs.values(), *self.outputs.values()))
+    def follows(self) -> frozenset[str]:
+        """The lengths for each of which the graph has a signature of it."""
+        ports = (*self.inputs.values(), *self.outputs.values())
+        return frozenset().union(*(port.follows for port in ports))
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How many latents a clip has, of a model that makes clips of any length: those of its seconds
+    and of `seconds` more, made up to a multiple of `multiple`.
+    """
+
+    seconds: float
+    multiple: int
 
 
 @dataclass(frozen=True)
@@ -108,13 +162,16 @@ class Latent:
     """Shape of the latents, [length, channels]; one latent stands for `downsampling` samples of
     audio.
 
-    `shorter` are further lengths, ascending, that the graphs can run at.
+    `shorter` are further lengths, ascending, that the graphs can run at. padding: of models whose
+    clips may have any number of latents up to `length`, on the shortest graphs that hold them; the
+    others' clips have one of the graphs' lengths.
     """
 
     length: int
     channels: int
     downsampling: int
     shorter: tuple[int, ...] = ()
+    padding: Padding | None = None
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -128,10 +185,27 @@ class Latent:
 
 @dataclass(frozen=True)
 class Prompt:
-    """How text becomes ids. `tokenizer` is None in a bundle that serves token ids only."""
+    """How text becomes ids. `tokenizer` is None in a bundle that serves token ids only.
+
+    vocabulary_size: ids are below it. `shorter` are further numbers of tokens, ascending, that the
+    graphs can run at.
+    """
 
     max_length: int
     tokenizer: FileEntry | None = None
+    vocabulary_size: int | None = None
+    #: whether an end-of-sequence id is appended
+    ends: bool = True
+    shorter: tuple[int, ...] = ()
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """All lengths, ascending; the last is the most that the model reads."""
+        return *self.shorter, self.max_length
+
+    def signature(self, name: str, length: int) -> str:
+        """Name of a signature that follows the prompt, for `length` tokens."""
+        return name if length == self.max_length else f"{name}_n{length}"
 
 
 @dataclass(frozen=True)
@@ -156,22 +230,45 @@ class Tiling:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """The noise levels that a model was made for, whatever the sampler: evenly spaced in log-SNR
+    from `start` to `end` (type "logsnr").
+    """
+
+    type: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Defaults:
-    """The settings this model was made for."""
+    """The settings this model was made for.
+
+    apg: how much of what guidance adds along its own direction is taken away (`sampling.guidance`);
+    0: nothing. ceiling: the peak that clips are limited to; None: the model does not need it.
+    """
 
     sampler: str
     steps: int
     cfg_scale: float
+    apg: float = 0.0
+    #: None: as long as the model can make
+    seconds: float | None = None
+    ceiling: float | None = None
 
 
 @dataclass(frozen=True)
 class Guidance:
     """What guidance steers away from: the prompt's branch with the values of `zeroed` at zero, or,
     given a negative prompt, another prompt's branch with the values of `kept` from the first.
+
+    empty: what an empty prompt is to the model, "zeroed" like the branch that guidance steers away
+    from, or "encoded", a prompt of no tokens.
     """
 
     zeroed: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    empty: str = "zeroed"
 
 
 @dataclass(frozen=True)
@@ -210,6 +307,24 @@ class Manifest:
     #: what the model can be asked for (`vocabulary.Vocabulary`), for models that know few words
     vocabulary: FileEntry | None = None
     usual_level: UsualLevel | None = None
+    #: the noise levels; None: the sampler's own
+    schedule: Schedule | None = None
+    #: of the features of numbers, for models that leave these to the runtime (`sampling.features`)
+    frequencies: tuple[float, ...] = ()
+
+    @property
+    def lengths(self) -> dict[str, tuple[int, ...]]:
+        """What the graphs can run at: LATENTS and TOKENS, ascending."""
+        return {LATENTS: self.latent.lengths, TOKENS: self.prompt.lengths}
+
+    def signature(self, stage: str, lengths: Mapping[str, int]) -> str:
+        """Name of a stage's signature for these lengths."""
+        follows, name = self.stages[stage].follows, stage
+        if LATENTS in follows:
+            name = self.latent.signature(name, lengths[LATENTS])
+        if TOKENS in follows:
+            name = self.prompt.signature(name, lengths[TOKENS])
+        return name
 
     @property
     def max_seconds(self) -> float:
@@ -227,167 +342,20 @@ class Manifest:
         A manifest of schema 1 is read as one of this schema. Entries that a newer minor version
         added are ignored.
         """
+        from edge_audio.bundle import migration, rules  # both speak of manifests
+
         entries = json.loads(text)
         if isinstance(entries, dict) and entries.get("schema") == 1:
-            entries = from_schema_1(entries)
+            entries = migration.from_schema_1(entries)
         newer = isinstance(entries, dict) and schema.whole(entries.get("minor")) > MINOR
         manifest: Manifest = schema.build(cls, entries, "manifest", ignore_unknown=newer)
-        for check in (_check_sizes, _check_tiling, _check_names, _check_stages):
-            check(manifest)
+        rules.enforce(manifest)
         return manifest
 
 
 def json_schema() -> dict[str, Any]:
     """The manifest as JSON Schema (draft 2020-12)."""
     return schema.json_schema(Manifest, "edge-audio manifest")
-
-
-# What bundles of schema 1 consist of, which their manifests did not say.
-_SCHEMA_1 = {
-    "condition": (
-        "conditioners",
-        ("input_ids", "attention_mask", "seconds_total"),
-        ("cross_attn_cond", "global_cond"),
-    ),
-    "project": ("dit", ("cross_attn_cond", "global_cond"), ("global_embed",)),
-    "denoise": ("dit", ("x", "t", "global_embed"), ("v",)),
-    "head": ("decoder", ("latents",), ("features",)),
-    "tail": ("decoder", ("features",), ("audio",)),
-    "encode": ("encoder", ("audio",), ("mean", "stdev")),
-}
-
-
-def from_schema_1(entries: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a manifest of schema 1 as this schema has them; its ports have no shapes but
-    for those that follow the latents.
-    """
-    graphs = entries.get("graphs")
-    here = graphs if isinstance(graphs, dict) else {}
-
-    def ports(stage: str, names: tuple[str, ...]) -> dict[str, Any]:
-        by_length = stage in ("denoise", "head")
-        return {
-            name: {
-                "type": "int32" if name in HOST_VALUES["prompt"] else "float32",
-                "shape": ["latents"] if by_length and name in ("x", "v", "latents") else [],
-            }
-            for name in names
-        }
-
-    stages = {
-        stage: {
-            "component": component,
-            "inputs": ports(stage, inputs),
-            "outputs": ports(stage, outputs),
-            "more": True,
-        }
-        for stage, (component, inputs, outputs) in _SCHEMA_1.items()
-        if component in here
-    }
-    guidance = {"zeroed": ["cross_attn_cond"], "kept": ["global_cond"]}
-    added = {"schema": SCHEMA, "minor": MINOR, "stages": stages, "guidance": guidance}
-    return {**entries, **added}
-
-
-def _times(size: str) -> int:
-    match = BY_LENGTH.fullmatch(size)
-    return int(match[1] or 1) if match else 0
-
-
-def _check_sizes(manifest: Manifest) -> None:
-    latent, prompt, tiling = manifest.latent, manifest.prompt, manifest.tiling
-    for name, value, largest in (
-        ("sample_rate", manifest.sample_rate, LARGEST["sample_rate"]),
-        ("channels", manifest.channels, LARGEST["channels"]),
-        ("latent.length", latent.length, LARGEST["elements"]),
-        ("latent.channels", latent.channels, LARGEST["elements"]),
-        ("latent.downsampling", latent.downsampling, LARGEST["elements"]),
-        ("tiling.tile", tiling.tile, LARGEST["elements"]),
-        ("tiling.per_latent", tiling.per_latent, LARGEST["elements"]),
-        ("prompt.max_length", prompt.max_length, LARGEST["max_length"]),
-        ("defaults.steps", manifest.defaults.steps, 10_000),
-        ("the latents", latent.length * latent.channels, LARGEST["elements"]),
-        (
-            "the audio",
-            latent.length * latent.downsampling * manifest.channels,
-            LARGEST["elements"],
-        ),
-    ):
-        if not 1 <= value <= largest:
-            raise ValueError(f"{name} is {value}, must be at least 1 and at most {largest}")
-    shorter = list(latent.shorter)
-    if shorter != sorted(set(shorter)) or any(not 1 <= n < latent.length for n in shorter):
-        raise ValueError(
-            f"latent.shorter {shorter} must ascend, from 1 to below latent.length {latent.length}"
-        )
-    if (level := manifest.usual_level) and level.lowest > level.median:
-        raise ValueError(
-            f"usual_level.lowest {level.lowest:g} is above usual_level.median {level.median:g}"
-        )
-
-
-def _check_tiling(manifest: Manifest) -> None:
-    latent, tiling = manifest.latent, manifest.tiling
-    if not 0 <= 2 * tiling.overlap < tiling.tile:
-        raise ValueError(f"tiling.overlap {tiling.overlap} leaves nothing of tile {tiling.tile}")
-    if latent.downsampling % tiling.per_latent:
-        raise ValueError(
-            f"tiling.per_latent {tiling.per_latent} does not divide "
-            f"latent.downsampling {latent.downsampling}"
-        )
-    if min(latent.lengths) * tiling.per_latent < tiling.tile:
-        raise ValueError(f"tiling.tile {tiling.tile} is longer than the shortest latents")
-
-
-def _check_names(manifest: Manifest) -> None:
-    """Names are shown on terminals and pages, and files are opened: nothing may hide in them."""
-    for name, text in (("name", manifest.name), ("license", manifest.license)):
-        if len(text) > LONGEST_NAME or not text.isprintable():
-            raise ValueError(
-                f"{name} must be one line of at most {LONGEST_NAME} printable characters"
-            )
-    for entry in files(manifest):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", entry.file):
-            raise ValueError(f"file {entry.file[:40]!r} is no bare file name")
-        if entry.bytes < 0 or not re.fullmatch("[0-9a-f]{64}", entry.sha256):
-            raise ValueError(f"the size or the sha256 of file {entry.file} cannot be")
-
-
-def _check_stages(manifest: Manifest) -> None:
-    host = {name for names in HOST_VALUES.values() for name in names}
-    given: dict[str, str] = {}
-    for name, stage in manifest.stages.items():
-        if stage.component not in manifest.graphs:
-            raise ValueError(f"stage {name} is in component {stage.component}, which has no graph")
-        for port_name, port in (*stage.inputs.items(), *stage.outputs.items()):
-            _check_port(f"stages.{name}: port {port_name}", port)
-        for output in stage.outputs:
-            if output in given:
-                raise ValueError(f"stages {given[output]} and {name} both give {output}")
-            given[output] = name
-    for name, stage in manifest.stages.items():
-        for port_name in stage.inputs:
-            if port_name not in host and port_name not in given:
-                raise ValueError(
-                    f"stage {name} reads {port_name}, which no stage gives and no runtime makes"
-                )
-    for wanted in (V, AUDIO):
-        if wanted not in given:
-            raise ValueError(f"no stage gives {wanted}")
-    for name in (*manifest.guidance.zeroed, *manifest.guidance.kept):
-        if name not in given:
-            raise ValueError(f"guidance names {name[:40]}, which no stage gives")
-    order(manifest.stages)
-
-
-def _check_port(where: str, port: Port) -> None:
-    if port.type not in ("float32", "int32"):
-        raise ValueError(f"{where} is of type {port.type[:20]!r}; write float32 or int32")
-    for size in port.shape:
-        if isinstance(size, str) and not BY_LENGTH.fullmatch(size):
-            raise ValueError(f"{where} has the dimension {size[:20]!r}; write a number or latents")
-        if isinstance(size, int) and not 1 <= size <= LARGEST["elements"]:
-            raise ValueError(f"{where} has the dimension {size}")
 
 
 def order(stages: dict[str, Stage]) -> list[str]:

@@ -1,18 +1,20 @@
-"""Latents -> blocks of audio: the decoder's head runs once, its tail tile by tile.
+"""Latents -> blocks of audio, tile by tile.
 
-The tail's receptive field is a few frames, so tiles that overlap by as much give exactly what the
-whole would give, with the memory of one tile, and the first block is ready after one tile.
+The receptive field of what runs on a tile is a few frames, so tiles that overlap by as much give
+exactly what the whole would give, with the memory of one tile, and the first block is ready after
+one tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge_audio.bundle.manifest import Manifest
+from edge_audio.bundle.manifest import AUDIO, LATENTS, Manifest
 from edge_audio.errors import EdgeAudioError
+from edge_audio.model.contract import Contract
 
 #: seconds at either end of a clip: too short to be heard, long enough not to click where a sound
 #: begins late or is cut
@@ -57,30 +59,36 @@ def tiles_for(manifest: Manifest, length: int, frames: int) -> list[Tile]:
 
 
 def decode(
-    graph: Callable[..., dict[str, np.ndarray]],
-    manifest: Manifest,
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+    contract: Contract,
     latents: np.ndarray,
     frames: int,
 ) -> Iterator[np.ndarray]:
     """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all.
 
-    graph: an opened decoder, called as `graph(signature, **inputs)`. T: the model's length, or one
-    of its shorter ones.
+    call: runs a stage, (name, inputs) -> outputs. The stage that gives audio runs tile by tile, on
+    the latents themselves or on what another stage makes of all of them.
     """
+    manifest, tail = contract.manifest, contract.gives[AUDIO]
     length, tiling = latents.shape[1], manifest.tiling
-    features = graph(manifest.latent.signature("head", length), latents=latents)["features"]
+    (port,) = contract.stages[tail].inputs
+    features = latents
+    if port != LATENTS:
+        features = call(contract.gives[port], {LATENTS: latents})[port]
     if features.shape[1] != length * tiling.per_latent:
         raise EdgeAudioError(
-            f"the decoder's head gave {features.shape[1]} frames for {length} latents, the manifest"
-            f" says {length * tiling.per_latent}; export the model again"
+            f"the decoder's {contract.gives.get(port)} gave {features.shape[1]} frames for"
+            f" {length} latents, the manifest says {length * tiling.per_latent}; export the model"
+            " again"
         )
     per_frame = manifest.latent.downsampling // tiling.per_latent
     for one in tiles_for(manifest, length, frames):
-        audio = graph("tail", features=features[:, one.start : one.start + tiling.tile])["audio"][0]
+        tile = features[:, one.start : one.start + tiling.tile]
+        audio = call(tail, {port: tile})[AUDIO][0]
         if len(audio) != tiling.tile * per_frame:
             raise EdgeAudioError(
-                f"the decoder's tail gave {len(audio)} samples for a tile of {tiling.tile} frames, "
-                f"the manifest says {tiling.tile * per_frame}; export the model again"
+                f"the decoder's {tail} gave {len(audio)} samples for a tile of {tiling.tile}"
+                f" frames, the manifest says {tiling.tile * per_frame}; export the model again"
             )
         end = min(one.end * per_frame, frames)
         yield audio[(one.begin - one.start) * per_frame : end - one.start * per_frame]

@@ -13,13 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from edge_audio.bundle.manifest import AUDIO, HOST_VALUES, Manifest, Stage, V, order
+from edge_audio.bundle.manifest import (
+    AUDIO,
+    HOST_VALUES,
+    LATENTS,
+    Manifest,
+    Stage,
+    V,
+    order,
+)
 from edge_audio.errors import EdgeAudioError
 from edge_audio.system.graph import Graph
 
 CONDITION, SAMPLE, DECODE = "condition", "sample", "decode"
 _MEND = "copy the bundle again or export the model again"
 _stamps = itertools.count()
+Inputs = dict[str, np.ndarray]
 
 
 class Contract:
@@ -30,9 +39,15 @@ class Contract:
         self.stages: dict[str, Stage] = {
             name: manifest.stages[name] for name in order(manifest.stages)
         }
-        self.gives: dict[str, str] = {
-            output: name for name, stage in self.stages.items() for output in stage.outputs
-        }
+        #: output -> the stage that gives it; of variants, the one that reads least
+        self.gives: dict[str, str] = {}
+        #: stage -> those that take its place when the values that they read beyond it are known,
+        #: the one that reads most first
+        self.variants: dict[str, tuple[str, ...]] = {}
+        for name in sorted(self.stages, key=lambda name: len(self.stages[name].inputs)):
+            first = [self.gives.setdefault(output, name) for output in self.stages[name].outputs]
+            if first and first[0] != name:
+                self.variants[first[0]] = (name, *self.variants.get(first[0], ()))
         #: stage -> names of all that it reads, also by way of other stages
         self.reads: dict[str, frozenset[str]] = {}
         for name, stage in self.stages.items():
@@ -67,31 +82,57 @@ class Contract:
             if output in needed
         ]
 
-    def signatures(self, stage: str) -> dict[int, str]:
-        """Length of the latents -> the signature of a stage; one for all where it follows none."""
-        latent = self.manifest.latent
-        if not self.stages[stage].follows_length:
-            return dict.fromkeys(latent.lengths, stage)
-        return {length: latent.signature(stage, length) for length in latent.lengths}
+    def signatures(self, stage: str) -> dict[str, dict[str, int]]:
+        """Signature of a stage -> the lengths of latents and prompt that it is for; one for all
+        where it follows none.
+        """
+        follows = sorted(self.stages[stage].follows)
+        choices = itertools.product(*(self.manifest.lengths[kind] for kind in follows))
+        longest = {kind: lengths[-1] for kind, lengths in self.manifest.lengths.items()}
+        found = (longest | dict(zip(follows, choice)) for choice in choices)
+        return {self.manifest.signature(stage, lengths): lengths for lengths in found}
+
+    def fitting(self, stage: str, inputs: Mapping[str, np.ndarray]) -> tuple[str, Inputs]:
+        """The signature of a stage for these inputs, the shortest that holds them, and the inputs
+        as long as it wants them: zeros at their ends.
+        """
+        ports, lengths = self.stages[stage].inputs, {}
+        for kind, choices in self.manifest.lengths.items():
+            needed = max(
+                (ports[name].lengths_of(inputs[name].shape).get(kind, 0) for name in ports),
+                default=0,
+            )
+            if needed > choices[-1]:
+                raise EdgeAudioError(f"{needed} {kind} are more than the {choices[-1]} of {stage}")
+            lengths[kind] = next(length for length in choices if length >= needed)
+        padded = {
+            name: _padded(array, ports[name].shape_at(lengths))
+            if name in ports and ports[name].follows
+            else array
+            for name, array in inputs.items()
+        }
+        return self.manifest.signature(stage, lengths), padded
 
     def check(self, component: str, graph: Graph) -> None:
         """EdgeAudioError unless a graph has the signatures and ports of its component's stages."""
         needed = {
-            signature: (stage, length)
+            signature: (stage, lengths)
             for stage in self.of(component)
-            for length, signature in self.signatures(stage).items()
+            for signature, lengths in self.signatures(stage).items()
         }
-        for signature, (stage, length) in needed.items():
+        for signature, (stage, lengths) in needed.items():
             if signature not in graph.signatures:
                 raise EdgeAudioError(
                     f"{graph.path} has signatures {_listed(graph.signatures)}, a {component} graph"
                     f" needs {_listed(needed)}; {_MEND}"
                 )
-            self._check_signature(graph, signature, self.stages[stage], length)
+            self._check_signature(graph, signature, self.stages[stage], lengths)
 
-    def _check_signature(self, graph: Graph, signature: str, stage: Stage, length: int) -> None:
+    def _check_signature(
+        self, graph: Graph, signature: str, stage: Stage, lengths: Mapping[str, int]
+    ) -> None:
         latent = self.manifest.latent
-        fixed = dict.fromkeys(("x", "v", "latents"), (1, length, latent.channels))
+        fixed = dict.fromkeys(("x", "v"), (1, lengths[LATENTS], latent.channels))
         for kind, ports, found in (
             ("inputs", stage.inputs, graph.inputs(signature)),
             ("outputs", stage.outputs, graph.outputs(signature)),
@@ -103,7 +144,9 @@ class Contract:
                     f" {stage.component} graph needs {_listed(ports)}; {_MEND}"
                 )
             for name, port in ports.items():
-                shape = fixed.get(name) or (None if stage.more else port.shape_at(length))
+                if name == LATENTS and port.follows:
+                    fixed[name] = fixed["x"]
+                shape = fixed.get(name) or (None if stage.more else port.shape_at(lengths))
                 if shape is not None and graph.shape(signature, name) != shape:
                     raise EdgeAudioError(
                         f"{graph.path} has {name} {list(graph.shape(signature, name))} in signature"
@@ -120,6 +163,13 @@ class Contract:
                         f"{graph.path} has {name} as {graph.dtype(signature, name)} in signature"
                         f" {signature}, the manifest says {port.type}; {_MEND}"
                     )
+
+
+def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros at the ends of an array, up to a shape."""
+    if array.shape[1:] == shape[1:] or array.ndim != len(shape):
+        return array
+    return np.pad(array, [(0, max(0, size - here)) for size, here in zip(shape, array.shape)])
 
 
 #: (stage, its inputs, branch) -> its outputs
@@ -163,6 +213,19 @@ class Values:
             if name not in self._set or not np.array_equal(self._set[name][0], value):
                 self._set[name] = value, next(_stamps)
 
+    def share(self, **values: np.ndarray) -> None:
+        """Set values for all branches of a fork."""
+        root = self
+        while root._parent is not None:
+            root = root._parent
+        root.set(**values)
+
+    def knows(self, name: str) -> bool:
+        """Whether a value is there, or a stage can give it."""
+        if name in self._contract.gives:
+            return all(map(self.knows, self._contract.stages[self._contract.gives[name]].inputs))
+        return name in self._set or (self._parent is not None and self._parent.knows(name))
+
     def fork(self, branch: str, **values: np.ndarray) -> Values:
         """The same values but for some: what does not depend on those is shared."""
         other = Values(self._contract, self._call, self._ports, branch, self)
@@ -176,13 +239,23 @@ class Values:
         """A value and its stamp, which changes whenever the value does."""
         if name in self._set:
             return self._set[name]
-        stage = self._contract.gives.get(name) or self._unlisted(name)
+        stage = self._stage_for(name)
         if stage is None or (self._parent and not self._contract.reads[stage] & self._set.keys()):
             if self._parent is None:
                 raise EdgeAudioError(f"no stage gives {name} and nothing made it; {_MEND}")
             return self._parent._find(name)
         outputs, stamp = self._run(stage)
         return outputs[name], stamp
+
+    def _stage_for(self, name: str) -> str | None:
+        """The stage that gives a value: a variant, where all that it reads is known."""
+        stage = self._contract.gives.get(name)
+        if stage is None:
+            return self._unlisted(name)
+        for variant in self._contract.variants.get(stage, ()):
+            if all(map(self.knows, self._contract.stages[variant].inputs)):
+                return variant
+        return stage
 
     def _unlisted(self, name: str) -> str | None:
         """The stage that gave a value which its bundle did not list (`Stage.more`)."""

@@ -78,9 +78,9 @@ class Model:
         """The bundle's, opened once."""
         with self._lock:
             if self._tokenizer is None:
-                path, limit = self.bundle.tokenizer_path(), self.manifest.prompt.max_length
+                path, prompt = self.bundle.tokenizer_path(), self.manifest.prompt
                 assert path is not None, "without one, `Request.resolved` lets no text through"
-                self._tokenizer = Tokenizer(path, limit)
+                self._tokenizer = Tokenizer(path, prompt.lengths, prompt.ends)
             return self._tokenizer
 
     @contextlib.contextmanager
@@ -189,16 +189,13 @@ class Lease:
             self.loading += time.perf_counter() - start
         return self._held[component]
 
-    def call(
-        self, stage: str, inputs: Mapping[str, np.ndarray], length: int | None = None
-    ) -> dict[str, np.ndarray]:
-        """What a stage gives for these inputs, at latents of `length` (default: the model's own).
+    def call(self, stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a stage gives for these inputs, on the shortest signature that holds them.
 
         What is the same on every step is taken from an earlier clip where that read the same.
         """
         contract = self._model.contract
-        length = self._model.manifest.latent.length if length is None else length
-        signature = contract.signatures(stage)[length]
+        signature, inputs = contract.fitting(stage, inputs)
         if not contract.lasts(stage):
             return self.graph(contract.stages[stage].component)(signature, **inputs)
         memory = self._model.remembered(signature, inputs)
@@ -213,8 +210,7 @@ class Lease:
         described = self._model.contract.stages[stage]
         if not described.more:
             return list(described.inputs)
-        length = self._model.manifest.latent.length
-        signature = self._model.contract.signatures(stage)[length]
+        signature = next(iter(self._model.contract.signatures(stage)))
         return self.graph(described.component).inputs(signature)
 
     def close(self) -> None:

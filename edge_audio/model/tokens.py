@@ -33,18 +33,26 @@ class Tokens:
         return bool(self.count > self.ids.shape[1])
 
 
-def padded(ids: Sequence[int], max_length: int, pad_id: int = PAD_ID) -> Tokens:
-    """Ids in the fixed length L = max_length.
+def padded(
+    ids: Sequence[int],
+    lengths: int | Sequence[int],
+    pad_id: int = PAD_ID,
+    ends: bool = True,
+) -> Tokens:
+    """Ids in a fixed length L: the shortest of `lengths`, ascending, that holds them.
 
-    Of a longer list the last id, which ends the sequence, stays last. Padding that the ids bring
-    at their end is none of them; between others it counts like any id.
+    Of a list that is longer than all the last id stays last, where it ends the sequence. Padding
+    that the ids bring at their end is none of them; between others it counts like any id.
     """
-    kept = list(ids)
+    lengths = [lengths] if isinstance(lengths, int) else list(lengths)
+    kept, longest = list(ids), lengths[-1]
     while len(kept) > 1 and kept[-1] == pad_id:
         kept.pop()
     count = len(kept)
-    kept = kept if count <= max_length else [*kept[: max_length - 1], kept[-1]]
-    row, mask = np.full((1, max_length), pad_id, np.int32), np.zeros((1, max_length), np.int32)
+    if count > longest:
+        kept = [*kept[: longest - 1], kept[-1]] if ends else kept[:longest]
+    length = next(length for length in lengths if length >= len(kept))
+    row, mask = np.full((1, length), pad_id, np.int32), np.zeros((1, length), np.int32)
     row[0, : len(kept)], mask[0, : len(kept)] = kept, 1
     return Tokens(row, mask, count)
 
@@ -52,9 +60,10 @@ def padded(ids: Sequence[int], max_length: int, pad_id: int = PAD_ID) -> Tokens:
 class Tokenizer:
     """A SentencePiece model; its own pad and eos ids are used."""
 
-    def __init__(self, path: str | Path, max_length: int):
-        """EdgeAudioError if `path` is not a SentencePiece model that has an end-of-
-        sequence piece.
+    def __init__(self, path: str | Path, lengths: int | Sequence[int], ends: bool = True):
+        """lengths: as `padded` has them. ends: whether the eos id is appended.
+
+        EdgeAudioError if `path` is not a SentencePiece model, or has no eos id to append.
         """
         from sentencepiece import SentencePieceProcessor
 
@@ -64,12 +73,11 @@ class Tokenizer:
             raise EdgeAudioError(
                 f"{path} is not a SentencePiece model ({first_line(error)}); export the model again"
             ) from None
-        if self._pieces.eos_id() < 0:
+        if ends and self._pieces.eos_id() < 0:
             raise EdgeAudioError(
                 f"{path} has no end-of-sequence piece; export with the tokenizer of the T5 encoder"
             )
-        self.max_length = max_length
-        self.eos_id = self._pieces.eos_id()
+        self.lengths, self._ends = lengths, [self._pieces.eos_id()] if ends else []
         self.pad_id = max(self._pieces.pad_id(), PAD_ID)
 
     def encode(self, text: str) -> Tokens:
@@ -82,4 +90,5 @@ class Tokenizer:
             UnicodeEncodeError
         ):  # lone surrogates: how Python hands over an argument that is not UTF-8
             raise UsageError("prompt has bytes that are no text; write it in UTF-8") from None
-        return padded([*self._pieces.encode(text), self.eos_id], self.max_length, self.pad_id)
+        ids = [*self._pieces.encode(text), *self._ends]
+        return padded(ids, self.lengths, self.pad_id, bool(self._ends))

@@ -32,6 +32,17 @@ def logsnr_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:
     return sigmas
 
 
+def shifted_sigmas(steps: int, start: float, end: float, strength: float = 1.0) -> np.ndarray:
+    """Levels evenly spaced in log-SNR from `start` to `end`, with ends set to 1 and 0, all times
+    `strength`; float64 [steps + 1]. Source: stable-audio-3, `LogSNRShift` with rate 0.
+    """
+    check_steps(steps)
+    _check_sigma_max(strength, 0.0)
+    sigmas = 1.0 / (1.0 + np.exp(np.linspace(start, end, steps + 1)))
+    sigmas[0], sigmas[-1] = 1.0, 0.0
+    return sigmas * strength
+
+
 def linear_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:
     """Evenly spaced levels sigma_max ... 0; float64 [steps + 1]."""
     check_steps(steps)

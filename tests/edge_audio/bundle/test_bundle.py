@@ -81,7 +81,7 @@ def test_unknown_schema(own_bundle, schema, mend):
         ),
         (
             lambda m: m["latent"].update(shorter=[16]),
-            r"latent.shorter \[16\] must ascend, from 1 to below latent.length 16",
+            r"latent.shorter \[16\] must ascend, from 1 to below 16",
         ),
         (lambda m: m["latent"].update(shorter=[9, 8]), r"latent.shorter \[9, 8\] must ascend"),
         (lambda m: m["graphs"].update(dit={}), "lists no dit graph"),

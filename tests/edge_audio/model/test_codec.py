@@ -1,4 +1,3 @@
-import dataclasses
 import types
 
 import numpy as np
@@ -12,10 +11,15 @@ from edge_audio.model.codec import decode, faded, plan
 PER_LATENT, DOWNSAMPLING, REACH = 2, 8, 3
 
 
-def toy_manifest(length, tile, overlap):
+def toy_contract(length, tile, overlap):
     """tile and overlap in frames of features"""
-    return types.SimpleNamespace(
+    manifest = types.SimpleNamespace(
         latent=Latent(length, 3, DOWNSAMPLING), tiling=Tiling(tile, overlap, PER_LATENT)
+    )
+    return types.SimpleNamespace(
+        manifest=manifest,
+        gives={"features": "head", "audio": "tail"},
+        stages={"tail": types.SimpleNamespace(inputs={"features": None})},
     )
 
 
@@ -31,8 +35,8 @@ class ToyDecoder:
             np.float32
         )
 
-    def __call__(self, signature, **inputs):
-        if signature == "head":
+    def __call__(self, stage, inputs):
+        if stage == "head":
             return {"features": np.repeat(inputs["latents"], PER_LATENT, axis=1)}
         self.tails += 1
         features = np.pad(inputs["features"], ((0, 0), (REACH, REACH), (0, 0)))
@@ -59,7 +63,7 @@ class ToyDecoder:
 )
 def test_tiles_give_exactly_the_whole(length, tile, overlap):
     latents = np.random.default_rng(length).normal(size=(1, length, 3)).astype(np.float32)
-    whole = ToyDecoder()("tail", **ToyDecoder()("head", latents=latents))["audio"][0]
+    whole = ToyDecoder()("tail", ToyDecoder()("head", {"latents": latents}))["audio"][0]
     for frames in {
         length * DOWNSAMPLING,
         1,
@@ -67,7 +71,7 @@ def test_tiles_give_exactly_the_whole(length, tile, overlap):
         length * DOWNSAMPLING // 2 + 3,
         length * DOWNSAMPLING - 1,
     }:
-        blocks = list(decode(ToyDecoder(), toy_manifest(length, tile, overlap), latents, frames))
+        blocks = list(decode(ToyDecoder(), toy_contract(length, tile, overlap), latents, frames))
         assert all(len(block) for block in blocks)
         np.testing.assert_allclose(np.concatenate(blocks), whole[:frames], atol=1e-6)
 
@@ -87,51 +91,54 @@ def test_tiles_cover_without_gaps(length):
 
 
 def test_only_needed_tiles_run():
-    decoder, manifest = ToyDecoder(), toy_manifest(64, 16, 4)
+    decoder, contract = ToyDecoder(), toy_contract(64, 16, 4)
     latents = np.zeros((1, 64, 3), np.float32)
-    assert sum(map(len, decode(decoder, manifest, latents, 6 * DOWNSAMPLING))) == 6 * DOWNSAMPLING
+    assert sum(map(len, decode(decoder, contract, latents, 6 * DOWNSAMPLING))) == 6 * DOWNSAMPLING
     assert decoder.tails == 1
-    list(decode(decoder, manifest, latents, 6 * DOWNSAMPLING + 1))
+    list(decode(decoder, contract, latents, 6 * DOWNSAMPLING + 1))
     assert decoder.tails == 3
 
 
 def test_the_first_block_comes_after_one_tile():
     decoder = ToyDecoder()
     blocks = decode(
-        decoder, toy_manifest(64, 16, 4), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING
+        decoder, toy_contract(64, 16, 4), np.zeros((1, 64, 3), np.float32), 64 * DOWNSAMPLING
     )
     assert next(blocks).shape == (6 * DOWNSAMPLING, 2) and decoder.tails == 1
 
 
 def test_a_manifest_that_does_not_fit_the_graph():
-    manifest = toy_manifest(16, 16, 4)
-    manifest.latent = dataclasses.replace(manifest.latent, downsampling=4)
+    contract = toy_contract(16, 16, 4)
+    contract.manifest.latent = Latent(16, 3, 4)
     with pytest.raises(
         EdgeAudioError, match="tail gave 64 samples for a tile of 16 frames, the manifest says 32"
     ):
-        list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
+        list(decode(ToyDecoder(), contract, np.zeros((1, 16, 3), np.float32), 64))
 
 
 def test_a_head_that_does_not_fit_the_manifest():
-    manifest = toy_manifest(16, 16, 4)
-    manifest.tiling = dataclasses.replace(manifest.tiling, per_latent=4)
+    contract = toy_contract(16, 16, 4)
+    contract.manifest.tiling = Tiling(16, 4, 4)
     with pytest.raises(
         EdgeAudioError, match="head gave 32 frames for 16 latents, the manifest says 64; export"
     ):
-        list(decode(ToyDecoder(), manifest, np.zeros((1, 16, 3), np.float32), 64))
+        list(decode(ToyDecoder(), contract, np.zeros((1, 16, 3), np.float32), 64))
 
 
-def test_shorter_latents_use_their_own_signature():
-    manifest, asked = toy_manifest(64, 16, 4), []
-    manifest.latent = dataclasses.replace(manifest.latent, shorter=(16,))
-    decoder = ToyDecoder()
+def test_a_decoder_may_run_on_tiles_of_the_latents_themselves():
+    contract = toy_contract(16, 8, 2)
+    contract.manifest.tiling = Tiling(8, 2, 1)
+    contract.stages["tail"].inputs = {"latents": None}
+    ran = []
 
-    def graph(signature, **inputs):
-        asked.append(signature)
-        return decoder(signature.partition("_")[0], **inputs)
+    def call(stage, inputs):
+        ran.append(stage)
+        return {"audio": np.repeat(inputs["latents"], DOWNSAMPLING, axis=1)}
 
-    assert sum(map(len, decode(graph, manifest, np.zeros((1, 16, 3), np.float32), 100))) == 100
-    assert asked[0] == "head_16" and set(asked[1:]) == {"tail"}
+    latents = np.arange(48, dtype=np.float32).reshape(1, 16, 3)
+    audio = np.concatenate(list(decode(call, contract, latents, 16 * DOWNSAMPLING)))
+    assert np.array_equal(audio, np.repeat(latents, DOWNSAMPLING, axis=1)[0])
+    assert set(ran) == {"tail"} and len(ran) == 3
 
 
 def test_impossible_plan():

@@ -24,8 +24,40 @@ def test_what_follows_from_what_stages_read(manifest) -> None:
     assert phases == {"conditioners": CONDITION, "dit": SAMPLE, "decoder": DECODE}
     assert [name for name in contract.stages if contract.lasts(name)] == ["condition", "project"]
     assert contract.conditioning() == ["cross_attn_cond", "global_cond"]
-    assert contract.signatures("denoise") == {8: "denoise_8", 16: "denoise"}
-    assert contract.signatures("project") == {8: "project", 16: "project"}
+    lengths = {name: at["latents"] for name, at in contract.signatures("denoise").items()}
+    assert lengths == {"denoise_8": 8, "denoise": 16}
+    assert list(contract.signatures("project")) == ["project"]
+
+
+def test_the_shortest_signature_that_holds_the_inputs_is_run(manifest) -> None:
+    contract = Contract(manifest)
+    for length, signature in ((8, "denoise_8"), (9, "denoise"), (16, "denoise")):
+        x = np.ones((1, length, manifest.latent.channels), np.float32)
+        inputs = {name: x for name in contract.stages["denoise"].inputs}
+        named, padded = contract.fitting("denoise", {**inputs, "x": x})
+        assert named == signature and padded["x"].shape[1] in (8, 16)
+        assert padded["x"].sum() == x.sum()
+    with pytest.raises(EdgeAudioError, match="17 latents are more than the 16 of denoise"):
+        x = np.ones((1, 17, manifest.latent.channels), np.float32)
+        contract.fitting("denoise", {**inputs, "x": x})
+
+
+def test_a_variant_runs_where_what_it_reads_is_known(manifest) -> None:
+    denoise = manifest.stages["denoise"]
+    more = {**denoise.inputs, "keep": Port("float32", (1, "latents", 1))}
+    stages = {**manifest.stages, "inpaint": dataclasses.replace(denoise, inputs=more)}
+    contract = Contract(dataclasses.replace(manifest, stages=stages))
+    assert contract.gives["v"] == "denoise" and contract.variants == {"denoise": ("inpaint",)}
+    recorder = Recorder(contract)
+    values = recorder.values()
+    values.set(
+        **{name: np.ones(1) for name in ("input_ids", "attention_mask", "seconds_total", "x", "t")}
+    )
+    values["v"]
+    assert recorder.ran[-1] == "prompt denoise"
+    values.set(keep=np.ones(1))
+    values["v"]
+    assert recorder.ran[-1] == "prompt inpaint"
 
 
 class Recorder:

@@ -1,0 +1,336 @@
+"""The diffusion transformer in stages: what depends on the prompt is computed once, what depends on
+the noise level alone once a step, the rest at every evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from ..checkpoint import Checkpoint
+from ..dit import PREFIX, FeedForward, Rotary
+from ..layers import (
+    Embed,
+    Linear,
+    RMSNorm,
+    Taps,
+    attend,
+    constant,
+    merge_heads,
+    no_taps,
+    silu,
+    split_heads,
+)
+from ..t5 import MASKED
+from .conditioners import FEATURES
+from .config import DiTConfig, Sa3Config
+
+#: scale, shift and gate of self-attention and of the feed-forward
+MODULATIONS = 6
+#: keys beside the prompt's: the padding, and the seconds
+EXTRA_KEYS = 2
+
+
+class DiT(tf.Module):
+    """The graph `dit`."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Sa3Config):
+        super().__init__()
+        self.config = dit = config.dit
+        self.latent, self.prompt = config.latent, config.prompt
+        self.example_ranges = {
+            "t_features": (-1.0, 1.0),
+            "latent_mask": (0.0, 1.0),
+            "padding_mask": (0.5, 1.0),
+            "keep": (0.0, 1.0),
+            "cross_attn_bias": (-1.0, 1.0),
+        }
+        width = dit.embed_dim
+        self.to_timestep_embed = Embed(
+            checkpoint, f"{PREFIX}.to_timestep_embed", FEATURES, width, True
+        )
+        self.to_cond_embed = Embed(
+            checkpoint, f"{PREFIX}.to_cond_embed", dit.cond_token_dim, width, False
+        )
+        self.to_global_embed = Embed(
+            checkpoint, f"{PREFIX}.to_global_embed", dit.global_cond_dim, width, False
+        )
+        name = f"{PREFIX}.transformer"
+        embedder = f"{name}.global_cond_embedder"
+        self.global_cond_embedder = (
+            Linear.take(checkpoint, f"{embedder}.0", width, width, bias=True),
+            Linear.take(checkpoint, f"{embedder}.2", width, MODULATIONS * width, bias=True),
+        )
+        self.memory = constant(checkpoint.take(f"{name}.memory_tokens", (dit.memory_tokens, width)))
+        # The residual convolutions around the transformer are folded into its projections.
+        project_in, project_out = f"{name}.project_in", f"{name}.project_out"
+        before, after = (
+            np.eye(dit.io_channels)
+            + checkpoint.take(f"{PREFIX}.{conv}.weight", (dit.io_channels, dit.io_channels, 1))[
+                :, :, 0
+            ]
+            for conv in ("preprocess_conv", "postprocess_conv")
+        )
+        weight = checkpoint.take(f"{project_in}.weight", (width, dit.io_channels))
+        self.project_in = Linear(project_in, weight @ before)
+        weight = checkpoint.take(f"{project_out}.weight", (dit.io_channels, width))
+        self.project_out = Linear(project_out, after @ weight)
+        inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
+        # positions count the memory tokens
+        self.rotary = Rotary(inverse, dit.memory_tokens + self.latent.length)
+        self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
+
+    def project(self, cross_attn_cond: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
+        """cross_attn_cond [1, K, C] -> keys and values of every block's cross-attention."""
+        context = self.to_cond_embed(cross_attn_cond)
+        taps("to_cond_embed", context)
+        projected = {}
+        for index, block in enumerate(self.blocks):
+            k, v = block.cross_attn.project(context)
+            projected |= {f"cross_k_{index:02}": k, f"cross_v_{index:02}": v}
+        return projected
+
+    def adaln(
+        self, t_features: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps
+    ) -> dict[str, tf.Tensor]:
+        """Features of t [1, 256], global_cond [1, C] -> modulations [1, 6·embed_dim]."""
+        timestep = self.to_timestep_embed(t_features)
+        taps("timestep_embed", timestep)
+        embed = self.to_global_embed(global_cond)
+        taps("to_global_embed", embed)
+        first, second = self.global_cond_embedder
+        return {"modulations": second(silu(first(embed + timestep)))}
+
+    def local(
+        self, keep: tf.Tensor, kept_latents: tf.Tensor, taps: Taps = no_taps
+    ) -> dict[str, tf.Tensor]:
+        """keep [1, T, 1], 1 where latents are kept, and those latents [1, T, channels], zero
+        elsewhere -> what inpainting adds to the latents in every block.
+        """
+        condition = tf.concat([keep, kept_latents], axis=-1)
+        return {
+            f"local_{index:02}": block.to_local_embed(condition)
+            for index, block in enumerate(self.blocks)
+        }
+
+    def denoise(
+        self,
+        x: tf.Tensor,
+        latent_mask: tf.Tensor,
+        padding_mask: tf.Tensor,
+        modulations: tf.Tensor,
+        cross_attn_bias: tf.Tensor,
+        taps: Taps = no_taps,
+        **given: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """x [1, T, channels], masks [1, T], and what `adaln`, `condition` and `project` gave (of
+        `local` as well, where a part is kept) -> v [1, T, channels].
+
+        latent_mask is 1 where the clip has latents: a longer signature's others are nothing's keys.
+        padding_mask is 1 where a latent counts: the values of others are zero, their keys stay
+        (what the official code does on a CPU).
+        """
+        dit = self.config
+        there, counts = (
+            tf.concat([tf.fill([1, dit.memory_tokens], value), mask], axis=1)
+            for mask, value in ((latent_mask, 1.0), (padding_mask, 1.0))
+        )
+        length = dit.memory_tokens + x.shape[1]
+        masks = Masks(
+            keys=tf.reshape((there - 1.0) * -MASKED, [1, 1, 1, length]),
+            values=tf.reshape(counts, [1, 1, length, 1]),
+            cross=tf.reshape(cross_attn_bias, [1, 1, 1, -1]),
+            # not a constant, which the converter would make [T, embed_dim] for every length
+            latents=tf.reshape(
+                tf.concat([tf.zeros([1, dit.memory_tokens]), latent_mask], axis=1), [1, length, 1]
+            ),
+        )
+        memory = tf.expand_dims(self.memory, 0)
+        x = tf.concat([memory, self.project_in(x)], axis=1)
+        for index, block in enumerate(self.blocks):
+            taps(f"block{index}.in", x)
+            x = block(
+                x,
+                self.rotary,
+                masks,
+                modulations,
+                given[f"cross_k_{index:02}"],
+                given[f"cross_v_{index:02}"],
+                given.get(f"local_{index:02}"),
+                lambda name, value, index=index: taps(f"block{index}.{name}", value),
+            )
+        taps("hidden", x)
+        return {"v": self.project_out(x[:, dit.memory_tokens :])}
+
+    def signatures(self) -> dict[str, tuple]:
+        """Signature -> (function, its inputs)."""
+        dit, found = self.config, {}
+        for tokens in self.prompt.lengths:
+            inputs = {"cross_attn_cond": spec(tokens + EXTRA_KEYS, dit.cond_token_dim)}
+            found[self.prompt.signature("project", tokens)] = (self.project, inputs)
+        inputs = {"t_features": spec(FEATURES), "global_cond": spec(dit.global_cond_dim)}
+        found["adaln"] = (self.adaln, inputs)
+        for length in self.latent.lengths:
+            inputs = {"keep": spec(length, 1), "kept_latents": spec(length, dit.io_channels)}
+            found[self.latent.signature("local", length)] = (self.local, inputs)
+            local = {f"local_{i:02}": spec(length, dit.embed_dim) for i in range(dit.depth)}
+            for tokens in self.prompt.lengths:
+                inputs = self._denoise_inputs(length, tokens)
+                for name, more in (("denoise", {}), ("inpaint", local)):
+                    name = self.prompt.signature(self.latent.signature(name, length), tokens)
+                    found[name] = (self.denoise, inputs | more)
+        return found
+
+    def _denoise_inputs(self, length: int, tokens: int) -> dict[str, tf.TensorSpec]:
+        dit, keys = self.config, tokens + EXTRA_KEYS
+        context = spec(dit.num_heads, keys, dit.dim_head)
+        return {
+            "x": spec(length, dit.io_channels),
+            "latent_mask": spec(length),
+            "padding_mask": spec(length),
+            "modulations": spec(MODULATIONS * dit.embed_dim),
+            "cross_attn_bias": spec(keys),
+        } | {f"cross_{kind}_{i:02}": context for i in range(dit.depth) for kind in "kv"}
+
+
+def spec(*shape: int) -> tf.TensorSpec:
+    """One of something in float32."""
+    return tf.TensorSpec([1, *shape], tf.float32)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What is attended to and what counts, in the shapes that attention wants."""
+
+    #: added to the scores of self-attention, [1, 1, 1, M+T]
+    keys: tf.Tensor
+    #: times the values of self-attention, [1, 1, M+T, 1]
+    values: tf.Tensor
+    #: added to the scores of cross-attention, [1, 1, 1, K]
+    cross: tf.Tensor
+    #: 1 at latents, 0 at memory tokens, [1, M+T, 1]
+    latents: tf.Tensor
+
+
+class Attention(tf.Module):
+    """What self- and cross-attention share: heads, norms per head of q and k, the output
+    projection.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
+        super().__init__()
+        self.heads, self.scale = config.num_heads, config.dim_head**-0.5
+        self.to_out = Linear.take(checkpoint, f"{name}.to_out", config.embed_dim, config.embed_dim)
+        self.q_norm, self.k_norm = (
+            RMSNorm(checkpoint.take(f"{name}.{norm}.gamma", (config.dim_head,)), eps=1e-6)
+            for norm in ("q_norm", "k_norm")
+        )
+
+    def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        """Heads of q, k, v -> what attention gives, [1, T, embed_dim]."""
+        return self.to_out(merge_heads(attend(q, k, v, self.scale, bias)))
+
+
+class SelfAttention(Attention):
+    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
+        super().__init__(checkpoint, name, config)
+        self.to_qkv = Linear.take(
+            checkpoint, f"{name}.to_qkv", config.embed_dim, 3 * config.embed_dim
+        )
+
+    def __call__(self, x: tf.Tensor, rotary: Rotary, masks: Masks, taps: Taps) -> tf.Tensor:
+        q, k, v = (split_heads(y, self.heads) for y in tf.split(self.to_qkv(x), 3, axis=-1))
+        q, k = self.q_norm(q), self.k_norm(k)  # before the rotation
+        taps("q_normed", q)
+        taps("k_normed", k)
+        return self.finish(rotary(q), rotary(k), v * masks.values, masks.keys)
+
+
+class CrossAttention(Attention):
+    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
+        super().__init__(checkpoint, name, config)
+        self.to_q = Linear.take(checkpoint, f"{name}.to_q", config.embed_dim, config.embed_dim)
+        self.to_kv = Linear.take(
+            checkpoint, f"{name}.to_kv", config.embed_dim, 2 * config.embed_dim
+        )
+
+    def project(self, context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Embedded conditioning [1, K, embed_dim] -> keys (normed) and values, each [1, heads, K,
+        dim_head].
+        """
+        k, v = (split_heads(y, self.heads) for y in tf.split(self.to_kv(context), 2, axis=-1))
+        return self.k_norm(k), v
+
+    def __call__(self, x: tf.Tensor, k: tf.Tensor, v: tf.Tensor, masks: Masks) -> tf.Tensor:
+        return self.finish(self.q_norm(split_heads(self.to_q(x), self.heads)), k, v, masks.cross)
+
+
+class Block(tf.Module):
+    """Self-attention and feed-forward under adaLN, cross-attention and local conditioning
+    between them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
+        super().__init__()
+        width = config.embed_dim
+        self.pre_norm, self.cross_attend_norm, self.ff_norm = (
+            RMSNorm(checkpoint.take(f"{name}.{norm}.gamma", (width,)), eps=1e-5)
+            for norm in ("pre_norm", "cross_attend_norm", "ff_norm")
+        )
+        self.scale_shift_gate = constant(
+            checkpoint.take(f"{name}.to_scale_shift_gate", (MODULATIONS * width,))
+        )
+        self.self_attn = SelfAttention(checkpoint, f"{name}.self_attn", config)
+        self.cross_attn = CrossAttention(checkpoint, f"{name}.cross_attn", config)
+        self.to_local_embed = Embed(
+            checkpoint, f"{name}.to_local_embed", config.local_dim, width, True
+        )
+        self.ff = FeedForward(checkpoint, f"{name}.ff.ff", width)
+        # Where nothing is kept, the local condition is zeros, and what becomes of them is the same
+        # for every latent: the first layer's bias on its way through the second.
+        first, second = self.to_local_embed.first, self.to_local_embed.second
+        hidden = first.bias.numpy().astype(np.float64)
+        hidden = hidden / (1 + np.exp(-hidden))
+        self.local_of_nothing = constant(hidden @ second.kernel.numpy() + second.bias.numpy())
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        rotary: Rotary,
+        masks: Masks,
+        modulations: tf.Tensor,
+        k: tf.Tensor,
+        v: tf.Tensor,
+        local: tf.Tensor | None,
+        taps: Taps,
+    ) -> tf.Tensor:
+        scale, shift, gate, ff_scale, ff_shift, ff_gate = (
+            tf.reshape(part, [1, 1, -1])
+            for part in tf.split(modulations + self.scale_shift_gate, MODULATIONS, axis=-1)
+        )
+        y = modulated(self.pre_norm, x, scale, shift)
+        y = self.self_attn(y, rotary, masks, taps)
+        taps("self_attn", y)
+        x = x + y * tf.sigmoid(1.0 - gate)
+        y = self.cross_attn(self.cross_attend_norm(x), k, v, masks)
+        taps("cross_attn", y)
+        if local is None:
+            embed = tf.reshape(self.local_of_nothing, [1, 1, -1]) * masks.latents
+        else:
+            memory = x.shape[1] - local.shape[1]
+            embed = tf.pad(local, [[0, 0], [memory, 0], [0, 0]])
+        taps("local", embed)
+        x = x + y + embed
+        y = self.ff(modulated(self.ff_norm, x, ff_scale, ff_shift))
+        taps("ff", y)
+        x = x + y * tf.sigmoid(1.0 - ff_gate)
+        taps("out", x)
+        return x
+
+
+def modulated(norm: RMSNorm, x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """adaLN (Peebles & Xie 2023): norm(x) · (1 + scale) + shift, the gains made one first."""
+    inverse = tf.math.rsqrt(tf.reduce_mean(x * x, axis=-1, keepdims=True) + norm.eps)
+    return x * inverse * ((1.0 + scale) * norm.gain) + shift
