@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-
 from edge_audio.bundle.manifest import GENERATING
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import metrics
-from edge_audio.evaluate.diagnose import Probe, Result, Say
+from edge_audio.evaluate.diagnose import Say
+from edge_audio.evaluate.diagnosis import Row
 from edge_audio.evaluate.layers import Operation, exposed, operations, weights
+from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.trace import Trace, walk
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from edge_audio.model.codec import decode
@@ -34,13 +35,13 @@ from edge_audio.sampling.guidance import guided
 from .quiet import import_tensorflow
 
 import_tensorflow()
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
-from . import layers  # noqa: E402
-from .autoencoder import TransposedConv  # noqa: E402
-from .bundle import BUILDERS, _find_tokenizer  # noqa: E402
-from .checkpoint import LEFT_OUT, Checkpoint, read_checkpoint  # noqa: E402
-from .config import ModelConfig, read_config  # noqa: E402
+from . import layers
+from .autoencoder import TransposedConv
+from .bundle import BUILDERS, _find_tokenizer
+from .checkpoint import LEFT_OUT, Checkpoint, read_checkpoint
+from .config import ModelConfig, read_config
 
 #: dB of a layer's output on the same input of its graph, below which it departs; other precisions
 #: have NOISY
@@ -116,7 +117,7 @@ class Stage:
         )
 
 
-def open(folder: Path) -> Callable[[Probe, Say], tuple[list[Result], str | None]]:
+def open(folder: Path) -> Callable[[Probe, Say], tuple[list[Row], str | None]]:
     """EdgeAudioError for a folder that is no checkpoint; else what compares a probe's bundle with
     it.
     """
@@ -126,7 +127,7 @@ def open(folder: Path) -> Callable[[Probe, Say], tuple[list[Result], str | None]
 
 def _compare(
     probe: Probe, folder: Path, config: ModelConfig, checkpoint: Checkpoint, say: Say
-) -> tuple[list[Result], str | None]:
+) -> tuple[list[Row], str | None]:
     config = config.with_lengths(probe.manifest.latent.shorter)
     results, departs = [], None
     if (probe.manifest.latent, probe.manifest.channels) != (config.latent, config.channels):
@@ -136,7 +137,7 @@ def _compare(
         )
     if probe.manifest.source_sha256 != checkpoint.sha256:
         results.append(
-            Result(
+            Row(
                 "checkpoint",
                 WARN,
                 "other files than the manifest names",
@@ -163,7 +164,7 @@ def _compare(
         )
         if wrong is None:
             results.append(
-                Result(
+                Row(
                     f"stage {group}",
                     OK,
                     f"{len(stages)} values, least {least.name} {least.snr:.0f} dB",
@@ -175,7 +176,7 @@ def _compare(
             continue
         # what departs later may do so only because of the first
         results.append(
-            Result(
+            Row(
                 f"stage {group}",
                 WARN if departs else FAIL,
                 f"{wrong.name} departs: {wrong.said}",
@@ -408,7 +409,7 @@ def _tile(probe: Probe) -> int:
 
 def _audit(
     probe: Probe, checkpoint: Checkpoint, components: dict[str, list]
-) -> tuple[list[Result], dict[str, str]]:
+) -> tuple[list[Row], dict[str, str]]:
     """Tensors used and left out; then the weights of every layer against the checkpoint's, and
     against what they could have become.
 
@@ -430,7 +431,7 @@ def _audit(
         if (what := _odd(checkpoint.tensors[name]))
     ]
     results = [
-        Result(
+        Row(
             "weights used",
             WARN if ignored else OK,
             f"{len(checkpoint.used)} used, {len(left_out)} left out on purpose, {len(ignored)}"
@@ -444,7 +445,7 @@ def _audit(
             ),
             float(len(ignored)),
         ),
-        Result(
+        Row(
             "weights of the checkpoint",
             WARN if odd else OK,
             "; ".join(odd[:3]) or f"{len(checkpoint.used)} tensors",
@@ -481,7 +482,7 @@ def _audit(
         suspicious |= wrong
         said = "; ".join(f"{layer}: {reason}" for layer, reason in list(wrong.items())[:3])
         results.append(
-            Result(
+            Row(
                 f"weights in {component}",
                 FAIL if wrong else OK,
                 said or f"{len(expected)} layers are the checkpoint's",

@@ -268,6 +268,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
 
     needs.packages("diagnose", "eval", needs.EVAL)
     from edge_audio.evaluate import diagnose as engine
+    from edge_audio.evaluate.diagnosis import table
     from edge_audio.evaluate.prompts import Prompt
 
     out = None if arguments.listen is None else Path(arguments.listen)
@@ -289,7 +290,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
         if arguments.checkpoint is not None:
             needs.packages("diagnose --checkpoint", "export", needs.EXPORT)
             settings["checkpoint"] = Path(arguments.checkpoint)
-        report = engine.diagnose(
+        found = engine.diagnose(
             pipe, given, arguments.seeds, say=say, first_seed=arguments.seed, **settings
         )
         heard = None
@@ -298,10 +299,10 @@ def diagnose(arguments: argparse.Namespace) -> int:
 
             heard = listen.listen(pipe, given[0].text if given else None, arguments.seed, out, say)
     if arguments.json:
-        print(json.dumps(report.as_json() | ({"listen": heard} if heard else {})))
+        print(json.dumps(found.as_json() | ({"listen": heard} if heard else {})))
     elif not arguments.quiet:
-        print(engine.table(report) + (f"\n\n{listen.table(heard)}" if heard else ""))
-    return 1 if report.failed else 0
+        print(table(found) + (f"\n\n{listen.table(heard)}" if heard else ""))
+    return 1 if found.failed else 0
 
 
 def _specs(given: list[str] | None) -> list[str]:

@@ -18,7 +18,7 @@ from edge_audio.audio.clip import Clip
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.errors import EdgeAudioWarning
 from edge_audio.evaluate import metrics
-from edge_audio.evaluate.diagnose import Probe
+from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
 from edge_audio.listening import measures
 from edge_audio.pipeline import Pipeline

@@ -34,7 +34,7 @@ FIRST = {
     "saturated int8 scale": ("transformer.layers.1.self_attn.to_qkv", "times the checkpoint's"),
     "cross-attention zeroed": ("transformer.layers.0.cross_attn.to_out", "all zero"),
 }
-#: fault -> the check that finds it without a reference, even where the weights are random
+#: fault -> the symptom that finds it without a reference, even where the weights are random
 SEEN = {
     "an extra conditioning token": "conditioning tokens",
     "cos and sin swapped": "number conditioner: sin and cos",
@@ -52,8 +52,8 @@ def seen_in_a_sound_bundle(tiny0):
     return _seen(diagnose(load(tiny0[2], "f32", None)))
 
 
-def _seen(report):
-    return {result.check for result in report.results if result.level != OK}
+def _seen(diagnosis):
+    return {row.symptom for row in diagnosis.rows if row.level != OK}
 
 
 @pytest.mark.slow
@@ -61,13 +61,13 @@ def _seen(report):
 def test_a_fault_is_pinned_to_its_stage(fault, tiny0, tmp_path):
     folder, precision = inject(fault, DATA / "tiny0", tiny0[2], tmp_path / "broken")
     with load(folder, precision, None) as pipeline:
-        report = diagnose(pipeline, checks=[], checkpoint=DATA / "tiny0")
+        diagnosis = diagnose(pipeline, symptoms=[], checkpoint=DATA / "tiny0")
     stage, reason = FIRST[fault]
-    assert report.departs == stage and report.failed
+    assert diagnosis.departs == stage and diagnosis.failed
     assert reason in next(
-        result.meaning
-        for result in report.results
-        if result.level == FAIL and result.check.startswith("stage")
+        row.meaning
+        for row in diagnosis.rows
+        if row.level == FAIL and row.symptom.startswith("stage")
     )
 
 
@@ -83,17 +83,15 @@ def test_a_fault_is_found_without_a_reference(fault, tiny0, tmp_path, seen_in_a_
 def test_a_fault_is_heard_without_a_reference(fault, tmp_path):
     folder, precision = inject(fault, CHECKPOINT, POCKET, tmp_path / "broken")
     with load(folder, precision, None) as pipeline:
-        report = diagnose(pipeline)
-    assert [result.check for result in report.results if result.level == FAIL] == [
-        "sounds as asked"
-    ]
+        diagnosis = diagnose(pipeline)
+    assert [row.symptom for row in diagnosis.rows if row.level == FAIL] == ["sounds as asked"]
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8", "mixed"])
 def test_a_sound_export_follows_its_checkpoint(precision):
     with load(POCKET, precision, None) as pipeline:
-        report = diagnose(pipeline, checks=[], checkpoint=CHECKPOINT)
-    assert report.departs is None and {result.level for result in report.results} == {OK}
+        diagnosis = diagnose(pipeline, symptoms=[], checkpoint=CHECKPOINT)
+    assert diagnosis.departs is None and {row.level for row in diagnosis.rows} == {OK}
 
 
 def test_another_checkpoint_is_refused(tiny0):
@@ -101,9 +99,9 @@ def test_another_checkpoint_is_refused(tiny0):
         load(tiny0[2], "f32", None) as pipeline,
         pytest.raises(EdgeAudioError, match="give the checkpoint that the bundle was exported"),
     ):
-        diagnose(pipeline, checks=[], checkpoint=CHECKPOINT)
+        diagnose(pipeline, symptoms=[], checkpoint=CHECKPOINT)
     with (
         load(tiny0[2], "f32", None) as pipeline,
         pytest.raises(EdgeAudioError, match="model_config.json"),
     ):
-        diagnose(pipeline, checks=[], checkpoint=DATA)
+        diagnose(pipeline, symptoms=[], checkpoint=DATA)

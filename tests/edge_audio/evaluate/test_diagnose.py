@@ -15,9 +15,11 @@ import soundfile
 
 from edge_audio.audio.clip import Clip
 from edge_audio.errors import UsageError
+from edge_audio.evaluate import symptoms
 from edge_audio.evaluate.diagnose import diagnose, load
 from edge_audio.evaluate.prompts import Prompt
-from edge_audio.evaluate.symptoms import CHECKS, change
+from edge_audio.evaluate.symptoms import SYMPTOMS
+from edge_audio.evaluate.symptoms.measure import change
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from edge_audio.sampling.samplers import SAMPLERS, Step
 
@@ -36,8 +38,8 @@ def run(*arguments):
     )
 
 
-def fails(report):
-    return [(result.check, result.measured) for result in report.results if result.level == FAIL]
+def fails(diagnosis):
+    return [(row.symptom, row.measured) for row in diagnosis.rows if row.level == FAIL]
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
@@ -52,19 +54,19 @@ def test_random_weights_are_no_fault(tiny0, precision):
 )
 def test_the_pocket_model_gives_no_false_alarm(seeds):
     with load(POCKET, "int8", None) as pipeline:
-        reports = [diagnose(pipeline, first_seed=seed) for seed in seeds]
-    assert not [fail for report in reports for fail in fails(report)]
+        diagnoses = [diagnose(pipeline, first_seed=seed) for seed in seeds]
+    assert not [fail for diagnosis in diagnoses for fail in fails(diagnosis)]
     # what the model does not do well is said: it goes on more softly, not silently, after the
     # seconds that were asked for
-    assert {result.check for result in reports[0].results if result.level != OK} <= {
+    assert {row.symptom for row in diagnoses[0].rows if row.level != OK} <= {
         "global condition: silence"
     }
 
 
 def test_settings_that_overdrive_a_model_are_seen(tiny0):
     with load(tiny0[2], "f32", None) as pipeline:
-        report = diagnose(pipeline, cfg_scale=7.0, sampler="euler", steps=30)
-    found = {result.check: result for result in report.results}
+        diagnosis = diagnose(pipeline, cfg_scale=7.0, sampler="euler", steps=30)
+    found = {row.symptom: row for row in diagnosis.rows}
     assert (
         found["settings"].level == WARN
         and "overdrives a post-trained model" in found["settings"].meaning
@@ -72,27 +74,31 @@ def test_settings_that_overdrive_a_model_are_seen(tiny0):
     assert found["guidance: scale"].level == WARN and found["guidance: scale"].value > 1.6
 
 
-def test_every_check_says_what_it_is_and_can_stumble():
-    assert len(CHECKS) == len({check.__name__ for check in CHECKS}) and all(
-        check.__doc__ for check in CHECKS
-    )
-    pages = (ROOT / "docs" / "diagnose.md").read_text()
-    assert not [
-        check.__name__ for check in CHECKS if f"`{check.__name__.replace('_', ' ')}`" not in pages
-    ]
+def test_every_symptom_says_what_it_is_and_has_its_row_in_the_documentation():
+    names = [symptom.__name__ for symptom in SYMPTOMS]
+    assert len(names) == len(set(names)) and all(symptom.__doc__ for symptom in SYMPTOMS)
+    documented = (ROOT / "docs" / "diagnose.md").read_text()
+    assert not [name for name in names if f"`{name.replace('_', ' ')}`" not in documented]
+
+
+def test_no_file_of_symptoms_is_left_out():
+    """A file that the package does not name would never be examined."""
+    files = Path(symptoms.__file__).parent.glob("*.py")
+    written = sum(path.read_text().count("\n@symptom\n") for path in files)
+    assert written == len(SYMPTOMS)
 
 
 def test_a_graph_that_gives_no_numbers_fails(monkeypatch):
-    """A check that cannot be made is a finding, with the error for its meaning."""
+    """A symptom that cannot be examined is a finding, with the error for its meaning."""
     with load(POCKET, "int8", None) as pipeline:
         broken = dataclasses.replace(
             SAMPLERS["dpmpp"], sample=lambda v, x, *more: iter([Step(0, 1, 1.0, x * np.nan, x)])
         )
         monkeypatch.setitem(SAMPLERS, "dpmpp", broken)
-        report = diagnose(pipeline)
-    broken = {result.check: result for result in report.results}["latents"]
+        diagnosis = diagnose(pipeline)
+    broken = {row.symptom: row for row in diagnosis.rows}["latents"]
     assert (
-        report.failed
+        diagnosis.failed
         and broken.level == FAIL
         and "the dit graph in int8 gave values that are not numbers" in broken.meaning
     )
