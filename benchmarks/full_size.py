@@ -27,7 +27,7 @@ import numpy as np
 
 from edge_audio import Pipeline, Request
 from edge_audio.bundle.store import Bundle
-from edge_audio.evaluate.bench import Watch, gemm, peak_memory
+from edge_audio.evaluate.bench_tasks import Watch, gemm, peak_memory
 from edge_audio.model.codec import decode
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS

@@ -70,7 +70,8 @@ def add_bench(commands: Commands) -> None:
 
 def bench(arguments: argparse.Namespace) -> None:
     """`edge-audio bench`"""
-    from edge_audio.evaluate import bench as module
+    from edge_audio.evaluate.bench import bench as measure
+    from edge_audio.evaluate.benchmark import formatted
 
     if arguments.repeats < 1:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
@@ -83,7 +84,7 @@ def bench(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         fit_length=arguments.fit_length,
     )
-    report = module.bench(
+    benchmark = measure(
         arguments.model,
         _specs(arguments.precision),
         threads,
@@ -91,7 +92,7 @@ def bench(arguments: argparse.Namespace) -> None:
         arguments.repeats,
         say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr),
     )
-    text = module.formatted(report, arguments.format)
+    text = formatted(benchmark, arguments.format)
     if arguments.output is None:
         print(text, end="")
     else:

@@ -8,21 +8,17 @@ process's start and imports are not in any figure.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import importlib.metadata
-import io
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,18 +26,16 @@ from typing import Any
 import edge_audio
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
-from edge_audio.pipeline import Pipeline, Progress, default_model
+from edge_audio.evaluate.bench_tasks import EXPLAINED
+from edge_audio.evaluate.benchmark import PACKAGES, Benchmark, Cost, Spread
+from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request, Settings
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system import cache, device
 
-PACKAGES = ("edge-audio", "ai-edge-litert", "numpy")
-#: exit code of a child whose last line says what to do
-EXPLAINED = 3
-FORMATS = ("markdown", "csv", "json")
 #: for bundles without a tokenizer: any ids cost the same, and every vocabulary has these
 IDS = (3, 4, 5, 1)
-#: runs a task of this module with the parent's package, whatever lies in the working directory,
+#: runs a task of `bench_tasks` with the parent's package, whatever lies in the working directory,
 #: which `python -m` would import a module like statistics from (`python -P` is of Python 3.11)
 CHILD = """
 import sys
@@ -50,69 +44,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 spec = spec_from_file_location("edge_audio", sys.argv[1])
 sys.modules["edge_audio"] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules["edge_audio"])
-from edge_audio.evaluate.bench import run_task
+from edge_audio.evaluate.bench_tasks import run_task
 run_task(sys.argv[2])
 """
-#: m, k, n of the float32 matrix product that stands for the computer's peak
-GEMM = (1024, 2048, 2048)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation of some seconds."""
-
-    mean: float
-    deviation: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        values = list(values)
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.deviation:.3f}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One precision with one number of threads. Times in seconds, memory in bytes."""
-
-    precision: str
-    threads: int
-    #: of audio
-    seconds: float
-    condition: Spread
-    #: one evaluation of the transformer, guidance included
-    step: Spread
-    sample: Spread
-    decode: Spread
-    #: from the end of sampling to the first block of audio, loading the decoder included
-    first_block: Spread
-    #: a whole clip, loading included
-    total: Spread
-    load_cold: float
-    load_warm: Spread
-    peak_cold: int
-    peak: int
-    #: matrix operations of a step a second, over those of numpy's own product; None where the
-    #: bundle does not tell them
-    gemm_share: float | None
-
-    @property
-    def times_real_time(self) -> float:
-        return self.seconds / self.total.mean
-
-
-@dataclass(frozen=True)
-class Report:
-    """All rows, and where they were measured."""
-
-    model: str
-    bundle_sha256: str
-    request: dict[str, Any]
-    repeats: int
-    machine: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
 
 
 def bench(
@@ -122,7 +56,7 @@ def bench(
     request: Request | Settings | None = None,
     repeats: int = 5,
     say: Callable[[str], None] = lambda line: None,
-) -> Report:
+) -> Benchmark:
     """Measure every precision (default: each that all components have) with every number of threads
     (default: what suits).
 
@@ -149,8 +83,20 @@ def bench(
         peak = _child("gemm", {}, count)
         for precision in precisions:
             say(f"{precision}, {count} threads")
-            rows.append(_row(folder, precision, count, settings, repeats, peak["flops"], bundle))
-    machine = {
+            rows.append(_cost(folder, precision, count, settings, repeats, peak["flops"], bundle))
+    return Benchmark(
+        model=bundle.manifest.name,
+        bundle_sha256=bundle.sha256,
+        request=dataclasses.asdict(settings),
+        repeats=repeats,
+        machine=_machine(here),
+        rows=rows,
+    )
+
+
+def _machine(here: device.Device) -> dict[str, Any]:
+    """What a table must say of where it was measured."""
+    return {
         "cpu": here.model or here.architecture,
         "cores": here.cores,
         "features": list(here.features),
@@ -160,9 +106,6 @@ def bench(
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "date": time.strftime("%Y-%m-%d"),
     }
-    return Report(
-        bundle.manifest.name, bundle.sha256, dataclasses.asdict(settings), repeats, machine, rows
-    )
 
 
 def common_precisions(bundle: Bundle) -> list[str]:
@@ -170,7 +113,7 @@ def common_precisions(bundle: Bundle) -> list[str]:
     return [precision for precision in of_each[0] if all(precision in here for here in of_each)]
 
 
-def _row(
+def _cost(
     folder: Path,
     precision: str,
     threads: int,
@@ -178,7 +121,7 @@ def _row(
     repeats: int,
     peak: float,
     bundle: Bundle,
-) -> Row:
+) -> Cost:
     with tempfile.TemporaryDirectory() as own:
         off = cache.folder() is None
         job = {
@@ -200,13 +143,8 @@ def _row(
         return sum(value for name, value in timings.items() if name.endswith("_load"))
 
     step = Spread.of(value for clip in timed for value in clip["steps"])
-    chosen = bundle.choose(precision)["dit"]
-    length = settings.latents(bundle.manifest)
-    work = bundle.manifest.graphs["dit"][chosen].flops.get(
-        bundle.manifest.latent.signature("denoise", length), 0
-    )
-    work *= SAMPLERS[settings.sampler].evaluations * (2 if settings.is_guided else 1)
-    return Row(
+    work = _operations_per_step(bundle, precision, settings)
+    return Cost(
         precision=precision,
         threads=threads,
         seconds=settings.seconds,
@@ -224,13 +162,23 @@ def _row(
     )
 
 
+def _operations_per_step(bundle: Bundle, precision: str, settings: Settings) -> float:
+    """Floating-point operations of the transformer in a step, guidance included; 0 where the bundle
+    does not tell them.
+    """
+    manifest = bundle.manifest
+    signature = manifest.latent.signature("denoise", settings.latents(manifest))
+    once = manifest.graphs["dit"][bundle.choose(precision)["dit"]].flops.get(signature, 0)
+    return once * SAMPLERS[settings.sampler].evaluations * (2 if settings.is_guided else 1)
+
+
 def _child(
     task: str,
     job: dict[str, Any],
     threads: int,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Run a task of this module in a fresh process; numpy's products use as many threads as the
+    """Run a task of `bench_tasks` in a fresh process; numpy's products use as many threads as the
     row.
     """
     counts = {
@@ -257,186 +205,3 @@ def _child(
         )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def _clips(job: dict[str, Any]) -> dict[str, Any]:
-    """Make 1 + `repeats` clips and tell what each took, and the process's peak memory."""
-    warnings.simplefilter("ignore", EdgeAudioWarning)
-    request = Request(
-        **{**job["request"], "ids": job["request"]["ids"] and tuple(job["request"]["ids"])}
-    )
-    pipeline, clips = Pipeline.load(job["model"], job["precision"], job["threads"]), []
-    for _ in range(1 + job["repeats"]):
-        pipeline.model.forget()  # every clip pays for its own conditioning
-        watch = Watch()
-        clip = pipeline.generate(request, progress=watch.progress, on_block=watch.block)
-        clips.append(
-            {
-                "timings": clip.timings,
-                "total": time.perf_counter() - watch.start,
-                "first_block": watch.first_block,
-                "steps": watch.steps[1:] or watch.steps,
-            }
-        )  # the first step's time includes loading and `project`
-    return {"clips": clips, "peak": peak_memory()}
-
-
-class Watch:
-    """Times one generation from outside, by what it reports."""
-
-    def __init__(self) -> None:
-        self.start = self._last = time.perf_counter()
-        self.steps: list[float] = []
-        self.first_block: float | None = None
-
-    def progress(self, now: Progress) -> None:
-        at = time.perf_counter()
-        if now.stage == "sample" and now.step:
-            self.steps.append(at - self._last)
-        if now.stage == "sample":
-            self._last = at
-
-    def block(self, block: object, left: int) -> None:
-        if self.first_block is None:
-            self.first_block = time.perf_counter() - self._last
-
-
-def gemm(job: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Floating-point operations a second of numpy's float32 product: the best of several, since a
-    peak is asked for.
-    """
-    import numpy as np
-
-    m, k, n = GEMM
-    left, right = (
-        np.random.default_rng(0).standard_normal(shape, np.float32) for shape in ((m, k), (k, n))
-    )
-    best = float("inf")
-    for _ in range(8):
-        start = time.perf_counter()
-        left @ right
-        best = min(best, time.perf_counter() - start)
-    return {"flops": 2 * m * k * n / best}
-
-
-def peak_memory() -> int:
-    """Most bytes that this process has had in memory, mapped files included."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-
-def formatted(report: Report, style: str) -> str:
-    """The report as text in one of FORMATS."""
-    return {"markdown": _markdown, "csv": _csv, "json": _json}[style](report)
-
-
-def _json(report: Report) -> str:
-    return json.dumps(dataclasses.asdict(report), indent=2) + "\n"
-
-
-def _csv(report: Report) -> str:
-    """A line a row; the machine, the model and the settings are repeated in each, so that files can
-    be joined.
-    """
-    out = io.StringIO()
-    shared = {
-        "model": report.model,
-        "repeats": report.repeats,
-        **report.machine,
-        **{name: report.request[name] for name in ("sampler", "steps", "cfg_scale", "fit_length")},
-    }
-    shared["features"] = " ".join(shared["features"])
-    lines = []
-    for row in report.rows:
-        line = {"times_real_time": row.times_real_time}
-        for name, value in dataclasses.asdict(row).items():
-            line |= (
-                {f"{name}_{part}": number for part, number in value.items()}
-                if isinstance(value, dict)
-                else {name: value}
-            )
-        lines.append(line | shared)
-    writer = csv.DictWriter(out, list(lines[0]))
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
-
-
-def _markdown(report: Report) -> str:
-    machine, request = report.machine, report.request
-    head = (
-        "precision",
-        "threads",
-        "condition",
-        "step",
-        "sample",
-        "decode",
-        "first block",
-        "whole clip",
-        "× real time",
-        "load cold",
-        "load warm",
-        "peak memory",
-        "of GEMM peak",
-    )
-    lines = [
-        (
-            f"{report.model}, {request['seconds']:g} s of audio, {request['sampler']},"
-            f" {request['steps']} steps, cfg"
-            f" {request['cfg_scale']:g}{', fitted length' if request['fit_length'] else ''};"
-            f" seconds, mean ± deviation of {report.repeats} clips after one to warm up"
-        ),
-        "",
-        f"| {' | '.join(head)} |",
-        f"|{' --- |' * len(head)}",
-    ]
-    for row in report.rows:
-        share = "–" if row.gemm_share is None else f"{100 * row.gemm_share:.0f} %"
-        cells = (
-            row.precision,
-            row.threads,
-            row.condition,
-            row.step,
-            row.sample,
-            row.decode,
-            row.first_block,
-            row.total,
-            f"{row.times_real_time:.1f}",
-            f"{row.load_cold:.3f}",
-            row.load_warm,
-            f"{row.peak / 1e6:.0f} MB ({row.peak_cold / 1e6:.0f} cold)",
-            share,
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    memory = f", {machine['memory'] / 2**30:.0f} GiB" if machine["memory"] else ""
-    versions = ", ".join(f"{name} {machine[name]}" for name in PACKAGES)
-    lines += [
-        "",
-        (
-            f"{machine['cpu']}, {machine['cores']} cores"
-            f" ({' '.join(machine['features']) or 'no known features'}){memory};"
-            f" {machine['system']}; Python {machine['python']}, {versions}; {machine['date']}"
-        ),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"clips": _clips, "gemm": gemm}
-
-
-def run_task(name: str) -> None:
-    """What the child process does: a job as JSON on stdin, its result on stdout.
-
-    An EdgeAudioError is its last line on stderr, with exit code EXPLAINED.
-    """
-    try:
-        print(json.dumps(TASKS[name](json.load(sys.stdin))))
-    except EdgeAudioError as error:
-        print(error, file=sys.stderr)
-        sys.exit(EXPLAINED)

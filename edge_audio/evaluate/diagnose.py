@@ -57,25 +57,10 @@ def diagnose(
     )
     probe.request()  # settings that no model could have are the caller's error, no finding
     against = _reference(checkpoint) if checkpoint is not None else None
-    rows: list[Row] = []
     departs = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeAudioWarning)
-        for examine in symptoms:
-            name = examine.__name__.replace("_", " ")
-            say(name)
-            try:
-                rows += examine(probe)
-            except EdgeAudioError as error:
-                rows.append(
-                    Row(
-                        symptom=name,
-                        level=FAIL,
-                        measured="could not be measured",
-                        expected="",
-                        meaning=f"{error}",
-                    )
-                )
+        rows = [row for examine in symptoms for row in _examined(examine, probe, say)]
         if against is not None:
             stages, departs = against(probe, say)
             rows += stages
@@ -89,6 +74,26 @@ def diagnose(
         rows=rows,
         departs=departs,
     )
+
+
+def _examined(examine: Symptom, probe: Probe, say: Say) -> list[Row]:
+    """The rows of a symptom; what it stumbles over is a row too."""
+    name = examine.__name__.replace("_", " ")
+    say(name)
+    rows: list[Row] = []
+    try:
+        rows.extend(examine(probe))
+    except EdgeAudioError as error:
+        rows.append(
+            Row(
+                symptom=name,
+                level=FAIL,
+                measured="could not be measured",
+                expected="",
+                meaning=f"{error}",
+            )
+        )
+    return rows
 
 
 def _reference(folder: Path) -> Callable[[Probe, Say], tuple[list[Row], str | None]]:

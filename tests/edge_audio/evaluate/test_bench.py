@@ -13,7 +13,7 @@ import pytest
 from edge_audio import EdgeAudioError, UsageError
 from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate import bench
-from edge_audio.evaluate.bench import Report, Row, Spread
+from edge_audio.evaluate.benchmark import Benchmark, Cost, Spread, formatted
 
 ROOT = Path(__file__).parents[3]
 POCKET = ROOT / "models" / "pocket"
@@ -102,23 +102,23 @@ def test_memory_is_that_of_a_whole_process(told):
 
 
 @pytest.fixture
-def report():
+def benchmark():
     some = Spread(0.5, 0.01)
-    row = Row(
-        "int8",
-        2,
-        4.0,
-        some,
-        some,
-        some,
-        some,
-        some,
-        Spread(2.0, 0.1),
-        0.3,
-        some,
-        60_000_000,
-        50_000_000,
-        0.931,
+    row = Cost(
+        precision="int8",
+        threads=2,
+        seconds=4.0,
+        condition=some,
+        step=some,
+        sample=some,
+        decode=some,
+        first_block=some,
+        total=Spread(2.0, 0.1),
+        load_cold=0.3,
+        load_warm=some,
+        peak_cold=60_000_000,
+        peak=50_000_000,
+        gemm_share=0.931,
     )
     request = {
         "seconds": 4.0,
@@ -139,11 +139,18 @@ def report():
         "numpy": "2",
         "date": "2026-01-01",
     }
-    return Report("pocket", "0" * 64, request, 5, machine, [row])
+    return Benchmark(
+        model="pocket",
+        bundle_sha256="0" * 64,
+        request=request,
+        repeats=5,
+        machine=machine,
+        rows=[row],
+    )
 
 
-def test_markdown(report):
-    lines = bench.formatted(report, "markdown").splitlines()
+def test_markdown(benchmark):
+    lines = formatted(benchmark, "markdown").splitlines()
     assert lines[0].startswith(
         "pocket, 4 s of audio, euler, 16 steps, cfg 2.5; seconds, mean ± deviation of 5 clips"
     )
@@ -164,8 +171,8 @@ def test_markdown(report):
     )
 
 
-def test_csv(report):
-    (row,) = csv.DictReader(io.StringIO(bench.formatted(report, "csv")))
+def test_csv(benchmark):
+    (row,) = csv.DictReader(io.StringIO(formatted(benchmark, "csv")))
     assert (row["precision"], row["threads"], row["total_mean"], row["peak"]) == (
         "int8",
         "2",
@@ -180,8 +187,8 @@ def test_csv(report):
     )
 
 
-def test_json(report):
-    assert json.loads(bench.formatted(report, "json"))["rows"][0]["decode"] == {
+def test_json(benchmark):
+    assert json.loads(formatted(benchmark, "json"))["rows"][0]["decode"] == {
         "mean": 0.5,
         "deviation": 0.01,
     }
