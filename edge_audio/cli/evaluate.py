@@ -171,6 +171,7 @@ def compare(arguments: argparse.Namespace) -> None:
     from edge_audio.evaluate import report
     from edge_audio.evaluate.compare import compare as measure
     from edge_audio.evaluate.prompts import read
+    from edge_audio.evaluate.summary import terminal
 
     out = Path(arguments.out)
     needs.new_folder(out)
@@ -196,7 +197,7 @@ def compare(arguments: argparse.Namespace) -> None:
         )
     report.write(found, out, shlex.join(["edge-audio", *sys.argv[1:]]))
     if not arguments.quiet:
-        print(report.terminal(found))
+        print(terminal(found))
         print(
             f"\n{out / report.PAGE}: open it in a browser to see and to hear; {report.NUMBERS}"
             " beside it has every number"

@@ -20,6 +20,7 @@ from edge_audio.errors import EdgeAudioWarning
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
+from edge_audio.evaluate.trace import Trace
 from edge_audio.listening import measures
 from edge_audio.pipeline import Pipeline
 from edge_audio.request import Request
@@ -78,7 +79,8 @@ def listen(
     """
     manifest = pipeline.bundle.manifest
     prompt = prompt or (ANY if manifest.prompt.tokenizer else ANY_IDS)[1].text
-    probe, made = Probe(pipeline, [Prompt(prompt)], [seed], {}), []
+    probe = Probe(pipeline, [Prompt(prompt)], [seed], {})
+    made: list[tuple[Clip, Sound]] = []
     out.mkdir(parents=True)
     for number, (name, asked) in enumerate(configurations(manifest, prompt), 1):
         say(f"listening: {name}")
@@ -92,30 +94,11 @@ def listen(
                 cfg_scale=asked.cfg_scale,
             )
         )
-        request, clip, levels = trace.settings, trace.clip, trace.clip.levels()
         file = f"{number}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.wav"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EdgeAudioWarning)  # of peaks: the table has them
-            clip.save(out / file)
-        made.append(
-            (
-                clip,
-                Sound(
-                    name,
-                    file,
-                    asked.prompt,
-                    request.sampler,
-                    request.steps,
-                    request.cfg_scale,
-                    float(trace.latents.std()),
-                    levels.peak_dbfs,
-                    levels.rms_dbfs,
-                    levels.clipped,
-                    metrics.flatness(clip.samples),
-                    measures.line_share(clip.samples.mean(axis=1)),
-                ),
-            )
-        )
+            trace.clip.save(out / file)
+        made.append((trace.clip, _sound(name, file, asked.prompt, trace)))
     _sheet([(sound.name, clip) for clip, sound in made], out / SHEET)
     return {
         "folder": str(out),
@@ -123,6 +106,24 @@ def listen(
         "seed": seed,
         "sounds": [dataclasses.asdict(sound) for _, sound in made],
     }
+
+
+def _sound(name: str, file: str, prompt: str, trace: Trace) -> Sound:
+    settings, clip, levels = trace.settings, trace.clip, trace.clip.levels()
+    return Sound(
+        name=name,
+        file=file,
+        prompt=prompt,
+        sampler=settings.sampler,
+        steps=settings.steps,
+        cfg_scale=settings.cfg_scale,
+        latents_std=float(trace.latents.std()),
+        peak_dbfs=levels.peak_dbfs,
+        rms_dbfs=levels.rms_dbfs,
+        clipped=levels.clipped,
+        flatness=metrics.flatness(clip.samples),
+        line_share=measures.line_share(clip.samples.mean(axis=1)),
+    )
 
 
 def table(heard: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ LONGEST = 1000
 
 @dataclass(frozen=True)
 class Prompt:
-    """One thing to ask for; with a family and its attributes, what `checks.check` should
+    """One thing to ask for; with a family and its attributes, what `listening.check` should
     then hear.
     """
 

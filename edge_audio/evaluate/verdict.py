@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_audio.evaluate.compare import Candidate, Layer
+    from edge_audio.evaluate.comparison import Candidate, Layer
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 #: dB on the worst step; above the first, clips stay those of the reference or become others of the

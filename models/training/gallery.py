@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
-from edge_audio.evaluate.report import picture
+from edge_audio.evaluate.pictures import picture
 from edge_audio.listening import check
 
 from .prompts import BUNDLED
