@@ -101,9 +101,9 @@ def one_block(folder: Path, name: str = "bundle", **changes) -> Bundle:
     """
     from unittest import mock
 
-    from export import synth
-    from export.autoencoder import Conv
-    from export.bundle import Options, export
+    from edge_audio.exporter import synth
+    from edge_audio.exporter.autoencoder import Conv
+    from edge_audio.exporter.bundle import Options, export
 
     if not (folder / name / "manifest.json").exists():
         config, t5 = (copy.deepcopy(part) for part in synth.PRESETS["sao-small"])

@@ -163,7 +163,7 @@ def parity(job: dict) -> dict:
     import peers
     import torch as pytorch
 
-    from export.convert import snr
+    from edge_audio.exporter.convert import snr
 
     model = peers.load(FOLDER / "checkpoint")
     parts, inputs = peers.parts(model), peers.example(model)

@@ -25,8 +25,8 @@ from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS
-from export import mixed
-from export.quantize import METHODS, methods_for
+from edge_audio.exporter import mixed
+from edge_audio.exporter.quantize import METHODS, methods_for
 
 
 def study(folder: Path, clips: int, steps: int, without: tuple[str, ...], kinds: bool) -> dict:
