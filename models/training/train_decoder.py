@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .data import Clips
 from .modules import Autoencoder
@@ -35,11 +35,8 @@ NOISE = 0.1
 # makes them too quiet
 WAVEFORM_WEIGHT = 0.1
 ENERGY_WEIGHT = 1.0
-PATCHES = (
-    (2048, 32, 4),
-    (512, 16, 4),
-    (128, 8, 4),
-)  # windows, and the bands and windows over which their energy is averaged
+# windows, and the bands and windows over which their energy is averaged
+PATCHES = ((2048, 32, 4), (512, 16, 4), (128, 8, 4))
 SILENCE = 1e-3  # RMS; what is quieter is as good as silence
 HEARD_EACH = 6  # clips of each family that tell how hard it is
 SAVE_EVERY, VALIDATE_EVERY = 100, 500
@@ -93,32 +90,7 @@ def train(
     )
 
     def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
-        z = torch.stack(
-            [
-                torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32"))
-                for row, at in zip(rows, starts)
-            ]
-        ).to(device)
-        z = z + noise * torch.rand(len(z), 1, 1, device=z.device) * torch.randn_like(z)
-        inner = [
-            0 if at == 0 else CONTEXT for at in starts
-        ]  # the start of a clip is where it begins for the runtime, too
-        decoded = torch.stack(
-            [y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)]
-        )
-        parts = [
-            slice((at + skip) * DOWNSAMPLING, (at + skip) * DOWNSAMPLING + SAMPLES_EACH)
-            for at, skip in zip(starts, inner)
-        ]
-        audio = (
-            torch.stack(
-                [
-                    torch.from_numpy(clips.audio[row, part].astype("float32"))
-                    for row, part in zip(rows, parts)
-                ]
-            ).to(device)
-            / 32768
-        )
+        decoded, audio = _decoded_and_heard(decoder, clips, latents, rows, starts, noise, device)
         loss = (
             spectral_loss(decoded, audio)
             + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)
@@ -126,37 +98,20 @@ def train(
         )
         return loss, signal_to_noise(decoded, audio).mean().item()
 
-    chances = _hardness(
-        clips.families[: len(latents) - held_back],
-        lambda rows: loss_of(rows, [0] * len(rows), 0.0)[0].item(),
-    )
+    def loss_at_the_start(rows: list[int]) -> float:
+        return loss_of(rows, [0] * len(rows), 0.0)[0].item()
+
+    chances = _hardness(clips.families[: len(latents) - held_back], loss_at_the_start)
+    kept = torch.arange(len(latents) - held_back, len(latents)).split(BATCH)
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
     first = load_state(path, device, decoder=decoder, optimizer=optimizer)
-    generator, log, start = torch.Generator(), Log(folder / "decoder.csv", first), time.monotonic()
-
-    last = LATENT_LENGTH - LATENTS_EACH + 1
+    log, start = Log(folder / "decoder.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(
-            chances, BATCH, replacement=True, generator=generator.manual_seed(step)
-        ).tolist()
-        # starts of clips, where most attacks are, twice as often as the rest
-        starts = (
-            (
-                torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0)
-                * (torch.rand(BATCH, generator=generator) < 0.9)
-            )
-            .long()
-            .tolist()
-        )
         for group in optimizer.param_groups:
-            group["lr"] = (
-                LEARNING_RATE
-                * min(1, (step + 1) / WARM_UP)
-                * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-            )
-        loss, snr = loss_of(rows, starts, NOISE)
+            group["lr"] = _learning_rate(step, steps)
+        loss, snr = loss_of(*_draw(chances, step), NOISE)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
@@ -166,23 +121,60 @@ def train(
             save_state(path, step + 1, decoder=decoder, optimizer=optimizer)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
             with torch.no_grad():
-                parts = torch.arange(len(latents) - held_back, len(latents)).split(BATCH)
-                best.offer(
-                    step + 1,
-                    float(
-                        np.mean(
-                            [
-                                loss_of(part.tolist(), [0] * len(part), 0.0)[0].item()
-                                for part in parts
-                            ]
-                        )
-                    ),
-                    decoder=decoder,
-                )
+                losses = [loss_at_the_start(rows.tolist()) for rows in kept]
+            best.offer(step + 1, float(np.mean(losses)), decoder=decoder)
     if best.path.exists():
         load_state(best.path, device, decoder=decoder)
     autoencoder.eval()
     return autoencoder
+
+
+def _learning_rate(step: int, steps: int) -> float:
+    """A linear start, then half a cosine."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * cosine)
+
+
+def _draw(chances: Tensor, step: int) -> tuple[list[int], list[int]]:
+    """The clips of a step, and where in each the cut starts, in latents."""
+    generator = torch.Generator().manual_seed(step)
+    rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator)
+    # starts of clips, where most attacks are, twice as often as the rest
+    last = LATENT_LENGTH - LATENTS_EACH + 1
+    starts = torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0)
+    starts = starts * (torch.rand(BATCH, generator=generator) < 0.9)
+    return rows.tolist(), starts.long().tolist()
+
+
+def _decoded_and_heard(
+    decoder: nn.Module,
+    clips: Clips,
+    latents: np.ndarray,
+    rows: list[int],
+    starts: list[int],
+    noise: float,
+    device: str,
+) -> tuple[Tensor, Tensor]:
+    """Cuts of clips, decoded from latents with noise, and as they are: two [clips, samples]."""
+    cuts = zip(rows, starts)
+    z = torch.stack(
+        [
+            torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32"))
+            for row, at in cuts
+        ]
+    ).to(device)
+    z = z + noise * torch.rand(len(z), 1, 1, device=z.device) * torch.randn_like(z)
+    # the start of a clip is where it begins for the runtime, too
+    inner = [0 if at == 0 else CONTEXT for at in starts]
+    decoded = torch.stack(
+        [y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)]
+    )
+    audio = []
+    for row, at, skip in zip(rows, starts, inner):
+        begin = (at + skip) * DOWNSAMPLING
+        cut = clips.audio[row, begin : begin + SAMPLES_EACH]
+        audio.append(torch.from_numpy(cut.astype("float32")))
+    return decoded, torch.stack(audio).to(device) / 32768
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -130,119 +131,128 @@ def train(
     model.to(device).train()
     parts = Text(model)
     average = copy.deepcopy(parts)
-    # Muon (Jordan et al. 2024) needs fewer steps than AdamW on matrices, and is made for nothing
-    # else
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for name, parameter in parts.named_parameters():
-        groups[parameter.ndim == 2 and "shared" not in name].append(
-            parameter
-        )  # `shared` is the token embedding
-    muon = torch.optim.Muon(
-        groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-    )
-    adamw = torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
-    if not _has_bfloat16(device):
-        torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
+    muon, adamw = _optimizers(parts, device)
     path = folder / "dit.pt"
     best = Best(folder / "dit-best.pt", folder / "dit-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
-    ids, mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
-    seconds = torch.from_numpy(clips.seconds).float()
     if steps - first >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
         model.dit.compile()
-    ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
-    kept = torch.arange(len(latents) - held_back, len(latents))
+    examples = Examples(latents, clips, device)
     learnt = len(latents) - held_back
-    focus = (
-        Focus(
-            folder / "dit-adherence.csv",
-            clips.families[:learnt],
-            folder / TOKENIZER_FILE,
-            first > 0,
-        )
-        if len(clips.families)
-        else None
-    )
+    focus = _focus(folder, clips.families[:learnt], resumed=first > 0)
+    ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
     chances = focus.chances if focus else torch.ones(learnt)
-    generator, log, start = torch.Generator(), Log(folder / "dit.csv", first), time.monotonic()
+    log, start = Log(folder / "dit.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        rows = torch.multinomial(
-            chances, BATCH, replacement=True, generator=generator.manual_seed(step)
-        )
-        phrases = torch.randint(ids.shape[1], (BATCH,), generator=generator)
-        speed = (
-            pace
-            * min(1, (step + 1) / WARM_UP)
-            * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-        )
+        batch = examples.draw(chances, step)
+        speed = _speed(step, steps, pace)
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * speed
-        batch = torch.from_numpy(latents[rows.numpy()].astype("float32"))
         with _fast(device):
-            loss = flow_loss(
-                model,
-                *(
-                    a.to(device)
-                    for a in (batch, ids[rows, phrases], mask[rows, phrases], seconds[rows])
-                ),
-            )
+            loss = flow_loss(model, *batch)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         muon.step()
         adamw.step()
-        with torch.no_grad():
-            decay = min(EMA_DECAY, (step + 1) / (step + 10))
-            for slow, now in zip(average.parameters(), parts.parameters()):
-                slow.lerp_(now, 1 - decay)
+        _lerp(average, parts, step)
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
-        validates, asks = (
-            held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps),
-            focus and (step + 1) % ask_every == 0,
-        )
-        if validates or asks:
-            now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
-            parts.load_state_dict(average.state_dict())
-            if validates:
-                loss = validation_loss(model, latents, ids[:, 0], mask[:, 0], seconds, kept, device)
-                best.offer(step + 1, loss, average=average)
-            if asks:
+        if held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
+            with _averaged(parts, average):
+                loss = validation_loss(model, examples, range(learnt, len(latents)))
+            best.offer(step + 1, loss, average=average)
+        if focus and (step + 1) % ask_every == 0:
+            with _averaged(parts, average):
                 focus.update(model, step + 1, device)
-            parts.load_state_dict(now)
     if best.path.exists():
         load_state(best.path, device, average=average)
     parts.load_state_dict(average.state_dict())
     return model.eval()
 
 
+class Examples:
+    """Latents, captions and seconds of all clips, in batches as `flow_loss` takes them."""
+
+    def __init__(self, latents: np.ndarray, clips: Clips, device: str):
+        self.latents, self.device = latents, device
+        self.ids, self.mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
+        self.seconds = torch.from_numpy(clips.seconds).float()
+
+    def draw(self, chances: Tensor, step: int) -> tuple[Tensor, ...]:
+        """The batch of a step: clips by their chances, each with one of its captions."""
+        generator = torch.Generator().manual_seed(step)
+        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator)
+        phrases = torch.randint(self.ids.shape[1], (BATCH,), generator=generator)
+        return self.batch(rows, phrases)
+
+    def batch(self, rows: Tensor, phrases: Tensor | int) -> tuple[Tensor, ...]:
+        """latents [B, C, T], ids and mask [B, L], seconds [B]."""
+        latents = torch.from_numpy(self.latents[rows.numpy()].astype("float32"))
+        text = self.ids[rows, phrases], self.mask[rows, phrases]
+        return tuple(a.to(self.device) for a in (latents, *text, self.seconds[rows]))
+
+
+def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for matrices, where it needs fewer steps than AdamW, and AdamW for
+    everything else, the token embedding `shared` among it.
+    """
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in parts.named_parameters():
+        groups[parameter.ndim == 2 and "shared" not in name].append(parameter)
+    if not _has_bfloat16(device):
+        torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
+    muon = torch.optim.Muon(
+        groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+    )
+    return muon, torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
+
+
+def _focus(folder: Path, families: np.ndarray, resumed: bool) -> Focus | None:
+    """None for sounds that are of no family."""
+    if not len(families):
+        return None
+    return Focus(folder / "dit-adherence.csv", families, folder / TOKENIZER_FILE, resumed)
+
+
+def _speed(step: int, steps: int, pace: float) -> float:
+    """Factor of the learning rates: a linear start, then half a cosine."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
+
+
 @torch.no_grad()
-def validation_loss(
-    model: Model,
-    latents: np.ndarray,
-    ids: Tensor,
-    mask: Tensor,
-    seconds: Tensor,
-    rows: Tensor,
-    device: str,
-) -> float:
+def _lerp(average: Text, parts: Text, step: int) -> None:
+    """Move the average towards the parts; in the first steps faster, so that it forgets the
+    start.
+    """
+    decay = min(EMA_DECAY, (step + 1) / (step + 10))
+    for slow, now in zip(average.parameters(), parts.parameters()):
+        slow.lerp_(now, 1 - decay)
+
+
+@contextmanager
+def _averaged(parts: Text, average: Text) -> Iterator[None]:
+    """The average in place of the parts, for as long as they are looked at."""
+    now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
+    parts.load_state_dict(average.state_dict())
+    yield
+    parts.load_state_dict(now)
+
+
+@torch.no_grad()
+def validation_loss(model: Model, examples: Examples, rows: range) -> float:
     """`flow_loss` of the clips in `rows`, always with the same noise and the same noise levels."""
     losses = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for part in rows.split(BATCH):
-            batch = torch.from_numpy(latents[part.numpy()].astype("float32"))
-            with _fast(device):
-                losses.append(
-                    flow_loss(
-                        model,
-                        *(a.to(device) for a in (batch, ids[part], mask[part], seconds[part])),
-                    ).item()
-                )
+        for part in torch.arange(rows.start, rows.stop).split(BATCH):
+            with _fast(examples.device):
+                losses.append(flow_loss(model, *examples.batch(part, 0)).item())
     return sum(losses) / len(losses)
 
 
