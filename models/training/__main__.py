@@ -58,7 +58,7 @@ def main() -> None:
             arguments.autoencoder_steps,
             arguments.decoder_steps,
             arguments.dit_steps,
-        ) = (200, 4, 4, 4)
+        ) = (64, 2, 2, 2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(arguments.threads)
     folder = arguments.out

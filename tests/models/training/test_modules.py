@@ -9,7 +9,7 @@ from references import DATA, REFERENCES
 from safetensors.torch import load_file
 
 from edge_audio.errors import EdgeAudioError
-from export.checkpoint import read_checkpoint
+from edge_audio.exporter.checkpoint import read_checkpoint
 from models.training.modules import Model
 
 

@@ -15,7 +15,7 @@ from models.training import data, progress, train_autoencoder, train_dit
 from models.training.lapped import initialise, mdct_basis
 from models.training.modules import Autoencoder, Model
 from models.training.pocket import LATENTS, MODEL_CONFIG, STRIDES, t5_config
-from models.training.publish import OPTIONS
+from models.training.publish import options
 from models.training.sounds import make_sound
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +71,7 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     latents = np.random.default_rng(0).standard_normal((48, LATENTS, 128)).astype("float16")
     for module in (train_dit, train_autoencoder):
         monkeypatch.setattr(module, "SAVE_EVERY", 1)
+    monkeypatch.setattr(train_dit, "BATCH", 4)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     whole = train_dit.train(new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
@@ -123,8 +124,9 @@ def test_quick_run_ends_in_a_bundle(tmp_path):
     assert (tmp_path / "run" / "dit.csv").read_text().startswith("step,seconds,loss")
     assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
     assert len((tmp_path / "run" / "dit-validation.csv").read_text().splitlines()) == 2
-    from export.bundle import export
+    from edge_audio.exporter.bundle import export
 
-    export(tmp_path / "run" / "checkpoint", tmp_path / "bundle", OPTIONS, say=lambda line: None)
+    bundled = options(("int8",))  # as it ships, without the search for a mixed precision
+    export(tmp_path / "run" / "checkpoint", tmp_path / "bundle", bundled, say=lambda line: None)
     clip = Pipeline.load(tmp_path / "bundle", "int8").generate("rain", seconds=1, seed=1, steps=2)
     assert clip.samples.shape == (16000, 1) and np.isfinite(clip.samples).all()
