@@ -9,8 +9,11 @@ from references import DATA
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import Operation
+from edge_audio.session import PROMPT, Called
 from export.bundle import Options, export
 from export.mixed import Group, Recipe, choose
+from export.mixed.choice import grouped
+from export.mixed.recording import STEPS, evenly, needed
 from export.quantize import suitable
 
 
@@ -42,6 +45,29 @@ def test_forms_fall_back_where_they_do_not_suit():
     )
     assert suitable("int8-hadamard", group(160).operations[0]) == "int8-hadamard"
     assert suitable("int4", small.operations[0]) == suitable("f16", small.operations[0]) == "f32"
+
+
+def test_neighbouring_blocks_are_measured_together_where_they_are_alike():
+    alike = [group(name=f"transformer.layers.{i}.ff.2").operations[0] for i in range(5)]
+    other = [group(64 << i, name=f"decoder.layers.{i}.layers.1").operations[0] for i in range(2)]
+    assert {name: len(found.layers) for name, found in grouped(alike + other, True).items()} == {
+        "transformer.layers.0-3.ff.2": 4,
+        "transformer.layers.4-7.ff.2": 1,
+        "decoder.layers.0.layers.1": 1,
+        "decoder.layers.1.layers.1": 1,
+    }
+    assert len(grouped(alike + other, False)) == 7
+
+
+def test_a_recording_keeps_some_calls_and_what_they_read():
+    def call(stage, number):
+        return Called(stage, PROMPT, {"x": np.array([number])}, {})
+
+    steps = [call(stage, step) for step in range(9) for stage in ("modulate", "denoise")]
+    kept = needed([call("project", 0), *steps], "denoise")
+    assert [one.stage for one in kept] == ["project"] + ["modulate", "denoise"] * STEPS
+    assert [one.inputs["x"].item() for one in kept[1:]] == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
+    assert evenly(3, 12) == [0, 1, 2] and evenly(1, 5) == [0]
 
 
 @pytest.mark.slow
