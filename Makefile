@@ -8,7 +8,7 @@ TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listen
 	edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/cli
 
-.PHONY: help demo test test-slow coverage fuzz lint test-train test-arm test-android pocket bench-full clean
+.PHONY: help demo test test-slow coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full clean
 
 help:  ## the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -26,6 +26,9 @@ coverage:  ## the test suite, and which lines it did not run
 
 test-slow: .venv-test/installed  ## the proofs that take minutes by nature
 	.venv-test/bin/python -m pytest $(PYTEST) -m slow
+
+test-pythons: .venv-test/installed  ## the runtime's tests, from the wheel, on every Python from 3.10 to 3.14 that is here
+	.ci/pythons
 
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
 	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
