@@ -15,11 +15,11 @@ from edge_audio.bundle.manifest import MANIFEST_NAME
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
 from export.autoencoder import TransposedConv
-from export.bundle import BUILDERS
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.conditioners import Conditioners
 from export.config import read_config
 from export.convert import convert, save_module
+from export.sao import StableAudioOpen
 
 
 @contextlib.contextmanager
@@ -174,7 +174,7 @@ def inject(fault: str, source: Path, sound: Path, out: Path) -> tuple[Path, str]
 
 def _converted(name: str, make, checkpoint: Checkpoint, config, folder: Path) -> bytes:
     with make() as change:
-        component = BUILDERS[name](checkpoint, config, 8)
+        component = StableAudioOpen.builders[name](checkpoint, config, 8)
         if change is not None:
             change(component)
         saved = folder / f"saved.{name}"

@@ -23,21 +23,15 @@ from ..quiet import import_tensorflow
 
 import_tensorflow()
 
-from .family import Family  # noqa: E402
 from .findings import compare  # noqa: E402
-from .sao import StableAudioOpen  # noqa: E402
+from .source import Source  # noqa: E402
 
-__all__ = ["FAMILIES", "open"]
-
-#: asked in this order which of them a folder belongs to; the last one says what is wrong with a
-#: folder that is of none
-FAMILIES: tuple[type[Family], ...] = (StableAudioOpen,)
+__all__ = ["open"]
 
 
 def open(folder: Path) -> Callable[[Probe, Say], tuple[list[Row], str | None]]:
     """EdgeAudioError for a folder that is no checkpoint; else what compares a probe's bundle with
     it: its rows, and the first stage that departs.
     """
-    chosen = next((family for family in FAMILIES if family.recognizes(folder)), FAMILIES[-1])
-    family = chosen(folder)
-    return lambda probe, say: compare(probe, family, say)
+    source = Source(folder)
+    return lambda probe, say: compare(probe, source, say)

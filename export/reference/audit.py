@@ -18,8 +18,8 @@ from edge_audio.evaluate.layers import Operation, weights
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 
 from ..checkpoint import LEFT_OUT, Checkpoint
-from .family import Family
 from .model import FloatModel
+from .source import Source
 
 AS_IT_SHOULD_BE = "as it should be"
 #: type of the stored weights -> dB of the checkpoint's that rounding leaves
@@ -42,18 +42,13 @@ class Layer(Protocol):
         """A checkpoint's weight in that order."""
 
 
-def tensors(family: Family) -> list[Row]:
-    """Rows on what of the checkpoint was used, and on what looks damaged in it. All components must
-    have been built.
-    """
-    checkpoint = family.checkpoint
+def tensors(model: FloatModel) -> list[Row]:
+    """Rows on what of the checkpoint was used, and on what looks damaged in it."""
+    source, checkpoint = model.source, model.source.checkpoint
+    source.use_rest(model.precision, model.manifest)
     left_out = [name for name in checkpoint.tensors if LEFT_OUT.fullmatch(name)]
     explained = {*checkpoint.used, *left_out}
-    ignored = sorted(
-        name
-        for name in checkpoint.tensors
-        if name not in explained and not family.apart.fullmatch(name)
-    )
+    ignored = sorted(name for name in checkpoint.tensors if name not in explained)
     odd = [
         f"{name} ({what})"
         for name in sorted(checkpoint.used)
@@ -82,7 +77,7 @@ def tensors(family: Family) -> list[Row]:
 
 def stored_weights(component: str, model: FloatModel) -> tuple[Row, dict[str, str]]:
     """A row on the weights in a component's graph, and what is wrong with which layer's."""
-    family = model.family
+    family = model.source.family
     expected = {
         family.short(layer.scope): layer for layer in layers(model.acquire(component).module)
     }
@@ -99,7 +94,9 @@ def stored_weights(component: str, model: FloatModel) -> tuple[Row, dict[str, st
                 values.reshape(len(values), -1, values.shape[-1]) for _, values in stored[name]
             ]
             operation, _ = stored[name][0]
-            found = _suspicion(np.concatenate(parts, axis=-1), layer, family, operation.stored)
+            found = _suspicion(
+                np.concatenate(parts, axis=-1), layer, model.source, operation.stored
+            )
             if found:
                 wrong[name] = found
     said = "; ".join(f"{layer}: {reason}" for layer, reason in list(wrong.items())[:3])
@@ -141,7 +138,7 @@ def _oddity(tensor: np.ndarray) -> str:
     return ""
 
 
-def _suspicion(values: np.ndarray, layer: Layer, family: Family, stored: str) -> str:
+def _suspicion(values: np.ndarray, layer: Layer, source: Source, stored: str) -> str:
     """What a layer's weights look like, if not like the checkpoint's; values [outputs, taps,
     inputs].
     """
@@ -155,7 +152,7 @@ def _suspicion(values: np.ndarray, layer: Layer, family: Family, stored: str) ->
     if not values.any():
         return "all zero"
     fits: dict[str, float] = {}
-    for what, twin in _twins(layer, right, family):
+    for what, twin in _twins(layer, right, source):
         fits[what] = max(metrics.snr(values, twin), fits.get(what, -math.inf))
     best = max(fits, key=lambda what: fits[what])
     if fits[best] >= limit:
@@ -166,12 +163,12 @@ def _suspicion(values: np.ndarray, layer: Layer, family: Family, stored: str) ->
     return f"{metrics.snr(values, right):.0f} dB of the checkpoint's (cosine {cosine:.2f})"
 
 
-def _twins(layer: Layer, right: np.ndarray, family: Family) -> Iterator[tuple[str, np.ndarray]]:
+def _twins(layer: Layer, right: np.ndarray, source: Source) -> Iterator[tuple[str, np.ndarray]]:
     """What becomes of a layer's weights: as it should be, a norm's gain multiplied in, the inputs
     turned by a Hadamard matrix where the quantizer did that on purpose; and what faulty conversions
     make of them.
     """
-    for scaled in (right, *(right * gain for gain in _gains(layer.scope, right.shape[-1], family))):
+    for scaled in (right, *(right * gain for gain in _gains(layer.scope, right.shape[-1], source))):
         yield AS_IT_SHOULD_BE, scaled
         width = right.shape[-1] & -right.shape[-1]
         if right.shape[1] == 1 and width > 1:
@@ -179,23 +176,23 @@ def _twins(layer: Layer, right: np.ndarray, family: Family) -> Iterator[tuple[st
 
             turned = scaled.reshape(-1, width) @ (hadamard(width) / np.sqrt(width))
             yield AS_IT_SHOULD_BE, turned.reshape(right.shape)
-    for what, weight in _misread(layer.scope, family.checkpoint):
-        if weight.shape == _shape(layer.scope, family.checkpoint):
+    for what, weight in _misread(layer.scope, source.checkpoint):
+        if weight.shape == _shape(layer.scope, source.checkpoint):
             yield what, layer.arranged(weight)
 
 
-def _gains(name: str, inputs: int, family: Family) -> list[np.ndarray]:
+def _gains(name: str, inputs: int, source: Source) -> list[np.ndarray]:
     """Gains of the norms of the same block, which a converter multiplies into the weights behind
     them.
     """
-    block, checkpoint = BLOCK.match(name), family.checkpoint
+    block, checkpoint = BLOCK.match(name), source.checkpoint
     if block is None:
         return []
     return [
         checkpoint.tensors[gain].astype(np.float32)
         for gain in checkpoint.used
         if gain.startswith(block[0])
-        and gain.endswith(family.gains)
+        and gain.endswith(source.family.gains)
         and checkpoint.tensors[gain].shape == (inputs,)
     ]
 

@@ -13,13 +13,14 @@ from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from .audit import stored_weights, tensors
 from .family import Family
 from .model import FloatModel
+from .source import Source
 from .walk import Group, walk
 
 
-def compare(probe: Probe, family: Family, say: Say) -> tuple[list[Row], str | None]:
+def compare(probe: Probe, source: Source, say: Say) -> tuple[list[Row], str | None]:
     """Every stage, then the weights; and the name of the first value that departs."""
-    model = FloatModel(probe.bundle, family, probe.pipeline.precision, say)
-    rows = _source(probe, family)
+    model = FloatModel(probe.bundle, source, probe.pipeline.precision, say)
+    rows = _other_files(probe, source)
     groups = list(walk(probe, model, say))
     say("weights")
     audit: list[Row] = []
@@ -30,15 +31,15 @@ def compare(probe: Probe, family: Family, say: Say) -> tuple[list[Row], str | No
         suspicious |= wrong
     departs = None
     for group in groups:
-        row, wrong_value = _judged(group, departs is None, suspicious, family)
+        row, wrong_value = _judged(group, departs is None, suspicious, source.family)
         rows.append(row)
         departs = departs or wrong_value
-    return [*rows, *tensors(family), *audit], departs
+    return [*rows, *tensors(model), *audit], departs
 
 
-def _source(probe: Probe, family: Family) -> list[Row]:
+def _other_files(probe: Probe, source: Source) -> list[Row]:
     """A row if the files are others than those that the bundle was made of."""
-    if probe.manifest.source_sha256 == family.checkpoint.sha256:
+    if probe.manifest.source_sha256 == source.checkpoint.sha256:
         return []
     return [
         Row(

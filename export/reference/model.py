@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,16 +20,18 @@ from edge_audio.system.graph import Graph
 
 from .. import layers
 from ..layers import Signatures
-from .family import Family
+from .source import Source
+
+#: the function behind a signature, and the names of what it reads
+Function = tuple[Callable[..., dict[str, tf.Tensor]], frozenset[str]]
 
 
 class FloatGraph(Graph):
     """A component's float functions, called as its graph is."""
 
-    def __init__(self, component: str, module: tf.Module):
+    def __init__(self, component: str, module: tf.Module, functions: Mapping[str, Function]):
         """Opens no file: what a Graph does, it does by itself."""
-        self.component, self.module = component, module
-        self._functions: Signatures = module.signatures()
+        self.component, self.module, self._functions = component, module, functions
 
     def close(self) -> None:
         """A float graph stays as long as somebody holds it."""
@@ -43,18 +45,17 @@ class FloatGraph(Graph):
 
     def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """EdgeAudioError for a signature or an input that the checkpoint's component has not."""
+        mend = "give the checkpoint that the bundle was exported from"
         if signature not in self._functions:
             raise EdgeAudioError(
                 f"the checkpoint's {self.component} has no stage {signature}, it has"
-                f" {', '.join(self._functions)}; give the checkpoint that the bundle was exported"
-                " from"
+                f" {', '.join(self._functions)}; {mend}"
             )
-        function, specs = self._functions[signature]
-        if inputs.keys() != specs.keys():
+        function, reads = self._functions[signature]
+        if inputs.keys() != reads:
             raise EdgeAudioError(
                 f"stage {signature} of the bundle reads {', '.join(sorted(inputs))}, the"
-                f" checkpoint's reads {', '.join(sorted(specs))}; give the checkpoint that the"
-                " bundle was exported from"
+                f" checkpoint's reads {', '.join(sorted(reads))}; {mend}"
             )
         outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
@@ -76,12 +77,12 @@ class FloatModel(Model):
     Prompts are read as the checkpoint says, whatever the bundle says of them.
     """
 
-    def __init__(self, bundle: Bundle, family: Family, precision: Mapping[str, str], say: Say):
+    def __init__(self, bundle: Bundle, source: Source, precision: Mapping[str, str], say: Say):
         """precision: of the bundle's graphs, whose components these are. say: called with a line
         when a component is built.
         """
-        self.family, self._say = family, say
-        self._manifest = family.manifest(bundle)
+        self.source, self._say = source, say
+        self._manifest = source.manifest(bundle)
         super().__init__(bundle, precision, threads=1, memory=ALL)
         self.contract = Contract(self._manifest)
         self._built: dict[str, FloatGraph] = {}
@@ -92,7 +93,7 @@ class FloatModel(Model):
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        path = self.family.tokenizer(self.bundle)
+        path = self.source.tokenizer(self.bundle)
         assert path is not None, "without one, `Request.resolved` lets no text through"
         return Tokenizer(path, self._manifest.prompt.lengths, self._manifest.prompt.ends)
 
@@ -100,9 +101,23 @@ class FloatModel(Model):
         """The component, built when it is first asked for; it stays."""
         if component not in self._built:
             self._say(f"reference: {component}")
-            module = self.family.build(component, self._manifest)
-            self._built[component] = FloatGraph(component, module)
+            module = self.source.build(component, self._manifest)
+            functions = self._functions(component, module)
+            self._built[component] = FloatGraph(component, module, functions)
         return self._built[component]
 
     def release(self, component: str) -> None:
         """Nothing is given back: the weights are looked at in the end."""
+
+    def _functions(self, component: str, module: tf.Module) -> dict[str, Function]:
+        """Those of the component's stages, which serve any length: an exporter need not convert a
+        stage for each, so a module may have it for some.
+        """
+        converted: Signatures = module.signatures()
+        functions: dict[str, Function] = {}
+        for stage in self.contract.of(component):
+            for name, (function, specs) in converted.items():
+                if name == stage or name.startswith(f"{stage}_"):
+                    made = function, frozenset(specs)
+                    functions |= dict.fromkeys(self.contract.signatures(stage), made)
+        return functions

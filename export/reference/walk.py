@@ -139,7 +139,7 @@ def visited(calls: Iterable[Called], model: FloatModel) -> list[Visit]:
 
     def title(index: int) -> str:
         call = made[index]
-        name, every = model.family.titles.get(call.stage, call.stage), by_stage[call.stage]
+        name, every = model.source.family.titles.get(call.stage, call.stage), by_stage[call.stage]
         if "t" in call.inputs:
             return f"{name} at t {call.inputs['t'].item():.2f}"
         return f"{name}, call {every.index(index) + 1} of {len(every)}" if len(every) > 1 else name
@@ -155,7 +155,7 @@ def _beside(
     component: str, visits: list[Visit], model: FloatModel, probe: Probe
 ) -> Iterator[Group]:
     """A component's calls in both: what every layer gives, and every port."""
-    contract, family, precision = model.contract, model.family, model.precision[component]
+    contract, family, precision = model.contract, model.source.family, model.precision[component]
     path = model.bundle.graph_path(component, precision)
     rectified = {operation.layer for operation in operations(path) if operation.rectified}
     runs = [contract.fitting(visit.call.stage, visit.call.inputs) for visit in visits]

@@ -105,3 +105,22 @@ def test_another_checkpoint_is_refused(tiny0):
         pytest.raises(EdgeAudioError, match="model_config.json"),
     ):
         diagnose(pipeline, symptoms=[], checkpoint=DATA)
+
+
+def test_a_family_without_words_is_compared_all_the_same(tiny0, monkeypatch):
+    from edge_audio.exporter.reference import source
+
+    monkeypatch.setattr(source, "FAMILIES", {})
+    with load(tiny0[2], "f32", None) as pipeline:
+        report = diagnose(pipeline, symptoms=[], checkpoint=DATA / "tiny0")
+    stages = [row.symptom for row in report.rows if row.symptom.startswith("stage")]
+    assert report.departs is None and "stage condition" in stages and "stage free run" in stages
+    assert any(stage.startswith("stage denoise at t ") for stage in stages)
+
+
+def test_words_tell_the_parts_of_a_stage():
+    from edge_audio.exporter.reference.family import STABLE_AUDIO_OPEN, Family
+
+    layer = STABLE_AUDIO_OPEN.short("model.model.transformer.layers.3.ff.ff.2")
+    assert layer == "transformer.layers.3.ff.ff.2"
+    assert STABLE_AUDIO_OPEN.part(layer) == "block 3" and Family().part(layer) == ""
