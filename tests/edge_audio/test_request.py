@@ -87,7 +87,7 @@ def test_what_is_no_mapping_is_no_recipe(recipe) -> None:
         ({"cfg_scale": np.complex64(1)}, "is not a finite number"),
         ({"cfg_scale": "7"}, "cfg '7' is not a finite number"),
         ({"seconds": 10**400}, r"seconds 1000+\.\.\.0+ is no duration"),
-        ({"seconds": 10**5000}, "seconds int is no duration"),
+        ({"seconds": 10**5000}, "seconds .*int.* is no duration"),
         ({"seconds": "1\n2"}, r"seconds '1\\n2' is no duration"),
         ({"steps": 10_001}, "steps 10001 would take too long; use at most 10000"),
         ({"sampler": ["euler"]}, r"sampler \['euler'\] is unknown"),
