@@ -12,8 +12,14 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
 from edge_audio.system.graph import Graph
 from export.convert import examples, fidelity, flops, refuse_inert_inputs
-from export.stages import BY_LENGTH, SIGNATURES
 
+SIGNATURES = {
+    "conditioners": ("condition",),
+    "dit": ("project", "denoise"),
+    "decoder": ("head", "tail"),
+    "encoder": ("encode",),
+}
+BY_LENGTH = ("denoise", "head")
 MINIMUM_SNR = {"f32": 110, "f16": 50, "int8": 25}
 
 

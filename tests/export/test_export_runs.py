@@ -15,7 +15,6 @@ from edge_audio.bundle.store import Bundle
 from edge_audio.cli.main import main
 from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
-from export.stages import SIGNATURES
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +39,7 @@ def test_command_line(tmp_path):
     assert "warning: no SentencePiece model" in done.stderr and "--tokenizer" in done.stderr
     bundle = Bundle.open(tmp_path / "out")
     assert bundle.manifest.name == "toy" and bundle.manifest.defaults.steps == 4
-    assert {bundle.precisions(component) for component in SIGNATURES} == {("int8",)}
+    assert {bundle.precisions(component) for component in (*GENERATING, "encoder")} == {("int8",)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
     (line,) = (line for line in done.stdout.splitlines() if "next: " in line)
     command = shlex.split(line.partition("next: edge-audio ")[2])
