@@ -8,7 +8,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from edge_audio.cli.options import Commands, add_model, guidance, numbers, usable_threads
+from edge_audio.cli.options import (
+    Commands,
+    add_json,
+    add_model,
+    add_quiet,
+    add_sampling,
+    add_seconds,
+    add_steps,
+    add_threads,
+    numbers,
+    usable_threads,
+)
 from edge_audio.cli.progress import Line
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.request import Request
@@ -44,12 +55,8 @@ def add_bench(commands: Commands) -> None:
         type=numbers,
         help="numbers of threads (default: what suits this CPU)",
     )
-    parser.add_argument(
-        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
-    )
-    parser.add_argument(
-        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
-    )
+    add_seconds(parser)
+    add_steps(parser)
     parser.add_argument("--fit-length", action="store_true", help="as in generate")
     parser.add_argument(
         "--repeats", metavar="N", type=int, default=5, help="clips a row (default: 5)"
@@ -63,9 +70,7 @@ def add_bench(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the table there rather than print it"
     )
-    parser.add_argument(
-        "--quiet", action="store_true", help="print nothing but the table, warnings and errors"
-    )
+    add_quiet(parser, "print nothing but the table, warnings and errors")
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -137,20 +142,9 @@ def add_compare(commands: Commands) -> None:
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="a new folder for report.html and report.json"
     )
-    parser.add_argument(
-        "--seconds",
-        metavar="S",
-        type=float,
-        help="duration (default: the prompt's, or the model's full length)",
-    )
-    parser.add_argument(
-        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
-    )
-    parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
-    parser.add_argument(
-        "--cfg", metavar="S", type=guidance, help="guidance scale (default: the model's)"
-    )
-    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    add_seconds(parser, default="the prompt's, or the model's full length")
+    add_sampling(parser)
+    add_threads(parser)
     parser.add_argument(
         "--repeats",
         metavar="N",
@@ -158,9 +152,7 @@ def add_compare(commands: Commands) -> None:
         default=3,
         help="clips that time and memory are measured with, 0 to leave them out (default: 3)",
     )
-    parser.add_argument(
-        "--quiet", action="store_true", help="print nothing but warnings and errors"
-    )
+    add_quiet(parser)
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -244,24 +236,14 @@ def add_diagnose(commands: Commands) -> None:
     parser.add_argument(
         "--seeds", metavar="N", type=int, default=2, help="clips a prompt (default: 2)"
     )
-    parser.add_argument(
-        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
-    )
-    parser.add_argument(
-        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
-    )
-    parser.add_argument("--sampler", metavar="NAME", help="default: the model's")
-    parser.add_argument(
-        "--cfg", metavar="S", type=guidance, help="guidance scale (default: the model's)"
-    )
+    add_seconds(parser)
+    add_sampling(parser)
     parser.add_argument(
         "--precision", metavar="P", help="as in generate; f32 shows faults that int8 noise hides"
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--quiet", action="store_true", help="print nothing but warnings and errors"
-    )
+    add_threads(parser)
+    add_json(parser)
+    add_quiet(parser)
 
 
 def diagnose(arguments: argparse.Namespace) -> int:

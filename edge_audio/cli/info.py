@@ -11,7 +11,7 @@ from typing import Any
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
-from edge_audio.cli.options import Commands, add_model
+from edge_audio.cli.options import Commands, add_json, add_model
 from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
@@ -30,7 +30,7 @@ def add_info(commands: Commands) -> None:
     parser.add_argument(
         "--prompts", action="store_true", help="what the model can be asked for, with examples"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(parser)
 
 
 def info(arguments: argparse.Namespace) -> None:

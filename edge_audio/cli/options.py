@@ -8,6 +8,7 @@ import warnings
 from typing import TypeAlias
 
 from edge_audio.errors import EdgeAudioWarning
+from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system.graph import check_threads
 
 #: what commands are added to; quoted, since argparse's own class takes no brackets at run time
@@ -19,6 +20,49 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="DIR", help="folder of a bundle (default: the pocket model)"
     )
+
+
+def add_seconds(parser: argparse.ArgumentParser, default: str = "the model's full length") -> None:
+    """`--seconds S`. default: what the help says of it."""
+    parser.add_argument("--seconds", metavar="S", type=float, help=f"duration (default: {default})")
+
+
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """`--steps N`"""
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """`--steps N`, `--sampler NAME` and `--cfg S`"""
+    add_steps(parser)
+    parser.add_argument(
+        "--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default: the model's)"
+    )
+    parser.add_argument(
+        "--cfg",
+        metavar="S",
+        type=guidance,
+        help="guidance scale, 1 for none (default: the model's)",
+    )
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """`--threads N`, to be read with `usable_threads`"""
+    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`"""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def add_quiet(
+    parser: argparse.ArgumentParser, shown: str = "print nothing but warnings and errors"
+) -> None:
+    """`--quiet`. shown: what the help says of it."""
+    parser.add_argument("--quiet", action="store_true", help=shown)
 
 
 def numbers(text: str) -> tuple[int, ...]:
