@@ -113,6 +113,14 @@ class Clip:
         """What `save` multiplies the samples by: 1.0, or less if the peak passes 1.0."""
         return 1.0 if self.peak <= 1.0 else SAFE_PEAK / self.peak
 
+    @property
+    def saved_recipe(self) -> dict[str, Any]:
+        """What `save` writes into the file: the recipe with the gain, and the notes if there are
+        any, so that who finds the file later is told as well.
+        """
+        notes = {"notes": [note.text for note in self.notes]} if self.notes else {}
+        return {**self.recipe, "gain": self.gain, **notes}
+
     def levels(self) -> Levels:
         """Peak, RMS, DC and clipping."""
         samples = self.samples.astype(np.float64) if len(self.samples) else np.zeros((1, 1))
@@ -175,7 +183,7 @@ class Clip:
         import soundfile
 
         kind, default = FORMATS[suffix.lower()]
-        comment, stream = json.dumps({**self.recipe, "gain": gain}), io.BytesIO()
+        comment, stream = json.dumps(self.saved_recipe), io.BytesIO()
         with soundfile.SoundFile(
             stream,
             "w",

@@ -15,12 +15,21 @@ from typing import Any
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.play import Playback
-from edge_audio.cli.options import Commands, add_model, guidance, numbers, usable_threads
+from edge_audio.cli.options import (
+    Commands,
+    add_json,
+    add_model,
+    add_quiet,
+    add_sampling,
+    add_seconds,
+    add_threads,
+    numbers,
+    usable_threads,
+)
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.replay import check_array_file, replayed, write_array
-from edge_audio.sampling.samplers import SAMPLERS
 
 
 def add_generate(commands: Commands) -> None:
@@ -41,24 +50,11 @@ def add_generate(commands: Commands) -> None:
         help=".wav, .flac or .ogg (default: named after the prompt)",
     )
     add_model(parser)
-    parser.add_argument(
-        "--seconds", metavar="S", type=float, help="duration (default: the model's full length)"
-    )
+    add_seconds(parser)
     parser.add_argument(
         "--seed", metavar="N", type=int, help="the same seed makes the same sound (default: random)"
     )
-    parser.add_argument(
-        "--steps", metavar="N", type=int, help="sampling steps (default: the model's)"
-    )
-    parser.add_argument(
-        "--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default: the model's)"
-    )
-    parser.add_argument(
-        "--cfg",
-        metavar="S",
-        type=guidance,
-        help="guidance scale, 1 for none (default: the model's)",
-    )
+    add_sampling(parser)
     parser.add_argument(
         "--negative", metavar="PROMPT", help="what not to hear; needs a guidance scale above 1"
     )
@@ -76,7 +72,7 @@ def add_generate(commands: Commands) -> None:
         metavar="P",
         help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)",
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
+    add_threads(parser)
     parser.add_argument(
         "--fp16",
         choices=("on", "off"),
@@ -91,10 +87,8 @@ def add_generate(commands: Commands) -> None:
         "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
     )
     parser.add_argument("--play", action="store_true", help="play it while it is made")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--quiet", action="store_true", help="print nothing but warnings and errors"
-    )
+    add_json(parser)
+    add_quiet(parser, "print nothing but warnings and errors; the file keeps its notes")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -128,14 +122,18 @@ def generate(arguments: argparse.Namespace) -> None:
                 progress=bar,
                 on_block=playback,
             )
-        for note in clip.notes:
-            print(f"note: {note}", file=sys.stderr)
-        out, gain = (out, clip.save(out)) if named else _save_beside(clip, out)
+        if not arguments.quiet:
+            for note in clip.notes:
+                print(f"note: {note}", file=sys.stderr)
+        if named:
+            clip.save(out)
+        else:
+            out = _save_beside(clip, out)
         if arguments.latents:
             assert clip.latents is not None  # only clips that were not generated have none
             write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
-            print(json.dumps(_report(clip, out, gain)))
+            print(json.dumps(_report(clip, out)))
         elif not arguments.quiet:
             print(_summary(clip, out))
         if playback:
@@ -157,8 +155,8 @@ def _output(arguments: argparse.Namespace) -> tuple[Path, bool]:
     return Path(given) / f"{slug or 'clip'}.wav", False
 
 
-def _save_beside(clip: Clip, path: Path) -> tuple[Path, float]:
-    """Save under a name that nothing has, with a number if need be; returns it, and the gain.
+def _save_beside(clip: Clip, path: Path) -> Path:
+    """Save under a name that nothing has, with a number if need be; returns it.
 
     An empty file takes the name first, so that of several processes each finds another one.
     """
@@ -170,10 +168,11 @@ def _save_beside(clip: Clip, path: Path) -> tuple[Path, float]:
         except FileExistsError:
             continue
     try:
-        return out, clip.save(out)
+        clip.save(out)
     except BaseException:
         out.unlink(missing_ok=True)
         raise
+    return out
 
 
 def _finish(playback: Playback) -> None:
@@ -194,7 +193,7 @@ def _summary(clip: Clip, out: Path) -> str:
     )
 
 
-def _report(clip: Clip, out: Path, gain: float) -> dict[str, Any]:
+def _report(clip: Clip, out: Path) -> dict[str, Any]:
     total = sum(clip.timings.values())
     return {
         "file": str(out),
@@ -206,7 +205,7 @@ def _report(clip: Clip, out: Path, gain: float) -> dict[str, Any]:
         "times_real_time": clip.seconds / total,
         "timings": clip.timings,
         "levels": dataclasses.asdict(clip.levels()),
-        "recipe": {**clip.recipe, "gain": gain},
+        "recipe": clip.saved_recipe,
     }
 
 

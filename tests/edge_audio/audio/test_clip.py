@@ -10,6 +10,7 @@ import soundfile
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.notes import Note
 
 RATE = 16000
 RECIPE = {
@@ -39,6 +40,14 @@ def test_save_and_read_back(tmp_path, extension, tolerance, channels):
     assert np.max(np.abs(samples - clip.samples)) < tolerance
     assert Clip.recipe_of(path) == {**RECIPE, "gain": 1.0}
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_file_keeps_the_notes(tmp_path):
+    clip = Clip(tone(0.5), RATE, RECIPE, notes=(Note("words", "'zither' is new to the model"),))
+    clip.save(tmp_path / "a.wav")
+    recipe = Clip.recipe_of(tmp_path / "a.wav")
+    assert recipe == clip.saved_recipe and recipe["notes"] == ["'zither' is new to the model"]
+    assert "notes" not in clip.recipe  # it says how a clip is made, and no more
 
 
 def test_sixteen_bit_unless_asked(tmp_path):

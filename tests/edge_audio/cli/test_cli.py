@@ -166,6 +166,25 @@ def test_json_is_all_there_is_on_stdout(run, toy_bundle):
     assert "note: the prompt is empty" in done.stderr and "note: cfg 7 overdrives" in done.stderr
 
 
+def test_quiet_leaves_notes_to_the_file(run, toy_bundle):
+    arguments = ("generate", "", "-o", "x.wav", "--model", toy_bundle, "--seed", 7)
+    told = [line for line in run(*arguments).stderr.splitlines() if line.startswith("note: ")]
+    assert any("the prompt is empty" in line for line in told)
+    for more, printed in (((), False), (("--json",), True)):
+        done = run(*arguments, "--quiet", *more)
+        assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", printed)
+        recipe = Clip.recipe_of(done.folder / "x.wav")
+        assert [f"note: {note}" for note in recipe["notes"]] == told
+    assert json.loads(done.stdout)["recipe"] == recipe
+
+
+def test_warnings_are_said_even_if_quiet(toy_bundle, tmp_path, capsys):
+    arguments = ["generate", "rain", "--model", str(toy_bundle), "--threads", "1000000", "--quiet"]
+    assert cli.main([*arguments, "-o", str(tmp_path / "x.wav")]) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("warning: 1000000 threads are more than the ")
+
+
 def test_the_command_line_and_the_library_make_the_same_clip(run, toy_bundle):
     done = run(
         "generate",
