@@ -7,52 +7,38 @@ is replaced at the end, all at once or not at all (`publish`).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import gc
-import hashlib
-import importlib.metadata
-import json
 import math
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import tensorflow as tf
+from typing import Any
 
 from edge_audio.bundle.manifest import (
     COMPONENTS,
     GENERATING,
     MANIFEST_NAME,
-    Defaults,
     FileEntry,
     GraphEntry,
     Manifest,
-    SecondsRange,
     Stage,
     Tiling,
     UsualLevel,
 )
-from edge_audio.bundle.manifest import Prompt as PromptEntry
-from edge_audio.bundle.store import Bundle, file_entry
+from edge_audio.bundle.store import file_entry
 from edge_audio.bundle.vocabulary import Vocabulary
-from edge_audio.errors import EdgeAudioError, first_line
-from edge_audio.evaluate.layers import operations
+from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.prompts import Prompt, read, to_json
 from edge_audio.sampling.schedule import check_steps
 from edge_audio.system.graph import Graph
 
 from . import mixed
-from .autoencoder import TILE, Decoder, Encoder
-from .checkpoint import Checkpoint, read_checkpoint
-from .conditioners import Conditioners
-from .config import ModelConfig, read_config
-from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
-from .dit import DiT
+from .architecture import Architecture
+from .architectures import architecture_of
+from .autoencoder import TILE
+from .checkpoint import Checkpoint
 from .publish import (
     CHECKS_NAME,
     TOKENIZER_NAME,
@@ -61,34 +47,9 @@ from .publish import (
     is_interrupted,
     locked,
     publish,
-    staging_folder,
 )
-from .quantize import PRECISIONS, methods_for, quantize
-from .stages import GUIDANCE, stages_of
-
-#: What suits an objective when the user names nothing else: post-trained models want few steps and
-#: no guidance.
-DEFAULTS = {
-    "rf_denoiser": Defaults("pingpong", 8, 1.0),
-    "rectified_flow": Defaults("dpmpp", 50, 5.0),
-}
-#: components with a method `store`: their float32 graph is another one for smaller precisions
-TABLES = ("conditioners",)
-NOTE = ".entry.json"
-#: what decides how a graph comes out, besides checkpoint and options
-SOURCES = (
-    "autoencoder.py",
-    "checkpoint.py",
-    "conditioners.py",
-    "config.py",
-    "convert.py",
-    "dit.py",
-    "layers.py",
-    "quantize.py",
-    "t5.py",
-)
-TOKENIZER_NAMES = ("spiece.model", "tokenizer.model", "t5/spiece.model", "tokenizer/spiece.model")
-PAD, EOS = 0, 1
+from .quantize import PRECISIONS
+from .staging import Staging
 
 
 @dataclass(frozen=True)
@@ -120,20 +81,6 @@ class Options:
     recipe: Path | None = None
 
 
-#: component -> what makes it of a checkpoint; the number is the decoder's tile, in latents
-BUILDERS: dict[str, Callable[[Checkpoint, ModelConfig, int], tf.Module]] = {
-    "conditioners": lambda checkpoint, config, tile: Conditioners(checkpoint, config),
-    "dit": lambda checkpoint, config, tile: DiT(checkpoint, config),
-    "decoder": Decoder,
-    "encoder": lambda checkpoint, config, tile: Encoder(checkpoint, config),
-}
-
-
-def build(checkpoint: Checkpoint, config: ModelConfig, tile: int = TILE) -> dict[str, tf.Module]:
-    """All components by name; afterwards `checkpoint.audit()` knows what was used."""
-    return {name: builder(checkpoint, config, tile) for name, builder in BUILDERS.items()}
-
-
 def export(
     source: Path, out: Path, options: Options = Options(), say: Callable[[str], None] = print
 ) -> Manifest:
@@ -144,20 +91,26 @@ def export(
     that cannot be exported, and while another export into `out` is running.
     """
     out = out.resolve()
-    _check_options(out, options)
-    config = read_config(source).with_lengths(options.latent_lengths)
+    _refuse_options(out, options)
+    architecture = architecture_of(source)
+    config = architecture.read_config(source, options.latent_lengths)
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out):
         if complete(out):
             say(f"{out}: an interrupted export was completed")
-        return _export(source, config, out, options, say)
+        return _export(source, architecture, config, out, options, say)
 
 
 def _export(
-    source: Path, config: ModelConfig, out: Path, options: Options, say: Callable[[str], None]
+    source: Path,
+    architecture: Architecture,
+    config: Any,
+    out: Path,
+    options: Options,
+    say: Callable[[str], None],
 ) -> Manifest:
-    checkpoint = read_checkpoint(source)
-    tokenizer = _find_tokenizer(source, options.tokenizer, config.t5.vocab_size)
+    checkpoint = architecture.read_checkpoint(source, config)
+    tokenizer = architecture.find_tokenizer(source, options.tokenizer, config)
     if tokenizer is None:
         say(
             f"warning: no SentencePiece model in {source}: the bundle will take token ids only; add"
@@ -165,12 +118,13 @@ def _export(
         )
     # All are built once to see that every tensor fits, and again one by one: at full size they do
     # not belong in memory together.
-    tiling = build(checkpoint, config, options.tile)["decoder"].tiling
+    tiling = architecture.build(checkpoint, config, options.tile)["decoder"].tiling
     say(
         "tensors used: "
         + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
     )
-    staging = Staging(out, f"{checkpoint.sha256} {config} {tiling}", say)
+    origin = f"{checkpoint.sha256} {config} {tiling}"
+    staging = Staging(out, origin, architecture.sources, say)
     measured = mixed.NAME in options.precisions
     plain = [precision for precision in options.precisions if precision != mixed.NAME]
     try:
@@ -178,11 +132,13 @@ def _export(
         graphs = {}
         for name in options.components:
             needed = (
-                ["f32", *([mixed.BASE] if name in TABLES else [])]
+                ["f32", *([mixed.BASE] if name in architecture.tables else [])]
                 if measured and name in GENERATING
                 else []
             )
-            builder = functools.partial(BUILDERS[name], checkpoint, config, options.tile)
+            builder = functools.partial(
+                architecture.builders[name], checkpoint, config, options.tile
+            )
             graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
@@ -203,7 +159,7 @@ def _export(
         for name, found in graphs.items():
             smallest = min(found.values(), key=lambda entry: entry.bytes)
             with Graph(staging.folder / smallest.file) as graph:
-                stages |= stages_of(name, graph, config.latent, tiling)
+                stages |= architecture.stages_of(name, graph, config.latent, tiling)
 
         def written(precisions: Iterable[str]) -> Manifest:
             chosen = {
@@ -211,7 +167,15 @@ def _export(
                 for name, found in graphs.items()
             }
             manifest = _manifest(
-                config, checkpoint, tiling, *entries, chosen, stages, options, out.name
+                architecture,
+                config,
+                checkpoint,
+                tiling,
+                *entries,
+                chosen,
+                stages,
+                options,
+                out.name,
             )
             (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
             return Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
@@ -243,7 +207,7 @@ def _export(
     return manifest
 
 
-def _check_options(out: Path, options: Options) -> None:
+def _refuse_options(out: Path, options: Options) -> None:
     known = (*PRECISIONS, mixed.NAME)
     for precision in options.precisions:
         if precision not in known:
@@ -274,179 +238,9 @@ def _check_options(out: Path, options: Options) -> None:
         raise EdgeAudioError(f"{out} is not empty and holds no bundle; give a new folder")
 
 
-def _find_tokenizer(source: Path, given: Path | None, vocab_size: int) -> Path | None:
-    """The given SentencePiece model, or the one in the checkpoint directory; checked against T5's
-    conventions.
-    """
-    import sentencepiece
-
-    path = given or next(
-        (source / name for name in TOKENIZER_NAMES if (source / name).is_file()), None
-    )
-    if path is None:
-        return None
-    try:
-        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise EdgeAudioError(
-            f"{path} is no SentencePiece model ({first_line(error)}); give T5's spiece.model"
-        ) from None
-    if (processor.pad_id(), processor.eos_id()) != (PAD, EOS):
-        raise EdgeAudioError(
-            f"{path} has pad id {processor.pad_id()} and eos id {processor.eos_id()}, T5 has 0 and"
-            " 1; give T5's spiece.model"
-        )
-    if processor.vocab_size() > vocab_size:
-        raise EdgeAudioError(
-            f"{path} has {processor.vocab_size()} pieces, the text encoder knows {vocab_size}; "
-            "give the tokenizer that belongs to it"
-        )
-    return path
-
-
-class Staging:
-    """The folder beside the bundle in which graphs are made; each has a note of what it was made
-    from.
-    """
-
-    def __init__(self, out: Path, origin: str, say: Callable[[str], None]):
-        """origin: what all graphs depend on."""
-        self.folder, self._out, self._say = staging_folder(out), out, say
-        self._standing = _standing_graphs(out)
-        digest = hashlib.sha256(
-            f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode()
-        )
-        for name in SOURCES:
-            digest.update((Path(__file__).parent / name).read_bytes())
-        self._origin = digest.hexdigest()
-        self.folder.mkdir(exist_ok=True)
-
-    def make(
-        self, name: str, builder: Callable[[], tf.Module], precisions: Iterable[str]
-    ) -> dict[str, GraphEntry]:
-        """The graphs of the component that `builder` makes; those that are there already are taken,
-        the others made.
-        """
-        entries = {precision: self._found(name, precision) for precision in precisions}
-        missing = [precision for precision, entry in entries.items() if entry is None]
-        for precision in sorted(set(entries) - set(missing)):
-            self._say(f"{entries[precision].file}: kept, nothing that it is made from has changed")
-        if missing:
-            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-                self._say(f"{name}: computing what its graphs must give")
-                component = builder()
-                expected, counted = examples(component), flops(component)
-                floats = self._floats(component, missing, entries.get("f32"), Path(folder))
-                del component  # at full size it is gigabytes, and conversion needs more
-                gc.collect()
-                for precision in missing:
-                    entries[precision] = self._make(
-                        name, precision, floats[precision](), expected, counted
-                    )
-        return {precision: entries[precision] for precision in precisions}
-
-    def _floats(
-        self, component: tf.Module, precisions: list[str], standing: GraphEntry | None, folder: Path
-    ) -> dict[str, Callable[[], Path]]:
-        """Precision -> function that gives the float32 graph to make it of, converted when it is
-        first needed.
-        """
-        if standing is not None and not hasattr(component, "store"):
-            return dict.fromkeys(precisions, lambda: self.folder / standing.file)
-
-        @functools.cache
-        def converted(saved: Path) -> Path:
-            graph = saved.with_suffix(".tflite")
-            graph.write_bytes(convert(saved))
-            shutil.rmtree(saved)
-            return graph
-
-        saved = save_modules(component, folder, precisions)
-        return {
-            precision: functools.partial(converted, saved[precision]) for precision in precisions
-        }
-
-    def keep_what_is_done(self) -> None:
-        """After a failure: finished graphs stay for the next try, anything else goes."""
-        if any(self.folder.glob(f"*{NOTE}")):
-            self._say(
-                f"warning: finished graphs are kept in {self.folder}; run the same export again to"
-                " go on from there"
-            )
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _make(
-        self, name: str, precision: str, graph: Path, expected: Examples, counted: dict[str, int]
-    ) -> GraphEntry:
-        """One graph of its float32 form."""
-        start = time.perf_counter()
-        path = self.folder / f"{name}.{precision}.tflite"
-        path.with_suffix(NOTE).unlink(missing_ok=True)
-        self._say(f"{path.name}: {'converting' if precision == 'f32' else 'quantizing'}")
-        if precision in ("f32", mixed.BASE):
-            shutil.copyfile(graph, path)
-        else:
-            path.write_bytes(
-                quantize(
-                    graph,
-                    methods_for(precision, (operation.layer for operation in operations(graph))),
-                )
-            )
-        with Graph(path, threads=2) as graph:
-            measured = fidelity(expected, graph)
-            refuse_inert_inputs(expected, graph)
-        entry = GraphEntry(
-            **vars(file_entry(path)),
-            fidelity=measured,
-            flops=counted,
-            made_from=self._made_from(name, precision),
-        )
-        path.with_suffix(NOTE).write_text(json.dumps(vars(entry)))
-        worst = min(measured, key=measured.get)
-        self._say(
-            f"{path.name}: {entry.bytes / 1e6:.1f} MB in {time.perf_counter() - start:.0f} s,"
-            f" {worst} at {measured[worst]:.0f} dB of the float function"
-        )
-        return entry
-
-    def _found(self, name: str, precision: str) -> GraphEntry | None:
-        """A graph that an interrupted export or the standing bundle has, if it would come out the
-        same.
-        """
-        candidates = [(self._out, self._standing.get(name, {}).get(precision))]
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            note = self.folder / f"{name}.{precision}{NOTE}"
-            candidates.append((self.folder, GraphEntry(**json.loads(note.read_text()))))
-        kept, made_from = (
-            self.folder / f"{name}.{precision}.tflite",
-            self._made_from(name, precision),
-        )
-        for place, entry in candidates:
-            # a manifest may name any file, one outside its folder too; an export writes this one
-            if entry and entry.made_from == made_from and entry.file == kept.name:
-                path = place / kept.name
-                if path.is_file() and file_entry(path).sha256 == entry.sha256:
-                    if path != kept:
-                        kept.unlink(missing_ok=True)
-                        shutil.copyfile(path, kept)
-                    return entry
-        return None
-
-    def _made_from(self, name: str, precision: str) -> str:
-        return hashlib.sha256(f"{self._origin} {name} {precision}".encode()).hexdigest()
-
-
-def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:
-    """What the bundle in `out` has; nothing if there is none that can be read."""
-    try:
-        return Bundle.open(out).manifest.graphs
-    except EdgeAudioError:
-        return {}
-
-
 def _manifest(
-    config: ModelConfig,
+    architecture: Architecture,
+    config: Any,
     checkpoint: Checkpoint,
     tiling: Tiling,
     tokenizer: FileEntry | None,
@@ -457,7 +251,7 @@ def _manifest(
     options: Options,
     folder_name: str,
 ) -> Manifest:
-    suggested = DEFAULTS[config.objective]
+    suggested = architecture.defaults[config.objective]
     return Manifest(
         name=options.name or folder_name,
         license=options.license,
@@ -465,19 +259,21 @@ def _manifest(
         sample_rate=config.sample_rate,
         channels=config.channels,
         latent=config.latent,
-        prompt=PromptEntry(config.max_length, tokenizer),
-        seconds=SecondsRange(config.seconds.min, config.seconds.max),
+        prompt=architecture.prompt(config, tokenizer),
+        seconds=architecture.seconds(config),
         objective=config.objective,
         tiling=tiling,
         graphs=graphs,
         stages=stages,
-        guidance=GUIDANCE,
+        guidance=architecture.guidance,
         checks=checks,
         vocabulary=vocabulary,
         usual_level=options.usual_level,
-        defaults=Defaults(
-            options.sampler or suggested.sampler,
-            suggested.steps if options.steps is None else options.steps,
-            suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale,
+        defaults=dataclasses.replace(
+            suggested,
+            sampler=options.sampler or suggested.sampler,
+            steps=suggested.steps if options.steps is None else options.steps,
+            cfg_scale=suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale,
         ),
+        **architecture.more(config),
     )

@@ -107,7 +107,11 @@ def examples(component: tf.Module) -> Examples:
     """Computed once a component, so that it need not stay in memory while graphs are converted and
     checked.
     """
-    return Examples(*_run(component, seed=0), _run(component, seed=1)[0])
+    others = _run(component, seed=1)[0]
+    converted = component.signatures()
+    return Examples(
+        *_run(component, seed=0), {name: others[name] for name in others if name in converted}
+    )
 
 
 def _run(component: tf.Module, seed: int) -> tuple[Arrays, Arrays]:
@@ -119,7 +123,7 @@ def _run(component: tf.Module, seed: int) -> tuple[Arrays, Arrays]:
     results: Arrays = {}
     known: dict[str, np.ndarray] = {}
     ranges = getattr(component, "example_ranges", {})
-    signatures: Signatures = component.signatures()
+    signatures: Signatures = getattr(component, "proofs", component.signatures)()
     for name, (function, specs) in signatures.items():
         inputs[name] = {
             key: (
@@ -152,9 +156,10 @@ def _example(
     """A component's `example_ranges` say what its numbers may be; whatever has none is standard
     normal.
     """
-    if name == "attention_mask":
+    if name.endswith("_mask"):
         length = int(spec.shape[1])
-        return (np.arange(length) < math.ceil(0.6 * length)).astype(np.int32)[None]
+        kind = spec.dtype.as_numpy_dtype
+        return (np.arange(length) < math.ceil(0.6 * length)).astype(kind)[None]
     if name in ranges:
         low, high = ranges[name]
         if spec.dtype == tf.int32:
@@ -185,10 +190,11 @@ def refuse_inert_inputs(expected: Examples, graph: Graph) -> None:
 
     An exported model that ignores one sounds fine, and is wrong.
     """
-    for name, inputs in expected.inputs.items():
+    for name, others in expected.others.items():
+        inputs = expected.inputs[name]
         before = graph(name, **inputs)
         for key, value in inputs.items():
-            other = 1 - value if key == "attention_mask" else expected.others[name][key]
+            other = 1 - value if key.endswith("_mask") else others[key]
             after = graph(name, **(inputs | {key: other}))
             if all(np.array_equal(before[output], after[output]) for output in before):
                 raise EdgeAudioError(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..checkpoint import Checkpoint
-from ..layers import Linear, Taps, constant, no_taps
+from ..layers import Linear, Signatures, Taps, constant, no_taps
 from ..t5 import MASKED
 from .config import Sa3Config
 from .t5gemma import T5GemmaEncoder
@@ -75,18 +75,17 @@ class Conditioners(tf.Module):
             "global_cond": seconds,
         }
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         """Signature -> (function, its inputs)."""
-        found = {}
-        for length in self.prompt.lengths:
-            ids = tf.TensorSpec([1, length], tf.int32)
-            found[self.prompt.signature("condition", length)] = (
+        return {
+            self.prompt.signature("condition", length): (
                 self.condition,
                 {
-                    "input_ids": ids,
-                    "attention_mask": ids,
+                    "input_ids": tf.TensorSpec([1, length], tf.int32),
+                    "attention_mask": tf.TensorSpec([1, length], tf.int32),
                     "learned_padding": tf.TensorSpec([1], tf.float32),
                     "seconds_features": tf.TensorSpec([1, FEATURES], tf.float32),
                 },
             )
-        return found
+            for length in self.prompt.lengths
+        }

@@ -5,6 +5,7 @@ An option that the graphs do not implement is refused by name.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ LOGSNR_SHIFT = Schedule("logsnr", start=-6.2, end=2.0)
 PAD_SECONDS = 6.0
 #: Latents of one attention chunk of SAME: lengths are multiples of it.
 CHUNK = 2
+#: A ladder of latent lengths: a clip runs on the first that holds it, and each is longer than the
+#: one before by RATIO, so that a tenth is wasted on average.
+SHORTEST, RATIO = 12, 1.2
+#: tokens that most prompts need no more than; they share the ladder
+PROMPTS = (32,)
 
 # Options whose official default the graphs implement, with that default (`...`: any value, it
 # changes nothing that is exported).
@@ -172,10 +178,38 @@ class Sa3Config:
         padding = Padding(PAD_SECONDS, CHUNK)
         return Latent(length, self.latent_channels, self.downsampling, self.shorter, padding)
 
+    def with_lengths(self, lengths: tuple[int, ...]) -> Sa3Config:
+        """The same model exported for latents of these lengths, and no longer ones; of none: of a
+        ladder up to the model's own. EdgeAudioError for lengths that it cannot have.
+        """
+        longest = self.sample_size // self.downsampling
+        for length in lengths:
+            if not SHORTEST <= length <= longest or length % CHUNK:
+                raise EdgeAudioError(
+                    f"latent length {length} cannot be exported; this model has even ones from"
+                    f" {SHORTEST} to {longest}"
+                )
+        lengths = tuple(sorted(set(lengths or ladder(longest))))
+        prompts = tuple(length for length in PROMPTS if length < self.max_length)
+        return dataclasses.replace(
+            self,
+            sample_size=lengths[-1] * self.downsampling,
+            shorter=lengths[:-1],
+            shorter_prompts=prompts,
+        )
+
     @property
     def prompt(self) -> Prompt:
         """How many tokens are read, the tokenizer not yet known."""
         return Prompt(self.max_length, shorter=self.shorter_prompts)
+
+
+def ladder(longest: int) -> tuple[int, ...]:
+    """Even lengths from SHORTEST, each a fifth longer than the one before, and the longest."""
+    lengths = [min(SHORTEST, longest)]
+    while (step := CHUNK * round(lengths[-1] * RATIO / CHUNK)) < longest / RATIO**0.5:
+        lengths.append(step)
+    return (*lengths, longest) if lengths[-1] < longest else tuple(lengths)
 
 
 def read_config(folder: Path) -> Sa3Config:

@@ -4,17 +4,24 @@ the noise level alone once a step, the rest at every evaluation.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from edge_audio.bundle.manifest import LATENTS, TOKENS
+
 from ..checkpoint import Checkpoint
 from ..dit import PREFIX, FeedForward, Rotary
+from ..ladder import Ladder, Lengths
 from ..layers import (
     Embed,
     Linear,
     RMSNorm,
+    Signatures,
     Taps,
     attend,
     constant,
@@ -42,8 +49,6 @@ class DiT(tf.Module):
         self.latent, self.prompt = config.latent, config.prompt
         self.example_ranges = {
             "t_features": (-1.0, 1.0),
-            "latent_mask": (0.0, 1.0),
-            "padding_mask": (0.5, 1.0),
             "keep": (0.0, 1.0),
             "cross_attn_bias": (-1.0, 1.0),
         }
@@ -164,24 +169,66 @@ class DiT(tf.Module):
         taps("hidden", x)
         return {"v": self.project_out(x[:, dit.memory_tokens :])}
 
-    def signatures(self) -> dict[str, tuple]:
-        """Signature -> (function, its inputs)."""
-        dit, found = self.config, {}
+    def signatures(self) -> Signatures:
+        """Signature -> (function, its inputs): those that are converted. `ladders` are made of
+        them.
+        """
+        found = {}
         for tokens in self.prompt.lengths:
-            inputs = {"cross_attn_cond": spec(tokens + EXTRA_KEYS, dit.cond_token_dim)}
+            inputs = {"cross_attn_cond": spec(tokens + EXTRA_KEYS, self.config.cond_token_dim)}
             found[self.prompt.signature("project", tokens)] = (self.project, inputs)
-        inputs = {"t_features": spec(FEATURES), "global_cond": spec(dit.global_cond_dim)}
+        inputs = {"t_features": spec(FEATURES), "global_cond": spec(self.config.global_cond_dim)}
         found["adaln"] = (self.adaln, inputs)
-        for length in self.latent.lengths:
-            inputs = {"keep": spec(length, 1), "kept_latents": spec(length, dit.io_channels)}
-            found[self.latent.signature("local", length)] = (self.local, inputs)
-            local = {f"local_{i:02}": spec(length, dit.embed_dim) for i in range(dit.depth)}
-            for tokens in self.prompt.lengths:
-                inputs = self._denoise_inputs(length, tokens)
-                for name, more in (("denoise", {}), ("inpaint", local)):
-                    name = self.prompt.signature(self.latent.signature(name, length), tokens)
-                    found[name] = (self.denoise, inputs | more)
+        for stage, ladder in self._ladders().items():
+            for name, lengths in ladder.templates.items():
+                found[name] = self._at(stage, lengths)
         return found
+
+    def proofs(self) -> Signatures:
+        """The signatures that a graph is proven with: the shortest of every stage, and one between
+        the templates, at which `ladder.expand` shows whether it is right.
+        """
+        ladders = self._ladders()
+        longer = {name for one in ladders.values() for name in list(one.templates)[1:]}
+        found = {name: made for name, made in self.signatures().items() if name not in longer}
+        between = list(ladders["denoise"].wanted.items())
+        name, lengths = between[len(between) // 3]
+        return found | {name: self._at("denoise", lengths)}
+
+    @property
+    def ladders(self) -> list[Ladder]:
+        """The stages that follow a length."""
+        return list(self._ladders().values())
+
+    def _ladders(self) -> dict[str, Ladder]:
+        latents, tokens = self.latent.lengths, self.prompt.lengths
+        corners = [(latents[0], tokens[0]), (latents[-1], tokens[0]), (latents[0], tokens[-1])]
+        ladders = {}
+        for stage, follows in (("local", False), ("denoise", True), ("inpaint", True)):
+
+            def named(pairs: Iterable[tuple[int, int]], stage: str = stage) -> dict[str, Lengths]:
+                return {
+                    self._named(stage, length, count): {LATENTS: length, TOKENS: count}
+                    for length, count in pairs
+                }
+
+            every = itertools.product(latents, tokens if follows else tokens[:1])
+            ladders[stage] = Ladder(named(corners[: 3 if follows else 2]), named(every))
+        return ladders
+
+    def _named(self, stage: str, length: int, tokens: int) -> str:
+        name = self.latent.signature(stage, length)
+        return name if stage == "local" else self.prompt.signature(name, tokens)
+
+    def _at(self, stage: str, lengths: Lengths) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """A stage's function, and its inputs for these lengths."""
+        dit, length = self.config, lengths[LATENTS]
+        if stage == "local":
+            inputs = {"keep": spec(length, 1), "kept_latents": spec(length, dit.io_channels)}
+            return self.local, inputs
+        inputs = self._denoise_inputs(length, lengths[TOKENS])
+        local = {f"local_{i:02}": spec(length, dit.embed_dim) for i in range(dit.depth)}
+        return self.denoise, inputs | (local if stage == "inpaint" else {})
 
     def _denoise_inputs(self, length: int, tokens: int) -> dict[str, tf.TensorSpec]:
         dit, keys = self.config, tokens + EXTRA_KEYS

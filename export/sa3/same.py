@@ -17,7 +17,7 @@ from edge_audio.errors import EdgeAudioError
 from ..autoencoder import TILE
 from ..checkpoint import Checkpoint
 from ..dit import Rotary
-from ..layers import Linear, Taps, constant, no_taps, silu
+from ..layers import Linear, Signatures, Taps, constant, no_taps, silu
 from .config import CHUNK, Sa3Config, SameConfig
 
 PREFIX = "pretransform.model"
@@ -78,7 +78,7 @@ class Decoder(tf.Module):
         taps("patches", patches)
         return {"audio": unpatched(patches, self.channels, self.patch)}
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         """Signature -> (function, its inputs)."""
         tile = tf.TensorSpec([1, self.tiling.tile, self.config.latent_dim], tf.float32)
         return {"decode": (self.decode, {"latents": tile})}
@@ -135,7 +135,7 @@ class Encoder(tf.Module):
         taps("summary", x)
         return {"mean": self.project(x)}
 
-    def signatures(self) -> dict[str, tuple]:
+    def signatures(self) -> Signatures:
         """Signature -> (function, its inputs)."""
         frames = self.tile * self.config.stride * self.patch
         return {

@@ -1,0 +1,133 @@
+"""The family of Stable Audio 3 small, for the export."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_audio.bundle.manifest import Defaults, FileEntry, Guidance, Latent, Prompt, Tiling
+from edge_audio.errors import EdgeAudioError
+
+from ..architecture import COMMON, Architecture
+from ..checkpoint import Checkpoint, read_checkpoint
+from .conditioners import FREQUENCIES, Conditioners
+from .config import MODEL_TYPE, Sa3Config, read_config
+from .dit import EXTRA_KEYS, DiT
+from .same import Decoder, Encoder
+
+#: port (regular expression) -> its axis that follows a length, and how
+BY_LENGTH = {
+    r"x|v|keep|kept_latents|latent_mask|padding_mask|local_\d+": (1, "latents"),
+    r"input_ids|attention_mask": (1, "tokens"),
+    r"cross_attn_(cond|bias)": (1, f"tokens+{EXTRA_KEYS}"),
+    r"cross_[kv]_\d+": (2, f"tokens+{EXTRA_KEYS}"),
+}
+#: full scale less what the codecs behind it overshoot, as the publisher's own port has it
+CEILING = 0.977
+#: seconds of a clip when none are asked for
+USUAL_SECONDS = 10.0
+
+
+class StableAudio3(Architecture):
+    """See `Architecture`."""
+
+    model_type = MODEL_TYPE
+    builders = {  # noqa: RUF012
+        "conditioners": lambda checkpoint, config, tile: Conditioners(checkpoint, config),
+        "dit": lambda checkpoint, config, tile: DiT(checkpoint, config),
+        "decoder": Decoder,
+        "encoder": Encoder,
+    }
+    # `project` gives keys and values of every block, `local` what inpainting adds in every block
+    stages = {  # noqa: RUF012
+        "conditioners": {
+            "condition": (
+                ("input_ids", "attention_mask", "learned_padding", "seconds_features"),
+                ("cross_attn_cond", "cross_attn_bias", "global_cond"),
+            ),
+        },
+        "dit": {
+            "project": (("cross_attn_cond",), ()),
+            "adaln": (("t_features", "global_cond"), ("modulations",)),
+            "local": (("keep", "kept_latents"), ()),
+            "denoise": (
+                ("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"),
+                ("v",),
+            ),
+            "inpaint": (
+                ("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"),
+                ("v",),
+            ),
+        },
+        "decoder": {"decode": (("latents",), ("audio",))},
+        "encoder": {"encode": (("audio",), ("mean",))},
+    }
+    # The unconditional branch is zero tokens, the global condition kept; a prompt of no tokens is
+    # all padding, which the model has learned (stable-audio-3, `DiffusionTransformer.forward`).
+    guidance = Guidance(zeroed=("cross_attn_cond",), kept=("global_cond",), empty="encoded")
+    defaults = {  # noqa: RUF012
+        "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS, CEILING),
+        "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS, CEILING),
+    }
+    sources = (
+        *COMMON,
+        "autoencoder.py",
+        "dit.py",
+        "t5.py",
+        *(f"sa3/{name}" for name in ("config.py", "conditioners.py", "dit.py", "same.py")),
+        "sa3/t5gemma.py",
+        "sa3/expo_frequencies.npy",
+    )
+    tokenizers = ("tokenizer.model",)
+
+    def read_config(self, folder: Path, lengths: tuple[int, ...]) -> Sa3Config:
+        return read_config(folder).with_lengths(lengths)
+
+    def read_checkpoint(self, folder: Path, config: Any) -> Checkpoint:
+        return read_checkpoint(folder, config.text_folder, "t5gemma")
+
+    def vocabulary_size(self, config: Any) -> int:
+        return int(config.gemma.vocab_size)
+
+    def tokenizer_places(self, config: Any) -> Iterator[str]:
+        yield from self.tokenizers
+        yield f"{config.text_folder}/tokenizer.model"
+
+    def refuse_tokenizer(self, processor: Any, path: Path) -> None:
+        from sentencepiece import sentencepiece_model_pb2 as pb
+
+        model = pb.ModelProto()
+        model.ParseFromString(path.read_bytes())
+        if model.trainer_spec.model_type != pb.TrainerSpec.BPE or not processor.is_byte(
+            processor.piece_to_id("<0x00>")
+        ):
+            raise EdgeAudioError(
+                f"{path} is no BPE model with bytes to fall back on, as Gemma's is; give the"
+                " tokenizer.model of T5Gemma"
+            )
+
+    def shape(
+        self, stage: str, port: str, shape: tuple[int, ...], latent: Latent, tiling: Tiling
+    ) -> tuple[int | str, ...]:
+        named: list[int | str] = list(shape)
+        for pattern, (axis, length) in BY_LENGTH.items():
+            if re.fullmatch(pattern, port):
+                named[axis] = length
+        return tuple(named)
+
+    def more(self, config: Any) -> dict[str, Any]:
+        return {
+            "schedule": config.schedule,
+            "frequencies": tuple(float(value) for value in FREQUENCIES),
+        }
+
+    def prompt(self, config: Any, tokenizer: FileEntry | None) -> Prompt:
+        return Prompt(
+            config.max_length,
+            tokenizer,
+            self.vocabulary_size(config),
+            ends=False,
+            shorter=config.shorter_prompts,
+        )
