@@ -23,6 +23,7 @@ from edge_audio.bundle.manifest import (
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.system.graph import Graph
 
+from .autoencoder import TILE
 from .checkpoint import Checkpoint
 
 #: component -> stage -> (inputs, outputs) that its graph must at least have
@@ -90,7 +91,7 @@ class Architecture(abc.ABC):
         """The manifest's entry on the number conditioner."""
         return SecondsRange(config.seconds.min, config.seconds.max)
 
-    def build(self, checkpoint: Checkpoint, config: Any, tile: int) -> dict[str, tf.Module]:
+    def build(self, checkpoint: Checkpoint, config: Any, tile: int = TILE) -> dict[str, tf.Module]:
         """All components by name; afterwards `checkpoint.audit()` knows what was used."""
         return {name: make(checkpoint, config, tile) for name, make in self.builders.items()}
 

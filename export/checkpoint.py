@@ -127,8 +127,8 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -> Checkpoint:
-    """Read model.safetensors (or a .ckpt) and the text encoder's TEXT_FOLDER/model.safetensors of an
-    official-format checkpoint directory; names of the latter get the prefix.
+    """Read model.safetensors (or a .ckpt) of an official-format checkpoint directory, and the text
+    encoder's from `text_folder` in it; names of the latter get the prefix.
     """
     if not folder.is_dir():
         raise EdgeAudioError(

@@ -1,9 +1,11 @@
-"""The family of stable-audio-open-small: T5, a transformer with a prepended global token, Oobleck."""
+"""The family of stable-audio-open-small: T5, a transformer with a prepended token, Oobleck."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 from edge_audio.bundle.manifest import Defaults, Guidance, Latent, Tiling
 from edge_audio.errors import EdgeAudioError
@@ -88,3 +90,8 @@ class StableAudioOpen(Architecture):
         if stage in BY_LENGTH and port in ("x", "v", "latents", "features"):
             named[1] = lengths[shape[1] // latent.length]
         return tuple(named)
+
+
+def build(checkpoint: Checkpoint, config: ModelConfig) -> dict[str, tf.Module]:
+    """All components of a checkpoint of this family by name."""
+    return StableAudioOpen().build(checkpoint, config)

@@ -36,9 +36,10 @@ _cache: dict[str, tuple] = {}
 
 def _exported(name: str, tmp_path_factory):
     if name not in _cache:
-        from export.bundle import Options, build, export
+        from export.bundle import Options, export
         from export.checkpoint import read_checkpoint
         from export.config import read_config
+        from export.sao import build
 
         source, out = DATA / name, tmp_path_factory.mktemp("exported") / name
         export(

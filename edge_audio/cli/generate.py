@@ -68,6 +68,20 @@ def add_generate(commands: Commands) -> None:
         ),
     )
     parser.add_argument(
+        "--pad-seconds",
+        metavar="S",
+        type=float,
+        help="seconds made beyond those asked for, by models that make any length (default: the"
+        " model's, 6 for Stable Audio 3)",
+    )
+    parser.add_argument(
+        "--apg",
+        metavar="X",
+        type=float,
+        help="share of guidance along the sound itself that is left out, 0 to 1 (default: the"
+        " model's)",
+    )
+    parser.add_argument(
         "--precision",
         metavar="P",
         help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)",
@@ -118,6 +132,8 @@ def generate(arguments: argparse.Namespace) -> None:
                 negative=arguments.negative,
                 ids=arguments.ids,
                 fit_length=arguments.fit_length,
+                apg=arguments.apg,
+                pad_seconds=arguments.pad_seconds,
                 noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,

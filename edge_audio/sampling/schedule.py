@@ -34,13 +34,19 @@ def logsnr_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:
 
 def shifted_sigmas(steps: int, start: float, end: float, strength: float = 1.0) -> np.ndarray:
     """Levels evenly spaced in log-SNR from `start` to `end`, with ends set to 1 and 0, all times
-    `strength`; float64 [steps + 1]. Source: stable-audio-3, `LogSNRShift` with rate 0.
+    `strength`; float32 [steps + 1]. Source: stable-audio-3, `LogSNRShift` with rate 0.
+
+    In float32 all through, as the official code computes them: these models read t by angles of
+    up to 63 000 rad, to which its last digit matters.
     """
     check_steps(steps)
     _check_sigma_max(strength, 0.0)
-    sigmas = 1.0 / (1.0 + np.exp(np.linspace(start, end, steps + 1)))
+    grid = np.linspace(1, 0, steps + 1).astype(np.float32)
+    logsnr = np.float32(end) - np.float32(end - start) * grid
+    sigmas: np.ndarray = np.float32(1) / (np.float32(1) + np.exp(logsnr))
     sigmas[0], sigmas[-1] = 1.0, 0.0
-    return sigmas * strength
+    sigmas *= np.float32(strength)
+    return sigmas
 
 
 def linear_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""SAME-S, the autoencoder: a latent and its patches of audio are tokens of transformers that see two
-latents at a time.
+"""SAME-S, the autoencoder: a latent and its patches of audio are tokens of transformers that
+see two latents at a time.
 
 Attention sees a chunk of two latents; half way the chunks move by one latent. So a latent reaches
 three further at most, and tiles that overlap by two latents, and begin at even ones, give exactly

@@ -10,9 +10,9 @@ from references import DATA
 from safetensors.numpy import load_file, save_file
 
 from edge_audio.errors import EdgeAudioError
-from export.bundle import build
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.config import read_config
+from export.sao import build
 
 QKV = "model.model.transformer.layers.1.self_attn.to_qkv.weight"
 

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edge_audio.bundle.store import Bundle
 from edge_audio.cli.main import main
 from edge_audio.errors import EdgeAudioError
 from export.bundle import Options, export
+from export.sao import StableAudioOpen
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,8 +182,6 @@ def test_only_what_changed_is_made_again(tmp_path, monkeypatch):
 def test_tokenizer_is_found_and_checked(tmp_path):
     import sentencepiece
 
-    from export import bundle as module
-
     def train(path, vocab_size, **ids):
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(["a dog barks", "rain on a roof", "the sea at night"] * 5),
@@ -194,7 +194,11 @@ def test_tokenizer_is_found_and_checked(tmp_path):
 
     train(tmp_path / "good", 40, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     train(tmp_path / "other", 40)
-    find = module._find_tokenizer
+
+    def find(folder, given, vocab_size):
+        config = types.SimpleNamespace(t5=types.SimpleNamespace(vocab_size=vocab_size))
+        return StableAudioOpen().find_tokenizer(folder, given, config)
+
     assert find(tmp_path, tmp_path / "good.model", 128) == tmp_path / "good.model"
     with pytest.raises(EdgeAudioError, match="pad id -1"):
         find(tmp_path, tmp_path / "other.model", 128)

@@ -14,9 +14,10 @@ from safetensors.numpy import load_file
 
 from edge_audio.errors import EdgeAudioError
 from export import synth
-from export.bundle import Options, build, export
+from export.bundle import Options, export
 from export.checkpoint import read_checkpoint
 from export.config import read_config
+from export.sao import build
 
 ROOT = Path(__file__).parents[2]
 

@@ -33,7 +33,7 @@ def test_the_shortest_signature_that_holds_the_inputs_is_run(manifest) -> None:
     contract = Contract(manifest)
     for length, signature in ((8, "denoise_8"), (9, "denoise"), (16, "denoise")):
         x = np.ones((1, length, manifest.latent.channels), np.float32)
-        inputs = {name: x for name in contract.stages["denoise"].inputs}
+        inputs = dict.fromkeys(contract.stages["denoise"].inputs, x)
         named, padded = contract.fitting("denoise", {**inputs, "x": x})
         assert named == signature and padded["x"].shape[1] in (8, 16)
         assert padded["x"].sum() == x.sum()

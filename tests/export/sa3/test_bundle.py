@@ -1,0 +1,281 @@
+"""Stable Audio 3 as a bundle: what graphs take and give, the official generations replayed, the
+command line.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from edge_audio import EdgeAudioError, Pipeline, Request
+from edge_audio.bundle.manifest import Manifest
+from edge_audio.exporter.bundle import Options, export
+from edge_audio.model.codec import decode
+from edge_audio.sampling.guidance import guided
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.sampling.schedule import shifted_sigmas
+
+from .test_modules import ROWS, SOURCE, assert_near, channels_last
+
+LENGTHS = (12, 16, 24, 26, 40)
+ONE_ROW = ("cfg3_apg1", "cfg3_apg0", "cfg3_apg05")
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return np.load(SOURCE / "golden.npz")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sa3") / "tiny"
+    export(SOURCE, out, Options(("f32",), latent_lengths=LENGTHS), say=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def pipe(bundle):
+    return Pipeline.load(bundle, precision="f32", threads=2, memory="all")
+
+
+def ids(golden, index):
+    return tuple(golden["input_ids"][index][: golden["attention_mask"][index].sum()].tolist())
+
+
+def settings(pipe, golden, index, **more):
+    """A row's, on 24 latents that all count: those that the golden arrays have."""
+    manifest = pipe.bundle.manifest
+    seconds = round(float(golden["seconds_total"][index]), 4)
+    per_second = manifest.sample_rate / manifest.latent.downsampling
+    pad = (24 - np.ceil(round(seconds * per_second, 4))) / per_second + 1e-4
+    request = Request(ids=ids(golden, index), seconds=seconds, seed=0, pad_seconds=pad, **more)
+    found = request.resolved(manifest)
+    assert found.latents(manifest) == found.valid(manifest) == 24
+    return found
+
+
+def velocity(pipe, golden, index, **more):
+    """v(x [C, T], t) of a row through the bundle, and its branches."""
+    from edge_audio.session import Session
+
+    session = Session(pipe.model, settings(pipe, golden, index, **more))
+    branches = session.condition()
+    lease = pipe.model.lease()
+    v = session.velocity(branches, lease.__enter__())
+    return lambda x, t: channels_last(v(channels_last(x[None]), float(t)))[0], branches
+
+
+# --- the manifest ---
+
+
+def test_the_contract(pipe):
+    manifest, contract = pipe.bundle.manifest, pipe.model.contract
+    assert manifest.latent.lengths == LENGTHS and manifest.prompt.max_length == 16
+    assert contract.variants == {"denoise": ("inpaint",)}
+    assert contract.stages["denoise"].follows == {"latents", "tokens"}
+    assert [name for name in contract.stages if contract.lasts(name)] >= ["condition", "project"]
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.prompt.ends is False and manifest.guidance.empty == "encoded"
+
+
+def test_a_ladder_of_its_own_wastes_a_tenth():
+    from edge_audio.exporter.sa3.config import ladder
+
+    lengths = ladder(1292)
+    assert lengths[-1] == 1292 and all(length % 2 == 0 for length in lengths)
+    waste = []
+    for seconds in np.linspace(1, 30, 200):
+        needed = -(-int((seconds + 6) * 44100) // 4096)
+        waste.append(next(length for length in lengths if length >= needed) / needed - 1)
+    assert np.mean(waste) <= 0.10
+
+
+# --- golden arrays through the graphs ---
+
+
+@pytest.mark.parametrize("index", ROWS)
+def test_velocity_through_the_bundle(pipe, golden, index):
+    v, branches = velocity(pipe, golden, index)
+    for number, t in enumerate(golden["t_values"]):
+        assert_near(v(golden["x_L24"][index], t), golden["dit_v_L24"][number, index])
+    keep = {
+        "keep": golden["inpaint_mask_L24"][index],
+        "kept_latents": golden["inpaint_input_L24"][index],
+    }
+    branches[0].share(**{name: channels_last(array[None]) for name, array in keep.items()})
+    for number, t in enumerate(golden["t_values"]):
+        assert_near(v(golden["x_L24"][index], t), golden["dit_v_inpaint_L24"][number, index])
+
+
+@pytest.mark.parametrize("index", ROWS)
+def test_a_length_between_runs_on_a_longer_signature(pipe, golden, index):
+    """15 latents have no signature of their own: they run on 16, of which one is nothing."""
+    from edge_audio.session import Session
+
+    session = Session(pipe.model, settings(pipe, golden, index))
+    (branch,) = session.condition()
+    branch.share(**{name: np.ones((1, 15), np.float32) for name in ("latent_mask", "padding_mask")})
+    with pipe.model.lease() as lease:
+        v = session.velocity([branch], lease)
+        for number, t in enumerate(golden["t_values"]):
+            found = v(channels_last(golden["x_L15"][index][None]), float(t))
+            assert_near(channels_last(found)[0], golden["dit_v_L15"][number, index])
+
+
+@pytest.mark.parametrize("index", ROWS)
+@pytest.mark.parametrize("name, apg", [("apg1", 1.0), ("apg0", 0.0), ("apg05", 0.5)])
+def test_guidance(pipe, golden, index, name, apg):
+    x, t = golden["x_L24"][index], golden["cfg_t"][0]
+    v, _ = velocity(pipe, golden, index, cfg_scale=3.0, apg=apg)
+    assert_near(v(x, t), golden[f"dit_cfg3_{name}"][index])
+
+
+@pytest.mark.parametrize("index", ROWS)
+def test_guidance_with_padding(pipe, golden, index):
+    """What the projection looks at ends where the latents that count end."""
+    from edge_audio.session import Session
+
+    valid, x, t = golden["pad_valid"][index], golden["x_L24"][index], golden["cfg_t"][0]
+    found = settings(pipe, golden, index, cfg_scale=3.0)
+    branches = Session(pipe.model, found).condition()
+    mask = (np.arange(24) < valid).astype(np.float32)[None]
+    branches[0].share(padding_mask=mask)
+    with pipe.model.lease() as lease:
+        session = Session(pipe.model, found)
+        for branch in branches:
+            branch.work(*session.worker(lease))
+        session.velocity(branches, lease)  # sets how stages are called
+
+        def one(x, t, branch):
+            v = session.velocity([branch], lease)
+            return v(x, t)
+
+        v = guided(one, *branches, 3.0, 1.0, int(valid))
+        found = channels_last(v(channels_last(x[None]), float(t)))[0]
+    expected = golden["dit_cfg3_apg1_padmask"][index]
+    assert_near(found[:, :valid], expected[:, :valid])
+
+
+def test_a_negative_prompt(pipe, golden):
+    """Each row steers away from the other; the padding of a negative prompt is zeros."""
+    for index in ROWS:
+        ask = settings(pipe, golden, index, cfg_scale=3.0)
+        from edge_audio.session import UNCONDITIONAL, Session, _text_values
+
+        session = Session(pipe.model, ask)
+        prompt, _ = session.condition()
+        other = golden["input_ids"][1 - index], golden["attention_mask"][1 - index]
+        from edge_audio.model.tokens import padded
+
+        tokens = padded(other[0][: other[1].sum()].tolist(), (16,), ends=False)
+        kept = {"global_cond": prompt["global_cond"]}
+        negative = prompt.fork(UNCONDITIONAL, **_text_values(tokens, padding=0.0), **kept)
+        with pipe.model.lease() as lease:
+            v = session.velocity([prompt, negative], lease)
+            x = channels_last(golden["x_L24"][index][None])
+            found = channels_last(v(x, float(golden["cfg_t"][0])))[0]
+        assert_near(found, golden["dit_cfg3_apg1_negative"][index])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8, 50])
+def test_schedule(steps, golden):
+    assert_near(shifted_sigmas(steps, -6.2, 2.0), golden[f"sigmas_{steps}"], 1e-7)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.7, 0.95])
+def test_schedule_from_a_clip(strength, golden):
+    found = shifted_sigmas(8, -6.2, 2.0, strength)
+    assert_near(found, golden[f"sigmas_8_max{strength:g}"], 1e-6)
+
+
+@pytest.mark.parametrize("index", ROWS)
+@pytest.mark.parametrize(
+    "key, sampler, steps, more",
+    [
+        ("pingpong_final", "pingpong", 8, {}),
+        ("pingpong_cfg3_final", "pingpong", 8, {"cfg_scale": 3.0}),
+        ("euler8_final", "euler", 8, {}),
+        ("euler8_cfg7_final", "euler", 8, {"cfg_scale": 7.0}),
+        ("dpmpp8_final", "dpmpp", 8, {}),
+        ("rk4_4_final", "rk4", 4, {}),
+    ],
+)
+def test_samplers(pipe, golden, index, key, sampler, steps, more):
+    v, _ = velocity(pipe, golden, index, **more)
+    noise = "pingpong_cfg3_noise" if "cfg3" in key else "pingpong_noise"
+    draws = iter(golden[noise][:, index])
+    steps_made = SAMPLERS[sampler].sample(
+        v,
+        golden["noise_init"][index],
+        shifted_sigmas(steps, -6.2, 2.0),
+        lambda shape: next(draws),
+    )
+    *_, last = steps_made
+    assert_near(last.x, golden[key][index], 2e-4)
+
+
+def test_tiles_are_the_whole(pipe, golden):
+    contract, latents = pipe.model.contract, channels_last(golden["decode_latent"])
+    expected = channels_last(golden["decode_audio"])[0]
+    with pipe.model.lease() as lease:
+        audio = np.concatenate(list(decode(lease.call, contract, latents, len(expected))))
+    assert np.abs(audio - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
+
+
+# --- the official generation, by the command line ---
+
+
+def test_generate_makes_the_official_clip(bundle, golden, tmp_path):
+    draws = np.concatenate([golden["gen_noise_init"][None], golden["gen_noise"]])[:, 0]
+    np.save(tmp_path / "draws.npy", channels_last(draws))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "edge_audio.cli.main", "generate"),
+            *("--ids", ",".join(map(str, ids(golden, 0))), "--seconds", "1.7"),
+            *("--pad-seconds", "0.6", "--precision", "f32", "--model", str(bundle)),
+            *("--noise", str(tmp_path / "draws.npy"), "--latents", str(tmp_path / "out.npy")),
+            *("-o", str(tmp_path / "out.wav"), "--json"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    recipe = json.loads(done.stdout)["recipe"]
+    assert recipe["pad_seconds"] == 0.6 and recipe["noise"] == "given"
+    latents = np.load(tmp_path / "out.npy")
+    assert_near(latents, channels_last(golden["gen_latents"][:1])[0], 1e-5)
+
+
+# --- what is asked of it ---
+
+
+def test_the_same_clip_whatever_the_ladder(pipe, tmp_path):
+    """Lengths of the graphs are no part of a clip: padding is nothing's key."""
+    export(SOURCE, tmp_path / "one", Options(("f32",), latent_lengths=(40,)), say=lambda line: None)
+    with Pipeline.load(tmp_path / "one", precision="f32", threads=2) as other:
+        ask = Request(ids=(5, 9, 40), seconds=1.0, seed=4, pad_seconds=0.2)
+        clips = [one.generate(ask) for one in (pipe, other)]
+    assert clips[0].latents.shape[1] < 40
+    np.testing.assert_allclose(clips[0].samples, clips[1].samples, atol=1e-4)
+
+
+def test_no_tokens_is_a_prompt_of_padding(pipe):
+    clip = pipe.generate(ids=(), seconds=1.0, seed=1)
+    assert np.isfinite(clip.samples).all() and len(clip.samples) == 1280
+
+
+def test_what_cannot_be_is_refused(pipe, tmp_path):
+    with pytest.raises(EdgeAudioError, match="17 ids are more than model tiny reads"):
+        pipe.generate(ids=tuple(range(3, 20)), seconds=1.0)
+    with pytest.raises(EdgeAudioError, match="id 512 is none of model tiny's"):
+        pipe.generate(ids=(512,), seconds=1.0)
+    with pytest.raises(EdgeAudioError, match="seconds 5 is more than model tiny can make"):
+        pipe.generate(ids=(5,), seconds=5.0)
+    with pytest.raises(EdgeAudioError, match="pad_seconds -1 is out of range"):
+        pipe.generate(ids=(5,), seconds=1.0, pad_seconds=-1)
+    with pytest.raises(EdgeAudioError, match="apg 2 is out of range"):
+        pipe.generate(ids=(5,), seconds=1.0, apg=2)
+    with pytest.raises(EdgeAudioError, match="latent length 13 cannot be exported"):
+        export(SOURCE, tmp_path / "odd", Options(("f32",), latent_lengths=(13,)))
