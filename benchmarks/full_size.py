@@ -29,6 +29,7 @@ from edge_audio import Pipeline, Request
 from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate.bench_tasks import Watch, gemm, peak_memory
 from edge_audio.model.codec import decode
+from edge_audio.model.contract import Contract
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system import cache, device
@@ -194,8 +195,16 @@ def parity(job: dict) -> dict:
             projected = run("project", cross_attn_cond=cross, global_cond=pooled)
             ours_v = run("denoise", x=channels_last["dit"], t=t.numpy(), **projected)["v"]
         with graph("decoder", precision) as run:
+            contract = Contract(bundle.manifest)
+
+            def call(
+                stage: str, given: dict[str, np.ndarray], run: Graph = run
+            ) -> dict[str, np.ndarray]:
+                signature, given = contract.fitting(stage, given)
+                return run(signature, **given)
+
             ours_audio = np.concatenate(
-                list(decode(run, bundle.manifest, channels_last["decoder"], len(audio)))
+                list(decode(call, contract, channels_last["decoder"], len(audio)))
             )
         found[precision] = {
             "cross_attn_cond": snr(conditioned["cross_attn_cond"], cross),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from edge_audio.bundle.store import Bundle
 from edge_audio.model.codec import decode
+from edge_audio.model.contract import Contract
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system.graph import Graph
@@ -272,12 +273,17 @@ def test_decoder_stages_inside(components, golden):
 
 
 def test_decoder_graph(graphs, golden, reference):
-    manifest = Bundle.open(reference[2]).manifest
+    contract = Contract(Bundle.open(reference[2]).manifest)
+
+    def call(stage, inputs):
+        signature, inputs = contract.fitting(stage, inputs)
+        return graphs["decoder"](signature, **inputs)
+
     for latents, audio in (
         (golden["decode32_latent"], golden["decode32_audio"]),
         *((row(golden, "pingpong_final", i), row(golden, "decode_batch_audio", i)) for i in ROWS),
     ):
-        blocks = decode(graphs["decoder"], manifest, latents, audio.shape[1])
+        blocks = decode(call, contract, latents, audio.shape[1])
         assert_near(np.concatenate(list(blocks))[None], audio)
 
 
