@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_audio import Bundle, Pipeline
-from edge_audio.bundle.manifest import MANIFEST_NAME, from_schema_1
+from edge_audio.bundle.manifest import MANIFEST_NAME
+from edge_audio.bundle.migration import from_schema_1
 from edge_audio.model.tokens import Tokenizer, padded
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS

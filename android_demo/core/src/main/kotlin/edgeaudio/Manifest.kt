@@ -133,7 +133,7 @@ internal fun fromSchema1(entries: Map<*, *>): Map<*, *> {
     fun ports(stage: String, names: String) = names.split(",").associateWith { name ->
         val follows = stage in setOf("denoise", "head") && name in LATENT_VALUES
         val type = if (name in PROMPT_VALUES) "int32" else "float32"
-        mapOf("type" to type, "shape" to if (follows) listOf("latents") else emptyList())
+        mapOf("type" to type, "shape" to if (follows) listOf(1L, "latents") else emptyList())
     }
     val stages = SCHEMA_1.map { it.split(" ") }.filter { (_, component) -> component in (entries["graphs"] as? Map<*, *>).orEmpty() }
         .associate { (stage, component, inputs, outputs) ->
