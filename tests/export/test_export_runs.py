@@ -125,7 +125,7 @@ def test_a_file_outside_the_bundle_is_not_touched(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_export_goes_on(tmp_path, monkeypatch):
-    from export import bundle as module
+    from export import staging as module
 
     def quantize(graph, methods, real=module.quantize):
         made.append(graph.stem)
@@ -152,7 +152,7 @@ def test_an_interrupted_export_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_only_what_changed_is_made_again(tmp_path, monkeypatch):
-    from export import bundle as module
+    from export import staging as module
 
     converted, real = [], module.convert
     monkeypatch.setattr(module, "convert", lambda folder: converted.append(folder) or real(folder))
