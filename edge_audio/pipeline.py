@@ -24,7 +24,7 @@ from edge_audio.request import Request, Settings
 from edge_audio.sampling.samplers import Denoise, Noise, Step
 from edge_audio.session import Block, Progress, Session
 from edge_audio.system import device
-from edge_audio.system.graph import Graph, check_threads
+from edge_audio.system.graph import Graph
 
 __all__ = ["MODEL_VARIABLE", "Cancelled", "Conditioning", "Pipeline", "Progress", "default_model"]
 
@@ -99,7 +99,7 @@ class Pipeline:
             EdgeAudioError: there is no such bundle, or this system cannot run it at all.
         """
         if threads is not None:
-            check_threads(threads)
+            device.check_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
         chosen = bundle.choose(precision, recommended(here).preferred)
         half = device.recommended_half(here) if half is None else half

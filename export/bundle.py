@@ -214,7 +214,7 @@ def _refuse_options(out: Path, options: Options) -> None:
             raise EdgeAudioError(
                 f"precision {precision!r} cannot be exported; choose from {', '.join(known)}"
             )
-    mixed.check_options(options.target_snr, options.prompts, options.recipe)
+    mixed.validate(options.target_snr, options.prompts, options.recipe)
     missing = [component for component in GENERATING if component not in options.components]
     if missing or not set(options.components) <= set(COMPONENTS):
         raise EdgeAudioError(

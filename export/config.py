@@ -6,8 +6,10 @@ An option that the graphs do not implement is refused by name.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_audio.bundle.manifest import Latent
 from edge_audio.errors import EdgeAudioError
@@ -205,12 +207,25 @@ def read_config(folder: Path) -> ModelConfig:
     return config
 
 
+def refuse_contradictions(sizes: Iterable[tuple[str, Any, Any]], dit: DiTConfig) -> None:
+    """Sizes that two places of the configuration state must agree: (name, value, expected)."""
+    for name, value, expected in sizes:
+        if value != expected:
+            raise EdgeAudioError(
+                f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}"
+            )
+    if dit.rotary_dims > dit.dim_head:
+        raise EdgeAudioError(
+            f"model_config: heads of {dit.dim_head} dims are too small for rotary positions;"
+            " only models with heads of 32 or more can be exported"
+        )
+
+
 def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
-    """Sizes that two places of the configuration state must agree."""
     ratio = 1
     for stride in config.decoder.strides:
         ratio *= stride
-    for name, value, expected in (
+    sizes = (
         ("decoder.strides (their product)", ratio, config.downsampling),
         ("encoder.strides", config.encoder.strides, config.decoder.strides),
         ("decoder.latent_dim", config.decoder.latent_dim, config.latent_channels),
@@ -227,41 +242,46 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("t5.d_model (a projection to cond_dim is not supported)", config.t5.d_model, cond_dim),
         ("sample_size modulo downsampling_ratio", config.sample_size % config.downsampling, 0),
         ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
-    ):
-        if value != expected:
-            raise EdgeAudioError(
-                f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}"
-            )
-    if config.dit.rotary_dims > config.dit.dim_head:
-        raise EdgeAudioError(
-            f"model_config: heads of {config.dit.dim_head} dims are too small for rotary positions;"
-            " only models with heads of 32 or more can be exported"
-        )
+    )
+    refuse_contradictions(sizes, config.dit)
 
 
-def _read_conditioning(conditioning: Reader) -> tuple[int, NumberConfig, int]:
+def read_conditioners(conditioning: Reader, text: str) -> tuple[Reader, Reader]:
+    """The configurations of a text encoder of the type `text` and of the seconds, which are all
+    the conditioners there may be.
+    """
     conditioning.only({"configs", "cond_dim"}, {})
     entries = [
         Reader(entry, f"{conditioning.where}.configs[{i}]")
         for i, entry in enumerate(conditioning("configs", list))
     ]
     kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
-    if kinds != [("prompt", "t5"), ("seconds_total", "number")]:
+    if kinds != [("prompt", text), ("seconds_total", "number")]:
         raise EdgeAudioError(
             f"{conditioning.where}.configs is {kinds}; "
-            "only models with prompt (t5) and seconds_total (number) can be exported"
+            f"only models with prompt ({text}) and seconds_total (number) can be exported"
         )
     for entry in entries:
         entry.only({"id", "type", "config"}, {})
-    prompt, number = entries[0]("config", dict), entries[1]("config", dict)
-    prompt.only({"t5_model_name", "max_length"}, {"project_out": False, "enable_grad": ...})
-    number.only({"min_val", "max_val"}, {})
+    prompt, number = (entry("config", dict) for entry in entries)
+    return prompt, number
+
+
+def read_seconds(number: Reader) -> NumberConfig:
+    """The range of a number conditioner."""
     seconds = NumberConfig(number("min_val", float), number("max_val", float))
     if seconds.min >= seconds.max:
         raise EdgeAudioError(
             f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}; {MEND}"
         )
-    return prompt("max_length", int), seconds, conditioning("cond_dim", int)
+    return seconds
+
+
+def _read_conditioning(conditioning: Reader) -> tuple[int, NumberConfig, int]:
+    prompt, number = read_conditioners(conditioning, "t5")
+    prompt.only({"t5_model_name", "max_length"}, {"project_out": False, "enable_grad": ...})
+    number.only({"min_val", "max_val"}, {})
+    return prompt("max_length", int), read_seconds(number), conditioning("cond_dim", int)
 
 
 def _read_dit(reader: Reader) -> DiTConfig:

@@ -5,6 +5,7 @@ rest at every step.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,8 @@ from .layers import (
 
 PREFIX = "model.model"
 TIMESTEP_FEATURES = 256
+#: (checkpoint, name, dim_head) -> the norm of q or k
+HeadNorm = Callable[[Checkpoint, str, int], tf.Module]
 
 
 class DiT(tf.Module):
@@ -51,31 +54,10 @@ class DiT(tf.Module):
             checkpoint, f"{PREFIX}.to_global_embed", dit.global_cond_dim, dit.embed_dim, False
         )
         name = f"{PREFIX}.transformer"
-        # The residual convolutions around the transformer are folded into its projections: two
-        # products less, and no 1 on a diagonal beside which the small weights would be lost in 8
-        # bits.
-        project_in, project_out = f"{name}.project_in", f"{name}.project_out"
-        before, after = (
-            self._residual(checkpoint, f"{PREFIX}.{conv}", dit.io_channels)
-            for conv in ("preprocess_conv", "postprocess_conv")
-        )
-        self.project_in = Linear(
-            project_in,
-            checkpoint.take(f"{project_in}.weight", (dit.embed_dim, dit.io_channels)) @ before,
-        )
-        self.project_out = Linear(
-            project_out,
-            after @ checkpoint.take(f"{project_out}.weight", (dit.io_channels, dit.embed_dim)),
-        )
+        self.project_in, self.project_out = projections(checkpoint, dit)
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         self.rotary = Rotary(inverse, self.latent.length + 1)  # positions count the prepended token
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
-
-    @staticmethod
-    def _residual(checkpoint: Checkpoint, name: str, channels: int) -> np.ndarray:
-        """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
-        weight = checkpoint.take(f"{name}.weight", (channels, channels, 1))[:, :, 0]
-        return np.asarray(np.eye(channels) + weight)
 
     def project(
         self, cross_attn_cond: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps
@@ -88,11 +70,8 @@ class DiT(tf.Module):
             self.to_global_embed(global_cond),
         )
         taps("to_cond_embed", context)
-        projected = {"global_embed": global_embed}
-        for index, block in enumerate(self.blocks):
-            k, v = block.cross_attn.project(context)
-            projected |= {f"cross_k_{index:02}": k, f"cross_v_{index:02}": v}
-        return projected
+        attentions = [block.cross_attn for block in self.blocks]
+        return {"global_embed": global_embed, **keys_and_values(attentions, context)}
 
     def timestep_embed(self, t: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
         """t [1] -> [1, embed_dim]: Fourier features, cosines first, then Linear, SiLU, Linear."""
@@ -151,6 +130,38 @@ class DiT(tf.Module):
         return signatures
 
 
+def projections(checkpoint: Checkpoint, dit: DiTConfig) -> tuple[Linear, Linear]:
+    """`project_in` and `project_out`, with the residual convolutions around the transformer folded
+    into them: two products less, and no 1 on a diagonal beside which the small weights would be
+    lost in 8 bits.
+    """
+
+    def residual(name: str) -> np.ndarray:
+        """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
+        shape = (dit.io_channels, dit.io_channels, 1)
+        weight = checkpoint.take(f"{PREFIX}.{name}.weight", shape)[:, :, 0]
+        return np.asarray(np.eye(dit.io_channels) + weight)
+
+    before, after = residual("preprocess_conv"), residual("postprocess_conv")
+    name = f"{PREFIX}.transformer.project"
+    first = checkpoint.take(f"{name}_in.weight", (dit.embed_dim, dit.io_channels))
+    last = checkpoint.take(f"{name}_out.weight", (dit.io_channels, dit.embed_dim))
+    return Linear(f"{name}_in", first @ before), Linear(f"{name}_out", after @ last)
+
+
+def keys_and_values(
+    attentions: Iterable[CrossAttention], context: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """What the cross-attention of every block makes of the embedded conditioning: `cross_k_NN` and
+    `cross_v_NN`.
+    """
+    projected = {}
+    for index, attention in enumerate(attentions):
+        k, v = attention.project(context)
+        projected |= {f"cross_k_{index:02}": k, f"cross_v_{index:02}": v}
+    return projected
+
+
 class Rotary(tf.Module):
     """Rotary positions (Su et al.
 
@@ -181,46 +192,68 @@ class Rotary(tf.Module):
         return turned if rest.shape[-1] == 0 else tf.concat([turned, rest], axis=-1)
 
 
+def head_layer_norm(checkpoint: Checkpoint, name: str, width: int) -> tf.Module:
+    """The norm of a head's q or k in stable-audio-open-small."""
+    weight, bias = (checkpoint.take(f"{name}.{key}", (width,)) for key in ("weight", "bias"))
+    return LayerNorm(weight, bias, eps=1e-6)
+
+
 class Attention(tf.Module):
     """What self- and cross-attention share: heads, norms per head of q and k, the output
     projection.
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
+    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig, norm: HeadNorm):
         super().__init__()
         self.heads, self.scale = config.num_heads, config.dim_head**-0.5
         self.to_out = Linear.take(checkpoint, f"{name}.to_out", config.embed_dim, config.embed_dim)
         self.q_norm, self.k_norm = (
-            LayerNorm(
-                checkpoint.take(f"{name}.{norm}.weight", (config.dim_head,)),
-                checkpoint.take(f"{name}.{norm}.bias", (config.dim_head,)),
-                eps=1e-6,
-            )
-            for norm in ("q_norm", "k_norm")
+            norm(checkpoint, f"{name}.{which}", config.dim_head) for which in ("q_norm", "k_norm")
         )
 
-    def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-        return self.to_out(merge_heads(attend(q, k, v, self.scale)))
+    def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+        """Heads of q, k, v -> what attention gives, [1, T, embed_dim]; bias is added to scores."""
+        return self.to_out(merge_heads(attend(q, k, v, self.scale, bias)))
 
 
 class SelfAttention(Attention):
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
-        super().__init__(checkpoint, name, config)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        config: DiTConfig,
+        norm: HeadNorm = head_layer_norm,
+    ):
+        super().__init__(checkpoint, name, config, norm)
         self.to_qkv = Linear.take(
             checkpoint, f"{name}.to_qkv", config.embed_dim, 3 * config.embed_dim
         )
 
-    def __call__(self, x: tf.Tensor, rotary: Rotary, taps: Taps) -> tf.Tensor:
+    def __call__(
+        self,
+        x: tf.Tensor,
+        rotary: Rotary,
+        taps: Taps,
+        weights: tf.Tensor | None = None,
+        bias: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """weights: of the values, [1, 1, T, 1]. bias: of the scores, [1, 1, 1, T]."""
         q, k, v = (split_heads(y, self.heads) for y in tf.split(self.to_qkv(x), 3, axis=-1))
         q, k = self.q_norm(q), self.k_norm(k)  # before the rotation
         taps("q_normed", q)
         taps("k_normed", k)
-        return self.finish(rotary(q), rotary(k), v)
+        return self.finish(rotary(q), rotary(k), v if weights is None else v * weights, bias)
 
 
 class CrossAttention(Attention):
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
-        super().__init__(checkpoint, name, config)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        config: DiTConfig,
+        norm: HeadNorm = head_layer_norm,
+    ):
+        super().__init__(checkpoint, name, config, norm)
         self.to_q = Linear.take(checkpoint, f"{name}.to_q", config.embed_dim, config.embed_dim)
         self.to_kv = Linear.take(
             checkpoint, f"{name}.to_kv", config.embed_dim, 2 * config.embed_dim
@@ -233,8 +266,11 @@ class CrossAttention(Attention):
         k, v = (split_heads(y, self.heads) for y in tf.split(self.to_kv(context), 2, axis=-1))
         return self.k_norm(k), v
 
-    def __call__(self, x: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-        return self.finish(self.q_norm(split_heads(self.to_q(x), self.heads)), k, v)
+    def __call__(
+        self, x: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """bias: of the scores, [1, 1, 1, L]."""
+        return self.finish(self.q_norm(split_heads(self.to_q(x), self.heads)), k, v, bias)
 
 
 class FeedForward(tf.Module):

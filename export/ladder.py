@@ -130,7 +130,6 @@ class _Template:
 
     def _tensor(self, index: int, tensor: Any, lengths: Lengths) -> Any:
         made = copy.copy(tensor)
-        # names serve whoever looks for a layer; one copy of them is enough
         others = [
             (kind, length, subgraph.tensors[index]) for kind, length, subgraph in self._others
         ]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import warnings
 from typing import TypeAlias
 
-from edge_audio.errors import EdgeAudioWarning
 from edge_audio.sampling.samplers import SAMPLERS
-from edge_audio.system.graph import check_threads
+from edge_audio.system import device
 
 #: what commands are added to; quoted, since argparse's own class takes no brackets at run time
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -90,16 +87,4 @@ def usable_threads(threads: int | None) -> int | None:
     """The asked number of threads, at most one for every CPU that this process may use; says so
     where that is less. UsageError unless it is a whole number from 1.
     """
-    if threads is None:
-        return None
-    check_threads(threads)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads <= cpus:
-        return threads
-    warnings.warn(
-        f"{threads} threads are more than the {cpus} CPUs here, which only makes it slower;"
-        f" using {cpus}",
-        EdgeAudioWarning,
-        stacklevel=2,
-    )
-    return cpus
+    return None if threads is None else device.usable_threads(threads)

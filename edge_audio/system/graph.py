@@ -15,7 +15,6 @@ import numpy as np
 
 from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.system import chatter, device, tables
-from edge_audio.system.device import check_threads as check_threads
 
 _MEND = "copy the bundle again or export the model again"
 _making_environment = threading.Lock()

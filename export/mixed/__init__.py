@@ -32,7 +32,6 @@ __all__ = [
     "TARGET",
     "Group",
     "Recipe",
-    "check_options",
     "choose",
     "make",
     "validate",
@@ -54,9 +53,6 @@ def validate(target: float, prompts: Path | None, recipe: Path | None) -> None:
         read(prompts)
     if recipe is not None:
         recipes(recipe)
-
-
-check_options = validate  # as `export.bundle` still calls it
 
 
 def make(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ BY_LENGTH = {
     r"cross_attn_(cond|bias)": (1, f"tokens+{EXTRA_KEYS}"),
     r"cross_[kv]_\d+": (2, f"tokens+{EXTRA_KEYS}"),
 }
+DENOISE = (("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"), ("v",))
 #: full scale less what the codecs behind it overshoot, as the publisher's own port has it
 CEILING = 0.977
 #: seconds of a clip when none are asked for
@@ -52,14 +54,8 @@ class StableAudio3(Architecture):
             "project": (("cross_attn_cond",), ()),
             "adaln": (("t_features", "global_cond"), ("modulations",)),
             "local": (("keep", "kept_latents"), ()),
-            "denoise": (
-                ("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"),
-                ("v",),
-            ),
-            "inpaint": (
-                ("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"),
-                ("v",),
-            ),
+            "denoise": DENOISE,
+            "inpaint": DENOISE,
         },
         "decoder": {"decode": (("latents",), ("audio",))},
         "encoder": {"encode": (("audio",), ("mean",))},
@@ -124,10 +120,5 @@ class StableAudio3(Architecture):
         }
 
     def prompt(self, config: Any, tokenizer: FileEntry | None) -> Prompt:
-        return Prompt(
-            config.max_length,
-            tokenizer,
-            self.vocabulary_size(config),
-            ends=False,
-            shorter=config.shorter_prompts,
-        )
+        entry = super().prompt(config, tokenizer)
+        return dataclasses.replace(entry, ends=False, shorter=config.shorter_prompts)

@@ -14,6 +14,8 @@ from typing import Any
 from edge_audio.bundle.manifest import Latent, Padding, Prompt, Schedule
 from edge_audio.errors import EdgeAudioError
 
+from ..config import DiTConfig as BaseDiTConfig
+from ..config import NumberConfig, read_conditioners, read_seconds, refuse_contradictions
 from ..reader import MEND, Reader, load_json
 
 MODEL_TYPE = "diffusion_cond_inpaint"
@@ -89,35 +91,11 @@ class GemmaConfig:
 
 
 @dataclass(frozen=True)
-class NumberConfig:
-    """The number conditioner `seconds_total`."""
-
-    min: float
-    max: float
-
-
-@dataclass(frozen=True)
-class DiTConfig:
+class DiTConfig(BaseDiTConfig):
     """Diffusion transformer with memory tokens, adaLN and local conditioning."""
 
-    io_channels: int
-    embed_dim: int
-    depth: int
-    num_heads: int
-    cond_token_dim: int
-    global_cond_dim: int
     local_dim: int
     memory_tokens: int
-
-    @property
-    def dim_head(self) -> int:
-        """Dims of a head."""
-        return self.embed_dim // self.num_heads
-
-    @property
-    def rotary_dims(self) -> int:
-        """How many of a head's dims turn: half of them, but at least 32."""
-        return max(self.dim_head // 2, 32)
 
 
 @dataclass(frozen=True)
@@ -242,12 +220,11 @@ def read_config(folder: Path) -> Sa3Config:
         dit=dit,
         **sides,
     )
-    _refuse_contradictions(config, conditioning["cond_dim"])
+    _check_sizes(config, conditioning["cond_dim"])
     return config
 
 
-def _refuse_contradictions(config: Sa3Config, cond_dim: int) -> None:
-    """Sizes that two places of the configuration state must agree."""
+def _check_sizes(config: Sa3Config, cond_dim: int) -> None:
     dit, sides = config.dit, (config.decoder, config.encoder)
     rules: list[tuple[str, Any, Any]] = [
         ("diffusion.io_channels", dit.io_channels, config.latent_channels),
@@ -267,33 +244,11 @@ def _refuse_contradictions(config: Sa3Config, cond_dim: int) -> None:
             (f"{name}.transformer_depths modulo 2", side.depth % 2, 0),
             (f"{name}.dim_heads modulo 4", side.dim_head % 4, 0),
         ]
-    for name, value, expected in rules:
-        if value != expected:
-            raise EdgeAudioError(
-                f"model_config: {name} is {value}, the rest of it needs {expected}; {MEND}"
-            )
-    if dit.rotary_dims > dit.dim_head:
-        raise EdgeAudioError(
-            f"model_config: heads of {dit.dim_head} dims are too small for rotary positions;"
-            " only models with heads of 32 or more can be exported"
-        )
+    refuse_contradictions(rules, dit)
 
 
 def _read_conditioning(conditioning: Reader) -> dict[str, Any]:
-    conditioning.only({"configs", "cond_dim"}, {})
-    entries = [
-        Reader(entry, f"{conditioning.where}.configs[{i}]")
-        for i, entry in enumerate(conditioning("configs", list))
-    ]
-    kinds = [(entry.value.get("id"), entry.value.get("type")) for entry in entries]
-    if kinds != [("prompt", "t5gemma"), ("seconds_total", "number")]:
-        raise EdgeAudioError(
-            f"{conditioning.where}.configs is {kinds}; only models with prompt (t5gemma) and"
-            " seconds_total (number) can be exported"
-        )
-    for entry in entries:
-        entry.only({"id", "type", "config"}, {})
-    prompt, number = entries[0]("config", dict), entries[1]("config", dict)
+    prompt, number = read_conditioners(conditioning, "t5gemma")
     prompt.only(
         {"max_length", "padding_mode", "subfolder"},
         {"repo_id": ..., "project_out": False, "enable_grad": ...},
@@ -301,25 +256,15 @@ def _read_conditioning(conditioning: Reader) -> dict[str, Any]:
     prompt.expect("padding_mode", "learned")
     number.only({"min_val", "max_val", "fourier_features_type"}, {})
     number.expect("fourier_features_type", "expo")
-    seconds = NumberConfig(_number(number, "min_val"), number("max_val", float))
-    if seconds.min >= seconds.max:
-        raise EdgeAudioError(
-            f"{number.where}: min_val {seconds.min} is not below max_val {seconds.max}; {MEND}"
-        )
     subfolder = prompt("subfolder", str)
     if Path(subfolder).name != subfolder or subfolder in ("", ".", ".."):
         raise EdgeAudioError(f"{prompt.where}.subfolder {subfolder!r} is no folder's name; {MEND}")
     return {
         "max_length": prompt("max_length", int),
-        "seconds": seconds,
+        "seconds": read_seconds(number),
         "text_folder": subfolder,
         "cond_dim": conditioning("cond_dim", int),
     }
-
-
-def _number(reader: Reader, key: str) -> float:
-    """A number that may be zero."""
-    return float(reader(key, float))
 
 
 def _read_diffusion(diffusion: Reader) -> tuple[str, Schedule, DiTConfig]:

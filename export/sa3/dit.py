@@ -15,7 +15,15 @@ import tensorflow as tf
 from edge_audio.bundle.manifest import LATENTS, TOKENS
 
 from ..checkpoint import Checkpoint
-from ..dit import PREFIX, FeedForward, Rotary
+from ..dit import (
+    PREFIX,
+    CrossAttention,
+    FeedForward,
+    Rotary,
+    SelfAttention,
+    keys_and_values,
+    projections,
+)
 from ..ladder import Ladder, Lengths
 from ..layers import (
     Embed,
@@ -23,12 +31,10 @@ from ..layers import (
     RMSNorm,
     Signatures,
     Taps,
-    attend,
     constant,
-    merge_heads,
     no_taps,
     silu,
-    split_heads,
+    under,
 )
 from ..t5 import MASKED
 from .conditioners import FEATURES
@@ -69,19 +75,7 @@ class DiT(tf.Module):
             Linear.take(checkpoint, f"{embedder}.2", width, MODULATIONS * width, bias=True),
         )
         self.memory = constant(checkpoint.take(f"{name}.memory_tokens", (dit.memory_tokens, width)))
-        # The residual convolutions around the transformer are folded into its projections.
-        project_in, project_out = f"{name}.project_in", f"{name}.project_out"
-        before, after = (
-            np.eye(dit.io_channels)
-            + checkpoint.take(f"{PREFIX}.{conv}.weight", (dit.io_channels, dit.io_channels, 1))[
-                :, :, 0
-            ]
-            for conv in ("preprocess_conv", "postprocess_conv")
-        )
-        weight = checkpoint.take(f"{project_in}.weight", (width, dit.io_channels))
-        self.project_in = Linear(project_in, weight @ before)
-        weight = checkpoint.take(f"{project_out}.weight", (dit.io_channels, width))
-        self.project_out = Linear(project_out, after @ weight)
+        self.project_in, self.project_out = projections(checkpoint, dit)
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         # positions count the memory tokens
         self.rotary = Rotary(inverse, dit.memory_tokens + self.latent.length)
@@ -91,11 +85,7 @@ class DiT(tf.Module):
         """cross_attn_cond [1, K, C] -> keys and values of every block's cross-attention."""
         context = self.to_cond_embed(cross_attn_cond)
         taps("to_cond_embed", context)
-        projected = {}
-        for index, block in enumerate(self.blocks):
-            k, v = block.cross_attn.project(context)
-            projected |= {f"cross_k_{index:02}": k, f"cross_v_{index:02}": v}
-        return projected
+        return keys_and_values((block.cross_attn for block in self.blocks), context)
 
     def adaln(
         self, t_features: tf.Tensor, global_cond: tf.Tensor, taps: Taps = no_taps
@@ -164,7 +154,7 @@ class DiT(tf.Module):
                 given[f"cross_k_{index:02}"],
                 given[f"cross_v_{index:02}"],
                 given.get(f"local_{index:02}"),
-                lambda name, value, index=index: taps(f"block{index}.{name}", value),
+                under(f"block{index}", taps),
             )
         taps("hidden", x)
         return {"v": self.project_out(x[:, dit.memory_tokens :])}
@@ -261,57 +251,9 @@ class Masks:
     latents: tf.Tensor
 
 
-class Attention(tf.Module):
-    """What self- and cross-attention share: heads, norms per head of q and k, the output
-    projection.
-    """
-
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
-        super().__init__()
-        self.heads, self.scale = config.num_heads, config.dim_head**-0.5
-        self.to_out = Linear.take(checkpoint, f"{name}.to_out", config.embed_dim, config.embed_dim)
-        self.q_norm, self.k_norm = (
-            RMSNorm(checkpoint.take(f"{name}.{norm}.gamma", (config.dim_head,)), eps=1e-6)
-            for norm in ("q_norm", "k_norm")
-        )
-
-    def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        """Heads of q, k, v -> what attention gives, [1, T, embed_dim]."""
-        return self.to_out(merge_heads(attend(q, k, v, self.scale, bias)))
-
-
-class SelfAttention(Attention):
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
-        super().__init__(checkpoint, name, config)
-        self.to_qkv = Linear.take(
-            checkpoint, f"{name}.to_qkv", config.embed_dim, 3 * config.embed_dim
-        )
-
-    def __call__(self, x: tf.Tensor, rotary: Rotary, masks: Masks, taps: Taps) -> tf.Tensor:
-        q, k, v = (split_heads(y, self.heads) for y in tf.split(self.to_qkv(x), 3, axis=-1))
-        q, k = self.q_norm(q), self.k_norm(k)  # before the rotation
-        taps("q_normed", q)
-        taps("k_normed", k)
-        return self.finish(rotary(q), rotary(k), v * masks.values, masks.keys)
-
-
-class CrossAttention(Attention):
-    def __init__(self, checkpoint: Checkpoint, name: str, config: DiTConfig):
-        super().__init__(checkpoint, name, config)
-        self.to_q = Linear.take(checkpoint, f"{name}.to_q", config.embed_dim, config.embed_dim)
-        self.to_kv = Linear.take(
-            checkpoint, f"{name}.to_kv", config.embed_dim, 2 * config.embed_dim
-        )
-
-    def project(self, context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Embedded conditioning [1, K, embed_dim] -> keys (normed) and values, each [1, heads, K,
-        dim_head].
-        """
-        k, v = (split_heads(y, self.heads) for y in tf.split(self.to_kv(context), 2, axis=-1))
-        return self.k_norm(k), v
-
-    def __call__(self, x: tf.Tensor, k: tf.Tensor, v: tf.Tensor, masks: Masks) -> tf.Tensor:
-        return self.finish(self.q_norm(split_heads(self.to_q(x), self.heads)), k, v, masks.cross)
+def head_rms_norm(checkpoint: Checkpoint, name: str, width: int) -> tf.Module:
+    """The norm of a head's q or k."""
+    return RMSNorm(checkpoint.take(f"{name}.gamma", (width,)), eps=1e-6)
 
 
 class Block(tf.Module):
@@ -329,8 +271,8 @@ class Block(tf.Module):
         self.scale_shift_gate = constant(
             checkpoint.take(f"{name}.to_scale_shift_gate", (MODULATIONS * width,))
         )
-        self.self_attn = SelfAttention(checkpoint, f"{name}.self_attn", config)
-        self.cross_attn = CrossAttention(checkpoint, f"{name}.cross_attn", config)
+        self.self_attn = SelfAttention(checkpoint, f"{name}.self_attn", config, head_rms_norm)
+        self.cross_attn = CrossAttention(checkpoint, f"{name}.cross_attn", config, head_rms_norm)
         self.to_local_embed = Embed(
             checkpoint, f"{name}.to_local_embed", config.local_dim, width, True
         )
@@ -358,10 +300,10 @@ class Block(tf.Module):
             for part in tf.split(modulations + self.scale_shift_gate, MODULATIONS, axis=-1)
         )
         y = modulated(self.pre_norm, x, scale, shift)
-        y = self.self_attn(y, rotary, masks, taps)
+        y = self.self_attn(y, rotary, taps, masks.values, masks.keys)
         taps("self_attn", y)
         x = x + y * tf.sigmoid(1.0 - gate)
-        y = self.cross_attn(self.cross_attend_norm(x), k, v, masks)
+        y = self.cross_attn(self.cross_attend_norm(x), k, v, masks.cross)
         taps("cross_attn", y)
         if local is None:
             embed = tf.reshape(self.local_of_nothing, [1, 1, -1]) * masks.latents

@@ -17,7 +17,7 @@ from edge_audio.errors import EdgeAudioError
 from ..autoencoder import TILE
 from ..checkpoint import Checkpoint
 from ..dit import Rotary
-from ..layers import Linear, Signatures, Taps, constant, no_taps, silu
+from ..layers import Linear, Signatures, Taps, constant, no_taps, silu, under
 from .config import CHUNK, Sa3Config, SameConfig
 
 PREFIX = "pretransform.model"
@@ -163,13 +163,13 @@ class Blocks(tf.Module):
         half = len(self.blocks) // 2
         x = tf.reshape(x, [length // CHUNK, *chunk])
         for index, block in enumerate(self.blocks[:half]):
-            x = block(x, lambda name, value, index=index: taps(f"block{index}.{name}", value))
+            x = block(x, under(f"block{index}", taps))
         # one latent later, the latents at both ends doubled
         x = tf.reshape(x, [length, config.tokens, config.width])
         x = tf.concat([x[:1], x, x[-1:]], axis=0)
         x = tf.reshape(x, [length // CHUNK + 1, *chunk])
         for index, block in enumerate(self.blocks[half:], half):
-            x = block(x, lambda name, value, index=index: taps(f"block{index}.{name}", value))
+            x = block(x, under(f"block{index}", taps))
         return tf.reshape(x, [length + CHUNK, config.tokens, config.width])[1:-1]
 
 
