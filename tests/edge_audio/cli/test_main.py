@@ -1,11 +1,11 @@
 """Ctrl-C is answered with one line, whenever it comes."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import uncounted
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,6 +45,6 @@ def test_an_interrupt_during_the_imports(tmp_path, module):
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**uncounted(), "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")

@@ -12,16 +12,18 @@ import pytest
 from edge_audio import EdgeAudioError, Pipeline, Request
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.exporter.bundle import Options, export
+from edge_audio.exporter.sa3.config import ladder
 from edge_audio.model.codec import decode
+from edge_audio.model.tokens import padded
 from edge_audio.sampling.features import seconds_features
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.sampling.schedule import shifted_sigmas
+from edge_audio.session import UNCONDITIONAL, Session, _text_values
 
 from .test_modules import ROWS, SOURCE, assert_near, channels_last
 
 LENGTHS = (12, 16, 24, 26, 40)
-ONE_ROW = ("cfg3_apg1", "cfg3_apg0", "cfg3_apg05")
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +59,17 @@ def settings(pipe, golden, index, **more):
     return found
 
 
-def velocity(pipe, golden, index, **more):
-    """v(x [C, T], t) of a row through the bundle, and its branches."""
-    from edge_audio.session import Session
+@pytest.fixture(scope="module")
+def lease(pipe):
+    with pipe.model.lease() as held:
+        yield held
 
+
+def velocity(pipe, lease, golden, index, **more):
+    """v(x [C, T], t) of a row through the bundle, and its branches."""
     session = Session(pipe.model, settings(pipe, golden, index, **more))
     branches = session.condition()
-    lease = pipe.model.lease()
-    v = session.velocity(branches, lease.__enter__())
+    v = session.velocity(branches, lease)
     return lambda x, t: channels_last(v(channels_last(x[None]), float(t)))[0], branches
 
 
@@ -82,8 +87,6 @@ def test_the_contract(pipe):
 
 
 def test_a_ladder_of_its_own_wastes_a_tenth():
-    from edge_audio.exporter.sa3.config import ladder
-
     lengths = ladder(1292)
     assert lengths[-1] == 1292 and all(length % 2 == 0 for length in lengths)
     waste = []
@@ -97,8 +100,8 @@ def test_a_ladder_of_its_own_wastes_a_tenth():
 
 
 @pytest.mark.parametrize("index", ROWS)
-def test_velocity_through_the_bundle(pipe, golden, index):
-    v, branches = velocity(pipe, golden, index)
+def test_velocity_through_the_bundle(pipe, lease, golden, index):
+    v, branches = velocity(pipe, lease, golden, index)
     for number, t in enumerate(golden["t_values"]):
         assert_near(v(golden["x_L24"][index], t), golden["dit_v_L24"][number, index])
     keep = {
@@ -111,65 +114,49 @@ def test_velocity_through_the_bundle(pipe, golden, index):
 
 
 @pytest.mark.parametrize("index", ROWS)
-def test_a_length_between_runs_on_a_longer_signature(pipe, golden, index):
+def test_a_length_between_runs_on_a_longer_signature(pipe, lease, golden, index):
     """15 latents have no signature of their own: they run on 16, of which one is nothing."""
-    from edge_audio.session import Session
-
     session = Session(pipe.model, settings(pipe, golden, index))
     (branch,) = session.condition()
     branch.share(**{name: np.ones((1, 15), np.float32) for name in ("latent_mask", "padding_mask")})
-    with pipe.model.lease() as lease:
-        v = session.velocity([branch], lease)
-        for number, t in enumerate(golden["t_values"]):
-            found = v(channels_last(golden["x_L15"][index][None]), float(t))
-            assert_near(channels_last(found)[0], golden["dit_v_L15"][number, index])
+    v = session.velocity([branch], lease)
+    for number, t in enumerate(golden["t_values"]):
+        found = v(channels_last(golden["x_L15"][index][None]), float(t))
+        assert_near(channels_last(found)[0], golden["dit_v_L15"][number, index])
 
 
 @pytest.mark.parametrize("index", ROWS)
 @pytest.mark.parametrize("name, apg", [("apg1", 1.0), ("apg0", 0.0), ("apg05", 0.5)])
-def test_guidance(pipe, golden, index, name, apg):
+def test_guidance(pipe, lease, golden, index, name, apg):
     x, t = golden["x_L24"][index], golden["cfg_t"][0]
-    v, _ = velocity(pipe, golden, index, cfg_scale=3.0, apg=apg)
+    v, _ = velocity(pipe, lease, golden, index, cfg_scale=3.0, apg=apg)
     assert_near(v(x, t), golden[f"dit_cfg3_{name}"][index])
 
 
 @pytest.mark.parametrize("index", ROWS)
-def test_guidance_with_padding(pipe, golden, index):
+def test_guidance_with_padding(pipe, lease, golden, index):
     """What the projection looks at ends where the latents that count end."""
-    from edge_audio.session import Session
-
     valid, x, t = golden["pad_valid"][index], golden["x_L24"][index], golden["cfg_t"][0]
-    found = settings(pipe, golden, index, cfg_scale=3.0)
-    branches = Session(pipe.model, found).condition()
-    mask = (np.arange(24) < valid).astype(np.float32)[None]
-    branches[0].share(padding_mask=mask)
-    with pipe.model.lease() as lease:
-        session = Session(pipe.model, found)
-        for branch in branches:
-            branch.work(*session.worker(lease))
-        session.velocity(branches, lease)  # sets how stages are called
+    session = Session(pipe.model, settings(pipe, golden, index, cfg_scale=3.0))
+    branches = session.condition()
+    branches[0].share(padding_mask=(np.arange(24) < valid).astype(np.float32)[None])
 
-        def one(x, t, branch):
-            v = session.velocity([branch], lease)
-            return v(x, t)
+    def one(x, t, branch):
+        return session.velocity([branch], lease)(x, t)
 
-        v = guided(one, *branches, 3.0, 1.0, int(valid))
-        found = channels_last(v(channels_last(x[None]), float(t)))[0]
+    v = guided(one, *branches, 3.0, 1.0, int(valid))
+    found = channels_last(v(channels_last(x[None]), float(t)))[0]
     expected = golden["dit_cfg3_apg1_padmask"][index]
     assert_near(found[:, :valid], expected[:, :valid])
 
 
-def test_a_negative_prompt(pipe, golden):
+def test_a_negative_prompt(pipe, lease, golden):
     """Each row steers away from the other; the padding of a negative prompt is zeros."""
     for index in ROWS:
         ask = settings(pipe, golden, index, cfg_scale=3.0)
-        from edge_audio.session import UNCONDITIONAL, Session, _text_values
-
         session = Session(pipe.model, ask)
         prompt, _ = session.condition()
         other = golden["input_ids"][1 - index], golden["attention_mask"][1 - index]
-        from edge_audio.model.tokens import padded
-
         tokens = padded(other[0][: other[1].sum()].tolist(), (16,), ends=False)
         # the golden arrays swap the rows' seconds as well, but for the global condition
         manifest = pipe.bundle.manifest
@@ -179,10 +166,9 @@ def test_a_negative_prompt(pipe, golden):
             "seconds_features": seconds_features(seconds, 0.0, 384.0, manifest.frequencies),
         }
         negative = prompt.fork(UNCONDITIONAL, **_text_values(tokens, padding=0.0), **kept)
-        with pipe.model.lease() as lease:
-            v = session.velocity([prompt, negative], lease)
-            x = channels_last(golden["x_L24"][index][None])
-            found = channels_last(v(x, float(golden["cfg_t"][0])))[0]
+        v = session.velocity([prompt, negative], lease)
+        x = channels_last(golden["x_L24"][index][None])
+        found = channels_last(v(x, float(golden["cfg_t"][0])))[0]
         assert_near(found, golden["dit_cfg3_apg1_negative"][index])
 
 
@@ -212,8 +198,8 @@ def test_schedule_from_a_clip(strength, golden):
         ),
     ],
 )
-def test_samplers(pipe, golden, index, key, sampler, steps, more):
-    v, _ = velocity(pipe, golden, index, **more)
+def test_samplers(pipe, lease, golden, index, key, sampler, steps, more):
+    v, _ = velocity(pipe, lease, golden, index, **more)
     noise = "pingpong_cfg3_noise" if "cfg3" in key else "pingpong_noise"
     draws = iter(golden[noise][:, index])
     steps_made = SAMPLERS[sampler].sample(
@@ -226,11 +212,10 @@ def test_samplers(pipe, golden, index, key, sampler, steps, more):
     assert_near(last.x, golden[key][index], 2e-4)
 
 
-def test_tiles_are_the_whole(pipe, golden):
+def test_tiles_are_the_whole(pipe, lease, golden):
     contract, latents = pipe.model.contract, channels_last(golden["decode_latent"])
     expected = channels_last(golden["decode_audio"])[0]
-    with pipe.model.lease() as lease:
-        audio = np.concatenate(list(decode(lease.call, contract, latents, len(expected))))
+    audio = np.concatenate(list(decode(lease.call, contract, latents, len(expected))))
     assert np.abs(audio - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
 
 

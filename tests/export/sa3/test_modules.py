@@ -251,6 +251,18 @@ def test_unconditional_branch_is_zeros(conditioners, dit, golden, index):
 # --- the codec ---
 
 
+def assert_blocks(taps, golden, side, config):
+    """What the blocks of a side of the codec take and give."""
+    for name, key in (("in", "in"), ("attn", "attn_out"), ("ff", "ff_out")):
+        assert_near(taps[f"block0.{name}"], golden[f"{side}_block0_{key}"])
+    half = config.depth // 2
+    assert_near(taps[f"block{half}.in"], golden[f"{side}_block_mid_in"])
+    for index, expected in enumerate(golden[f"{side}_block_hidden"]):
+        out = taps[f"block{index}.out"].reshape(1, -1, config.width)
+        cut = config.tokens if index >= half else 0
+        assert_near(out[:, cut : out.shape[1] - cut], expected)
+
+
 def test_decoder_inside(decoder, golden):
     taps = Taps()
     latents = channels_last(golden["decode_latent"])
@@ -258,15 +270,7 @@ def test_decoder_inside(decoder, golden):
     assert_near(channels_last(audio.numpy()), golden["decode_audio"])
     assert_near(taps["bottleneck"], channels_last(golden["dec_bottleneck"]))
     assert_near(taps["project_in"], channels_last(golden["dec_project_in"]))
-    assert_near(taps["block0.in"], golden["dec_block0_in"])
-    assert_near(taps["block0.attn"], golden["dec_block0_attn_out"])
-    assert_near(taps["block0.ff"], golden["dec_block0_ff_out"])
-    half = decoder.config.depth // 2
-    assert_near(taps[f"block{half}.in"], golden["dec_block_mid_in"])
-    for index, expected in enumerate(golden["dec_block_hidden"]):
-        out = taps[f"block{index}.out"].reshape(1, -1, decoder.config.width)
-        cut = decoder.config.tokens if index >= half else 0
-        assert_near(out[:, cut : out.shape[1] - cut], expected)
+    assert_blocks(taps, golden, "dec", decoder.config)
     assert_near(taps["tokens_out"], channels_last(golden["dec_tokens_out"]))
     assert_near(taps["patches"], channels_last(golden["dec_patches"]))
 
@@ -278,15 +282,7 @@ def test_encoder_inside(encoder, golden):
     assert_near(mean, channels_last(golden["enc_latent"]))
     assert_near(taps["patches"], channels_last(golden["enc_patches"]))
     assert_near(taps["mapped"], channels_last(golden["enc_mapped"]))
-    assert_near(taps["block0.in"], golden["enc_block0_in"])
-    assert_near(taps["block0.attn"], golden["enc_block0_attn_out"])
-    assert_near(taps["block0.ff"], golden["enc_block0_ff_out"])
-    half = encoder.config.depth // 2
-    assert_near(taps[f"block{half}.in"], golden["enc_block_mid_in"])
-    for index, expected in enumerate(golden["enc_block_hidden"]):
-        out = taps[f"block{index}.out"].reshape(1, -1, encoder.config.width)
-        cut = encoder.config.tokens if index >= half else 0
-        assert_near(out[:, cut : out.shape[1] - cut], expected)
+    assert_blocks(taps, golden, "enc", encoder.config)
     assert_near(taps["summary"], channels_last(golden["enc_summary"]))
 
 
