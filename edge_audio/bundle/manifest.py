@@ -7,6 +7,7 @@ it, and what a runtime does with a manifest that is older or newer than itself.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -82,8 +83,7 @@ class Port:
     def shape_at(self, lengths: Mapping[str, int]) -> tuple[int, ...]:
         """The shape for these lengths of LATENTS and TOKENS."""
         return tuple(
-            size if isinstance(size, int) else ByLength.read(size).at(lengths)
-            for size in self.shape
+            size if isinstance(size, int) else by_length(size).at(lengths) for size in self.shape
         )
 
     def lengths_of(self, shape: tuple[int, ...]) -> dict[str, int]:
@@ -91,14 +91,14 @@ class Port:
         found = {}
         for size, actual in zip(self.shape, shape):
             if isinstance(size, str):
-                dimension = ByLength.read(size)
+                dimension = by_length(size)
                 found[dimension.of] = dimension.length(actual)
         return found
 
-    @property
+    @functools.cached_property  # asked at every call of a stage
     def follows(self) -> frozenset[str]:
         """LATENTS, TOKENS, both or none: the lengths that its dimensions depend on."""
-        return frozenset(ByLength.read(size).of for size in self.shape if isinstance(size, str))
+        return frozenset(by_length(size).of for size in self.shape if isinstance(size, str))
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,6 @@ class ByLength:
     of: str
     more: int
 
-    @classmethod
-    def read(cls, text: str) -> ByLength:
-        """ValueError unless it is written like BY_LENGTH."""
-        match = BY_LENGTH.fullmatch(text)
-        if not match:
-            raise ValueError(f"dimension {text[:20]!r} is neither a number nor like 2*latents")
-        return cls(int(match[1] or 1), match[2], int(match[3] or 0))
-
     def at(self, lengths: Mapping[str, int]) -> int:
         """Its size for these lengths."""
         return self.times * lengths[self.of] + self.more
@@ -124,6 +116,15 @@ class ByLength:
     def length(self, size: int) -> int:
         """The length for which it has at least that size."""
         return -(-(size - self.more) // self.times)
+
+
+@functools.lru_cache(maxsize=64)
+def by_length(text: str) -> ByLength:
+    """A dimension written like BY_LENGTH; ValueError for anything else."""
+    match = BY_LENGTH.fullmatch(text)
+    if not match:
+        raise ValueError(f"dimension {text[:20]!r} is neither a number nor like 2*latents")
+    return ByLength(int(match[1] or 1), match[2], int(match[3] or 0))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Stage:
     outputs: dict[str, Port]
     more: bool = False
 
-    @property
+    @functools.cached_property
     def follows(self) -> frozenset[str]:
         """The lengths for each of which the graph has a signature of it."""
         ports = (*self.inputs.values(), *self.outputs.values())
@@ -245,7 +246,7 @@ class Defaults:
     """The settings this model was made for.
 
     apg: how much of what guidance adds along its own direction is taken away (`sampling.guidance`);
-    0: nothing. ceiling: the peak that clips are limited to; None: the model does not need it.
+    0: nothing.
     """
 
     sampler: str
@@ -254,7 +255,6 @@ class Defaults:
     apg: float = 0.0
     #: None: as long as the model can make
     seconds: float | None = None
-    ceiling: float | None = None
 
 
 @dataclass(frozen=True)

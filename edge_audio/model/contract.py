@@ -96,22 +96,18 @@ class Contract:
         """The signature of a stage for these inputs, the shortest that holds them, and the inputs
         as long as it wants them: zeros at their ends.
         """
-        ports, lengths = self.stages[stage].inputs, {}
+        following = {name: port for name, port in self.stages[stage].inputs.items() if port.follows}
+        found = [port.lengths_of(inputs[name].shape) for name, port in following.items()]
+        lengths = {}
         for kind, choices in self.manifest.lengths.items():
-            needed = max(
-                (ports[name].lengths_of(inputs[name].shape).get(kind, 0) for name in ports),
-                default=0,
-            )
+            needed = max((here.get(kind, 0) for here in found), default=0)
             if needed > choices[-1]:
                 raise EdgeAudioError(f"{needed} {kind} are more than the {choices[-1]} of {stage}")
             lengths[kind] = next(length for length in choices if length >= needed)
         padded = {
-            name: _padded(array, ports[name].shape_at(lengths))
-            if name in ports and ports[name].follows
-            else array
-            for name, array in inputs.items()
+            name: _padded(inputs[name], port.shape_at(lengths)) for name, port in following.items()
         }
-        return self.manifest.signature(stage, lengths), padded
+        return self.manifest.signature(stage, lengths), {**inputs, **padded}
 
     def check(self, component: str, graph: Graph) -> None:
         """EdgeAudioError unless a graph has the signatures and ports of its component's stages."""
@@ -166,7 +162,9 @@ class Contract:
 
 
 def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros at the ends of an array, up to a shape."""
+    """Zeros at the ends of an array, up to a shape. One of other dimensions, as bundles of schema 1
+    state, is left alone.
+    """
     if array.shape[1:] == shape[1:] or array.ndim != len(shape):
         return array
     return np.pad(array, [(0, max(0, size - here)) for size, here in zip(shape, array.shape)])

@@ -26,8 +26,6 @@ BY_LENGTH = {
     r"cross_[kv]_\d+": (2, f"tokens+{EXTRA_KEYS}"),
 }
 DENOISE = (("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"), ("v",))
-#: full scale less what the codecs behind it overshoot, as the publisher's own port has it
-CEILING = 0.977
 #: seconds of a clip when none are asked for
 USUAL_SECONDS = 10.0
 
@@ -64,8 +62,8 @@ class StableAudio3(Architecture):
     # all padding, which the model has learned (stable-audio-3, `DiffusionTransformer.forward`).
     guidance = Guidance(zeroed=("cross_attn_cond",), kept=("global_cond",), empty="encoded")
     defaults = {  # noqa: RUF012
-        "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS, CEILING),
-        "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS, CEILING),
+        "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS),
+        "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS),
     }
     sources = (
         *COMMON,
