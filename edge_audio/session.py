@@ -18,7 +18,7 @@ from edge_audio.model.model import Lease, Model
 from edge_audio.model.tokens import Tokens, padded
 from edge_audio.notes import Note
 from edge_audio.request import Settings
-from edge_audio.sampling.features import expo_features, seconds_features
+from edge_audio.sampling.features import level_features, seconds_features
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
@@ -178,7 +178,7 @@ class Session:
         def v(x: np.ndarray, t: float, branch: Values) -> np.ndarray:
             branch.share(x=x, t=np.array([t], np.float32))
             if manifest.frequencies:
-                branch.share(t_features=expo_features(t, manifest.frequencies))
+                branch.share(t_features=level_features(t, manifest.frequencies))
             return branch[V][:, : x.shape[1]]  # of a longer signature the rest is nothing
 
         scale = settings.cfg_scale if len(branches) > 1 else 1.0
