@@ -7,6 +7,7 @@ it, and what a runtime does with a manifest that is older or newer than itself.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -350,7 +351,7 @@ class Manifest:
         newer = isinstance(entries, dict) and schema.whole(entries.get("minor")) > MINOR
         manifest: Manifest = schema.build(cls, entries, "manifest", ignore_unknown=newer)
         rules.enforce(manifest)
-        return manifest
+        return dataclasses.replace(manifest, minor=MINOR)  # what `to_json` would write of it
 
 
 def json_schema() -> dict[str, Any]:

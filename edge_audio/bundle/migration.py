@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_audio.bundle.manifest import HOST_VALUES, SCHEMA
+from edge_audio.bundle.manifest import HOST_VALUES, MINOR, SCHEMA
 
 # What bundles of schema 1 consist of, which their manifests did not say.
 _SCHEMA_1 = {
@@ -49,5 +49,5 @@ def from_schema_1(entries: dict[str, Any]) -> dict[str, Any]:
         if component in here
     }
     guidance = {"zeroed": ["cross_attn_cond"], "kept": ["global_cond"]}
-    added = {"schema": SCHEMA, "minor": 0, "stages": stages, "guidance": guidance}
+    added = {"schema": SCHEMA, "minor": MINOR, "stages": stages, "guidance": guidance}
     return {**entries, **added}

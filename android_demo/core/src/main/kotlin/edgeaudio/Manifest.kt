@@ -2,7 +2,7 @@ package edgeaudio
 
 /** Version of the manifest that this app knows. A newer [MINOR] only adds entries, which may be ignored; a newer [SCHEMA] may not. */
 const val SCHEMA = 2L
-const val MINOR = 0L
+const val MINOR = 1L
 const val MANIFEST_NAME = "manifest.json"
 val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
 
@@ -95,24 +95,29 @@ data class Manifest(
             val current = if (root["schema"] == 1L) fromSchema1(root) else root
             val entries = Entries(current, "manifest")
             val (prompt, seconds) = entries.child("prompt") to entries.child("seconds")
+            entries.neutral("schedule" to null, "frequencies" to emptyList<Any>())
+            prompt.neutral("ends" to true, "shorter" to emptyList<Any>())
             return Manifest(
                 entries.line("name"), entries.positive("sample_rate", 768_000), entries.positive("channels", 64),
-                entries.child("latent").run {
+                entries.child("latent").neutral("padding" to null).run {
                     Latent(positive("length"), positive("channels"), positive("downsampling"), numbers("shorter"))
                 },
                 prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
                 entries.text("objective"),
-                entries.child("defaults").run { Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale")) },
+                entries.child("defaults").neutral("apg" to 0.0, "seconds" to null).run {
+                    Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale"))
+                },
                 entries.child("tiling").run { Tiling(positive("tile"), whole("overlap"), positive("per_latent")) },
                 entries.child("graphs").children().mapValues { (_, component) -> component.children().mapValues { it.value.graph() } },
                 entries.child("stages").children().mapValues { it.value.stage() },
-                entries.child("guidance").run { Guidance(texts("zeroed"), texts("kept")) },
+                entries.child("guidance").neutral("empty" to "zeroed").run { Guidance(texts("zeroed"), texts("kept")) },
                 entries.optional("vocabulary")?.file(),
                 entries.optional("usual_level")?.let { UsualLevel(it.number("median"), it.number("lowest")) },
             ).also { manifest ->
                 entries.line("license")
                 entries.optional("checks")?.file()
                 entries.unused("schema", "minor", "source_sha256")
+                prompt.unused("vocabulary_size")
                 if ((current["minor"] as? Long ?: 0) <= MINOR) entries.refuseUnknown()
                 checkSizes(manifest)
                 checkStages(manifest)
@@ -248,6 +253,14 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
         for (size in port.shape) if (!(size is String && BY_LENGTH.matches(size)) && (size !is Long || size !in 1..MOST_ELEMENTS)) {
             wrong("shape", "numbers or latents")
         }
+    }
+
+    /** Entries of families of models that this app does not run: it reads on only where they say nothing. */
+    fun neutral(vararg entries: Pair<String, Any?>): Entries {
+        for ((key, value) in entries) if (key in values && find(key) != value) {
+            throw EdgeAudioError("this model cannot run here: $where.$key is not known to this app; upgrade the app")
+        }
+        return this
     }
 
     /** Entries that this app has no use for. */

@@ -234,7 +234,7 @@ private class Golden(private val folder: File, private val old: File, private va
             val found = Regex(old).find(good) ?: throw AssertionError("no $old")
             return good.replaceRange(found.range, new)
         }
-        val newer = Regex("\"minor\": 0").replace("{\"colour\": 1," + good.drop(1), "\"minor\": 1")
+        val newer = Regex("\"minor\": 1").replace("{\"colour\": 1," + good.drop(1), "\"minor\": 2")
         expect(open(newer).manifest == open(good).manifest) { "a newer minor version" }
         val cases = listOf(
             edited("\\{", "{\"colour\": 1,") to "manifest.colour: expected no such entry",
@@ -253,6 +253,8 @@ private class Golden(private val folder: File, private val old: File, private va
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"") to "which has no graph",
             edited("\"component\": \"decoder\"", "\"component\": \"vocoder\"").replace("\"graphs\": {", "\"graphs\": {\"vocoder\": {},") to
                 "stage head is in component vocoder, which this app does not run; upgrade the app",
+            edited("\"padding\": null", "\"padding\": {\"seconds\": 6.0}") to "latent.padding is not known to this app; upgrade the app",
+            edited("\"frequencies\": \\[", "\"frequencies\": [0.5") to "frequencies is not known to this app; upgrade the app",
             edited("\"int32\"", "\"int64\"") to "float32 or int32",
             edited("\"int32\"", "\"float32\"") to "port attention_mask is float32",
             edited("\"latents\"\n", "\"latency\"\n") to "numbers or latents",
