@@ -77,7 +77,8 @@ class Request:
         best = manifest.defaults
         asked = dataclasses.replace(self, ids=_ids(self.ids))
         _check_text(asked, manifest)
-        usual = manifest.max_seconds if best.seconds is None else best.seconds
+        longest = manifest.max_seconds
+        usual = longest if best.seconds is None else min(best.seconds, longest)
         _check_seconds(usual if self.seconds is None else self.seconds, manifest)
         padding = manifest.latent.padding
         settings = Settings(

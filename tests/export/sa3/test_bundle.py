@@ -253,6 +253,13 @@ def test_the_same_clip_whatever_the_ladder(pipe, tmp_path):
     np.testing.assert_allclose(clips[0].samples, clips[1].samples, atol=1e-4)
 
 
+def test_the_usual_length_is_one_that_the_bundle_can_make(pipe):
+    """10 seconds are usual for this family; these graphs end at 40 latents."""
+    manifest = pipe.bundle.manifest
+    assert manifest.defaults.seconds > manifest.max_seconds == 4.0
+    assert Request(ids=(5,)).resolved(manifest).seconds == 4.0
+
+
 def test_no_tokens_is_a_prompt_of_padding(pipe):
     clip = pipe.generate(ids=(), seconds=1.0, seed=1)
     assert np.isfinite(clip.samples).all() and len(clip.samples) == 1280
