@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_audio.audio.clip import Clip
+from edge_audio.bundle.manifest import Manifest
+from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import faded
 from edge_audio.pipeline import Conditioning, Pipeline
 from edge_audio.request import Settings
 from edge_audio.sampling.samplers import Denoise
 from edge_audio.session import Session
+
+#: stages that symptoms and comparisons look at
+EXAMINED = frozenset(("condition", "project", "denoise", "head", "tail"))
 
 
 @dataclass
@@ -33,6 +38,17 @@ class Trace:
     def times(self) -> list[float]:
         """t of every call of the transformer."""
         return [t for _, t, _ in self.calls]
+
+
+def refuse_unknown(manifest: Manifest) -> None:
+    """EdgeAudioError for a model of which the examiners do not know what its stages are: they would
+    take a sound one for broken.
+    """
+    if missing := EXAMINED - manifest.stages.keys():
+        raise EdgeAudioError(
+            f"model {manifest.name} has no stage {', '.join(sorted(missing))}, so its family cannot"
+            " be diagnosed or compared yet; generate, info and bench know it"
+        )
 
 
 def ignore_call(number: int) -> None:
