@@ -163,7 +163,9 @@ def _synth_parser(prog: str) -> argparse.ArgumentParser:
     parser.set_defaults(run=_synth)
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="a new folder")
     parser.add_argument(
-        "--preset", default="sao-small", help="default: %(default)s (stable-audio-open-small)"
+        "--preset",
+        default="sao-small",
+        help="sao-small (stable-audio-open-small, default) or sa3-small (stable-audio-3-small)",
     )
     parser.add_argument(
         "--dtype",

@@ -1,28 +1,12 @@
-"""`python -m export synth`: a checkpoint of official names, shapes and config with random,
-well-scaled weights.
-
-The published weights are gated and cannot be shipped. A stand-in of exact size lets everyone
-measure memory, speed and parity of the full model. It makes noise, not music, but no part of it is
-degenerate: every tensor influences the output, activations stay of the size that trained ones have,
-and the decoder's audio stays within full scale.
-"""
+"""stable-audio-open-small: its configurations, and the names and shapes of its tensors."""
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from edge_audio.errors import EdgeAudioError
-
-#: a model_config.json, as json.loads gives it
-Config = dict[str, Any]
+from .tensors import Config, Tensor, conv, inverse_frequencies, linear, matrix, normal
 
 T5_BASE = {
     "architectures": ["T5EncoderModel"],
@@ -53,7 +37,7 @@ def _oobleck(**side: Any) -> Config:
     }
 
 
-SAO_SMALL = {
+CONFIG = {
     "model_type": "diffusion_cond",
     "sample_size": 524288,
     "sample_rate": 44100,
@@ -102,79 +86,6 @@ SAO_SMALL = {
     },
 }
 
-#: name -> (model_config.json, t5/config.json)
-PRESETS: dict[str, tuple[Config, Config]] = {"sao-small": (SAO_SMALL, T5_BASE)}
-
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor to make; `draw` gives its float32 values."""
-
-    name: str
-    shape: tuple[int, ...]
-    draw: Draw
-
-
-def normal(scale: float, mean: float = 0.0) -> Draw:
-    return lambda rng, shape: (
-        rng.standard_normal(shape, np.float32) * np.float32(scale) + np.float32(mean)
-    )
-
-
-def matrix(gain: float = 1.0) -> Draw:
-    """[outputs, inputs, ...] such that unit inputs give outputs of standard deviation `gain`."""
-    return lambda rng, shape: normal(gain / math.sqrt(math.prod(shape[1:])))(rng, shape)
-
-
-def write(
-    preset: str, out: Path, dtype: str = "f32", seed: int = 0, say: Callable[[str], None] = print
-) -> None:
-    """Write a checkpoint directory.
-
-    EdgeAudioError for an unknown preset or a folder that already holds something.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    if preset not in PRESETS:
-        raise EdgeAudioError(f"preset {preset!r} is unknown; choose from {', '.join(PRESETS)}")
-    if dtype not in ("f32", "f16"):
-        raise EdgeAudioError(f"type {dtype!r} cannot be written; choose f32 or f16")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise EdgeAudioError(f"{out} is not an empty folder; give a new one")
-    config, t5 = PRESETS[preset]
-    made_here = not out.exists()
-    (out / "t5").mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    try:
-        for path, tensors in (
-            (out / "model.safetensors", model_tensors(config)),
-            (out / "t5" / "model.safetensors", t5_tensors(t5)),
-        ):
-            made = {
-                t.name: t.draw(rng, t.shape).astype(np.float16 if dtype == "f16" else np.float32)
-                for t in tensors
-            }
-            save_file(made, path)
-            say(
-                f"{path}: {len(made)} tensors, {sum(map(np.size, made.values())) / 1e6:.1f} million"
-                f" parameters, {dtype}"
-            )
-            del made
-        (out / "t5" / "config.json").write_text(json.dumps(t5, indent=2))
-        (out / "model_config.json").write_text(json.dumps(config, indent=2))
-    except BaseException as error:
-        shutil.rmtree(out, ignore_errors=True)  # half a checkpoint helps nobody
-        if not made_here:
-            out.mkdir()
-        if isinstance(error, SafetensorError):
-            raise EdgeAudioError(
-                f"{out} cannot be written ({error}); free some space or choose another folder"
-            ) from None
-        raise
-
 
 def model_tensors(config: Config) -> Iterator[Tensor]:
     """Everything of model.safetensors: transformer, autoencoder, number conditioner."""
@@ -185,7 +96,7 @@ def model_tensors(config: Config) -> Iterator[Tensor]:
     yield from decoder_tensors(autoencoder["decoder"]["config"])
     name = "conditioner.conditioners.seconds_total.embedder.embedding"
     yield Tensor(f"{name}.0.weights", (128,), normal(1.0))
-    yield from _linear(f"{name}.1", 257, model["conditioning"]["cond_dim"])
+    yield from linear(f"{name}.1", 257, model["conditioning"]["cond_dim"])
 
 
 def dit_tensors(config: Config) -> Iterator[Tensor]:
@@ -198,11 +109,11 @@ def dit_tensors(config: Config) -> Iterator[Tensor]:
         ("to_global_embed", config["global_cond_dim"]),
     ):
         for index, width in ((0, inputs), (2, dim)):
-            yield from _linear(
+            yield from linear(
                 f"{name}.{embed}.{index}", width, dim, bias=embed == "to_timestep_embed"
             )
-    for conv in ("preprocess_conv", "postprocess_conv"):
-        yield Tensor(f"{name}.{conv}.weight", (channels, channels, 1), matrix(0.3))
+    for plain in ("preprocess_conv", "postprocess_conv"):
+        yield Tensor(f"{name}.{plain}.weight", (channels, channels, 1), matrix(0.3))
     name += ".transformer"
     yield Tensor(f"{name}.project_in.weight", (dim, channels), matrix())
     yield Tensor(f"{name}.project_out.weight", (channels, dim), matrix(0.5))
@@ -210,7 +121,7 @@ def dit_tensors(config: Config) -> Iterator[Tensor]:
     yield Tensor(
         f"{name}.rotary_pos_emb.inv_freq",
         (dims // 2,),
-        lambda rng, shape: (10000.0 ** (-np.arange(0, dims, 2) / dims)).astype(np.float32),
+        inverse_frequencies(dims),
     )
     residual = 0.5  # so that sixteen blocks add up to about the size of what enters them
     for block in range(config["depth"]):
@@ -228,19 +139,19 @@ def dit_tensors(config: Config) -> Iterator[Tensor]:
             for norm in ("q_norm", "k_norm"):
                 yield Tensor(f"{layer}.{attention}.{norm}.weight", (head,), normal(0.1, 1.0))
                 yield Tensor(f"{layer}.{attention}.{norm}.bias", (head,), normal(0.1))
-        yield from _linear(f"{layer}.ff.ff.0.proj", dim, 8 * dim)
-        yield from _linear(f"{layer}.ff.ff.2", 4 * dim, dim, gain=residual)
+        yield from linear(f"{layer}.ff.ff.0.proj", dim, 8 * dim)
+        yield from linear(f"{layer}.ff.ff.2", 4 * dim, dim, gain=residual)
 
 
 def decoder_tensors(config: Config) -> Iterator[Tensor]:
     name, (widths, strides) = "pretransform.model.decoder", _sizes(config)
-    yield from _conv(f"{name}.layers.0", widths[-1], config["latent_dim"], 7)
+    yield from conv(f"{name}.layers.0", widths[-1], config["latent_dim"], 7)
     blocks = list(zip(widths[::-1], widths[-2::-1], strides[::-1]))
     for index, (inputs, outputs, stride) in enumerate(blocks, 1):
         block = f"{name}.layers.{index}"
         yield from _snake(f"{block}.layers.0", inputs)
         # of a transposed convolution each output sample hears two taps of every input
-        yield from _conv(
+        yield from conv(
             f"{block}.layers.1",
             inputs,
             outputs,
@@ -251,7 +162,7 @@ def decoder_tensors(config: Config) -> Iterator[Tensor]:
         for unit in range(3):
             yield from _residual_unit(f"{block}.layers.{2 + unit}", outputs)
     yield from _snake(f"{name}.layers.{len(blocks) + 1}", widths[0])
-    yield from _conv(
+    yield from conv(
         f"{name}.layers.{len(blocks) + 2}",
         config["out_channels"],
         widths[0],
@@ -263,15 +174,15 @@ def decoder_tensors(config: Config) -> Iterator[Tensor]:
 
 def encoder_tensors(config: Config) -> Iterator[Tensor]:
     name, (widths, strides) = "pretransform.model.encoder", _sizes(config)
-    yield from _conv(f"{name}.layers.0", widths[0], config["in_channels"], 7)
+    yield from conv(f"{name}.layers.0", widths[0], config["in_channels"], 7)
     for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], strides), 1):
         block = f"{name}.layers.{index}"
         for unit in range(3):
             yield from _residual_unit(f"{block}.layers.{unit}", inputs)
         yield from _snake(f"{block}.layers.3", inputs)
-        yield from _conv(f"{block}.layers.4", outputs, inputs, 2 * stride)
+        yield from conv(f"{block}.layers.4", outputs, inputs, 2 * stride)
     yield from _snake(f"{name}.layers.{len(strides) + 1}", widths[-1])
-    yield from _conv(f"{name}.layers.{len(strides) + 2}", config["latent_dim"], widths[-1], 3)
+    yield from conv(f"{name}.layers.{len(strides) + 2}", config["latent_dim"], widths[-1], 3)
 
 
 def t5_tensors(config: Config) -> Iterator[Tensor]:
@@ -303,36 +214,11 @@ def _sizes(config: Config) -> tuple[list[int], list[int]]:
     ]
 
 
-def _linear(
-    name: str, inputs: int, outputs: int, bias: bool = True, gain: float = 1.0
-) -> Iterator[Tensor]:
-    yield Tensor(f"{name}.weight", (outputs, inputs), matrix(gain))
-    if bias:
-        yield Tensor(f"{name}.bias", (outputs,), normal(0.1))
-
-
-def _conv(
-    name: str, first: int, second: int, kernel: int, bias: int | None = 0, gain: float = 1.0
-) -> Iterator[Tensor]:
-    """Weight-norm pair of a convolution [first, second, kernel]; the bias has `first` entries,
-    `bias` entries, or is absent.
-
-    g is the norm that a row of the folded weight gets: `gain` for a plain convolution of unit
-    inputs.
-    """
-    yield Tensor(
-        f"{name}.weight_g", (first, 1, 1), lambda rng, shape: normal(0.05 * gain, gain)(rng, shape)
-    )
-    yield Tensor(f"{name}.weight_v", (first, second, kernel), matrix())
-    if bias is not None:
-        yield Tensor(f"{name}.bias", (bias or first,), normal(0.02))
-
-
 def _residual_unit(name: str, channels: int) -> Iterator[Tensor]:
     yield from _snake(f"{name}.layers.0", channels)
-    yield from _conv(f"{name}.layers.1", channels, channels, 7)
+    yield from conv(f"{name}.layers.1", channels, channels, 7)
     yield from _snake(f"{name}.layers.2", channels)
-    yield from _conv(f"{name}.layers.3", channels, channels, 1, gain=0.3)
+    yield from conv(f"{name}.layers.3", channels, channels, 1, gain=0.3)
 
 
 def _snake(name: str, channels: int) -> Iterator[Tensor]:
