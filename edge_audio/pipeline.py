@@ -89,7 +89,7 @@ class Pipeline:
                 pocket model.
             precision: "int8", "dit=int8,decoder=f16", the mapping of a recipe, or None for what
                 suits this CPU.
-            threads: None for what suits this CPU.
+            threads: at most one a CPU is used; None for what suits this CPU.
             half: whether a decoder in floating point computes in float16, None where that suits
                 this CPU.
             memory: what stays loaded between stages and clips: "free" (nothing), "fit" (what fits
@@ -98,8 +98,7 @@ class Pipeline:
         Raises:
             EdgeAudioError: there is no such bundle, or this system cannot run it at all.
         """
-        if threads is not None:
-            device.check_threads(threads)
+        asked = None if threads is None else device.usable_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
         chosen = bundle.choose(precision, recommended(here).preferred)
         half = device.recommended_half(here) if half is None else half
@@ -108,7 +107,7 @@ class Pipeline:
                 f"{here.model or 'this CPU'} cannot compute in float16 through LiteRT; leave"
                 " --fp16 out"
             )
-        threads = threads or device.recommended_threads(here)
+        threads = asked or device.recommended_threads(here)
         return cls(Model(bundle, chosen, threads, half, memory))
 
     def __enter__(self) -> Pipeline:

@@ -19,6 +19,7 @@ from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
 from edge_audio.request import Request
+from edge_audio.sampling.replay import replayed
 from edge_audio.system import device
 
 #: precisions whose arithmetic is float32 to the last step
@@ -40,6 +41,11 @@ def add_again(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="keep the new clip there (default: keep none)"
     )
+    parser.add_argument(
+        "--noise",
+        metavar="DRAWS.npy",
+        help="the noise that the clip was made of (generate --noise)",
+    )
     add_model(parser)
 
 
@@ -47,14 +53,20 @@ def again(arguments: argparse.Namespace) -> int:
     """`edge-audio again`: 0 if the new clip is the old one, 1 if not."""
     recipe = Clip.recipe_of(arguments.file)
     request = Request.from_recipe(recipe)
+    if recipe.get("noise") is not None and not arguments.noise:
+        raise EdgeAudioError(
+            f"{arguments.file} was made of noise that was given, and not of a seed; give the same"
+            " with --noise"
+        )
     if arguments.output is not None:
         check_writable(arguments.output)
+    noise = replayed(arguments.noise) if arguments.noise else None
     pipeline = Pipeline.load(
         arguments.model, _precision_of(recipe, arguments.file), half=_runs_half(recipe)
     )
     start = time.perf_counter()
     with Bar(sys.stderr.isatty()) as bar:
-        clip = pipeline.generate(request, progress=bar)
+        clip = pipeline.generate(request, noise=noise, progress=bar)
     if arguments.output is not None:
         clip.save(arguments.output)
     difference = _difference(clip, Path(arguments.file))

@@ -18,7 +18,6 @@ from edge_audio.cli.options import (
     add_steps,
     add_threads,
     numbers,
-    usable_threads,
 )
 from edge_audio.cli.progress import Line
 from edge_audio.errors import EdgeAudioError, UsageError
@@ -80,7 +79,6 @@ def bench(arguments: argparse.Namespace) -> None:
 
     if arguments.repeats < 1:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
-    threads = arguments.threads and tuple(dict.fromkeys(map(usable_threads, arguments.threads)))
     if arguments.output is not None:
         _check_text_file(Path(arguments.output))
     request = Request(
@@ -92,7 +90,7 @@ def bench(arguments: argparse.Namespace) -> None:
     benchmark = measure(
         arguments.model,
         _specs(arguments.precision),
-        threads,
+        arguments.threads,
         request,
         arguments.repeats,
         say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr),
@@ -167,7 +165,6 @@ def compare(arguments: argparse.Namespace) -> None:
 
     out = Path(arguments.out)
     needs.new_folder(out)
-    threads = usable_threads(arguments.threads)
     if arguments.repeats < 0:
         raise UsageError(
             f"repeats {arguments.repeats} measure nothing; use 1 or more, or 0 to leave time and"
@@ -179,7 +176,7 @@ def compare(arguments: argparse.Namespace) -> None:
             _specs(arguments.precisions),
             read(Path(arguments.prompts)) if arguments.prompts else None,
             arguments.seeds,
-            threads,
+            arguments.threads,
             arguments.repeats,
             say,
             seconds=arguments.seconds,
@@ -258,7 +255,6 @@ def diagnose(arguments: argparse.Namespace) -> int:
     out = None if arguments.listen is None else Path(arguments.listen)
     if out is not None:
         needs.new_folder(out)
-    threads = usable_threads(arguments.threads)
     given = [Prompt(text) for text in arguments.prompt or ()]
     settings = {
         "seconds": arguments.seconds,
@@ -269,7 +265,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     quiet = arguments.quiet or arguments.json
     with (
         Line(sys.stderr.isatty() and not quiet) as say,
-        engine.load(arguments.model, arguments.precision, threads) as pipe,
+        engine.load(arguments.model, arguments.precision, arguments.threads) as pipe,
     ):
         if arguments.checkpoint is not None:
             needs.packages("diagnose --checkpoint", "export", needs.EXPORT)

@@ -24,7 +24,6 @@ from edge_audio.cli.options import (
     add_seconds,
     add_threads,
     numbers,
-    usable_threads,
 )
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
@@ -114,7 +113,7 @@ def generate(arguments: argparse.Namespace) -> None:
     pipeline = Pipeline.load(
         arguments.model,
         arguments.precision,
-        usable_threads(arguments.threads),
+        arguments.threads,
         half=None if arguments.fp16 is None else arguments.fp16 == "on",
     )
     manifest = pipeline.bundle.manifest

@@ -6,7 +6,6 @@ import argparse
 from typing import TypeAlias
 
 from edge_audio.sampling.samplers import SAMPLERS
-from edge_audio.system import device
 
 #: what commands are added to; quoted, since argparse's own class takes no brackets at run time
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -40,13 +39,13 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg",
         metavar="S",
-        type=guidance,
+        type=float,
         help="guidance scale, 1 for none (default: the model's)",
     )
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """`--threads N`, to be read with `usable_threads`"""
+    """`--threads N`"""
     parser.add_argument("--threads", metavar="N", type=int, help="default: what suits this CPU")
 
 
@@ -70,21 +69,3 @@ def numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is no list of numbers like 118,7,54,1"
         ) from None
-
-
-def guidance(text: str) -> float:
-    """A guidance scale from 0; ArgumentTypeError if it is below."""
-    scale = float(text)
-    if scale < 0:
-        raise argparse.ArgumentTypeError(
-            f"{text} would steer away from the prompt; use 1 for no guidance, 3 to 7 for more, and"
-            " --negative for what not to hear"
-        )
-    return scale
-
-
-def usable_threads(threads: int | None) -> int | None:
-    """The asked number of threads, at most one for every CPU that this process may use; says so
-    where that is less. UsageError unless it is a whole number from 1.
-    """
-    return None if threads is None else device.usable_threads(threads)

@@ -67,7 +67,8 @@ def bench(
     bundle, here = Bundle.open(folder), device.describe()
     asked = Request(**dataclasses.asdict(request)) if isinstance(request, Settings) else request
     asked, precisions = asked or Request(), list(precisions or common_precisions(bundle))
-    threads = list(threads or [device.recommended_threads(here)])
+    threads = threads or [device.recommended_threads(here)]
+    threads = list(dict.fromkeys(map(device.usable_threads, threads)))
     if asked.prompt is None and asked.ids is None:
         text = bundle.manifest.prompt.tokenizer is not None
         asked = dataclasses.replace(

@@ -31,6 +31,7 @@ from edge_audio.evaluate.trace import refuse_unknown
 from edge_audio.evaluate.verdict import judge
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Settings
+from edge_audio.system import device
 
 
 def compare(
@@ -55,6 +56,7 @@ def compare(
     _same_model(bundles)
     refuse_unknown(bundles[0].manifest)
     precisions = _different(precisions or bench.common_precisions(bundles[0]))
+    threads = None if threads is None else device.usable_threads(threads)
     if seeds < 1:
         raise UsageError(f"seeds {seeds} make no clip; use 1 or more")
     places = {precision: _place(folders, precision, threads) for precision in precisions}

@@ -8,6 +8,8 @@ import soundfile
 
 from edge_audio import Clip, Pipeline
 from edge_audio.cli import main as cli
+from edge_audio.sampling.noise import NoiseStream
+from edge_audio.sampling.replay import replayed
 
 
 @pytest.fixture
@@ -60,6 +62,16 @@ def test_the_new_clip_is_kept_where_asked(again, made, tmp_path):
 def test_a_clip_of_another_length(again, made):
     code, out, _ = again(made(change=lambda samples: samples[:9]))
     assert code == 1 and "not identical (9 samples of 2 channels at 64 Hz, now 96 of 2 at" in out
+
+
+def test_a_clip_of_given_noise_wants_that_noise(again, toy_bundle, tmp_path):
+    pipe = Pipeline.load(toy_bundle, "f32")
+    latent, draws, path = pipe.bundle.manifest.latent, tmp_path / "draws.npy", tmp_path / "x.wav"
+    np.save(draws, NoiseStream(3).normal((9, latent.length, latent.channels)))
+    pipe.generate("rain", noise=replayed(draws), steps=4, sampler="pingpong").save(path)
+    code, out, err = again(path)
+    assert code == 1 and out == "" and "was made of noise that was given, and not of a seed" in err
+    assert again(path, "--noise", draws)[0] == 0
 
 
 def test_another_version_is_named(again, made):

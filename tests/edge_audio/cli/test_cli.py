@@ -261,9 +261,9 @@ def test_a_loud_clip_says_that_it_was_scaled(toy_bundle, tmp_path, monkeypatch, 
         (["generate", "rain", "--seconds", "-3"], ["seconds -3.0 is no duration"]),
         (
             ["generate", "rain", "--cfg", "-3"],
-            ["--cfg: -3 would steer away from the prompt; use 1"],
+            ["cfg -3.0 would steer away from the prompt; use 1"],
         ),
-        (["generate", "rain", "--cfg", "much"], ["--cfg: invalid guidance value: 'much'"]),
+        (["generate", "rain", "--cfg", "much"], ["--cfg: invalid float value: 'much'"]),
         (
             ["generate", "--seed", "7", "a", "slow", "siren", "--cfg", "2"],
             [
