@@ -146,16 +146,17 @@ def _export(
             (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
         if options.vocabulary:
             (staging.folder / VOCABULARY_NAME).write_text(options.vocabulary.to_json())
-        entries = [
+        entries = tuple(
             file_entry(staging.folder / name) if wanted else None
             for wanted, name in (
                 (tokenizer, TOKENIZER_NAME),
                 (options.checks, CHECKS_NAME),
                 (options.vocabulary, VOCABULARY_NAME),
             )
-        ]
+        )
+        tokenizer_entry, checks_entry, vocabulary_entry = entries
 
-        stages = {}
+        stages: dict[str, Stage] = {}
         for name, found in graphs.items():
             smallest = min(found.values(), key=lambda entry: entry.bytes)
             with Graph(staging.folder / smallest.file) as graph:
@@ -171,7 +172,9 @@ def _export(
                 config,
                 checkpoint,
                 tiling,
-                *entries,
+                tokenizer_entry,
+                checks_entry,
+                vocabulary_entry,
                 chosen,
                 stages,
                 options,
@@ -183,11 +186,11 @@ def _export(
         if measured:
             written(["f32"])
             asked = read(options.prompts) if options.prompts else options.checks
-            for name, made in mixed.make(
+            for name, entry in mixed.make(
                 staging.folder, options.target_snr, asked, options.recipe, say
             ).items():
                 graphs[name][mixed.NAME] = dataclasses.replace(
-                    made, flops=graphs[name]["f32"].flops
+                    entry, flops=graphs[name]["f32"].flops
                 )
         manifest = written(options.precisions)
         made = [graph for found in manifest.graphs.values() for graph in found.values()]

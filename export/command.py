@@ -10,6 +10,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError, UsageError
@@ -20,7 +21,7 @@ SYNTH = "synth"
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

@@ -28,7 +28,7 @@ _PRETRANSFORM_OPTIONS = {
 }
 _AUTOENCODER_OPTIONS = {"scale": 1.0, "pretransform": None}
 _SIDE_OPTIONS = {"requires_grad": ..., "soft_clip": False}
-_BOTTLENECK_OPTIONS = {"config": {}}
+_BOTTLENECK_OPTIONS: dict[str, Any] = {"config": {}}
 _DIFFUSION_OPTIONS = {"distribution_shift_options": ...}  # shapes the noise levels of training
 _DIT_OPTIONS = {
     "transformer_type": "continuous_transformer",
@@ -337,11 +337,13 @@ def _read_t5(reader: Reader) -> T5Config:
             f"make no T5; {MEND}"
         )
     return T5Config(
-        *(
-            reader(name, int)
-            for name in ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads")
-        ),
-        buckets,
-        distance,
-        reader("layer_norm_epsilon", float),
+        vocab_size=reader("vocab_size", int),
+        d_model=reader("d_model", int),
+        d_kv=reader("d_kv", int),
+        d_ff=reader("d_ff", int),
+        num_layers=reader("num_layers", int),
+        num_heads=reader("num_heads", int),
+        buckets=buckets,
+        max_distance=distance,
+        eps=reader("layer_norm_epsilon", float),
     )

@@ -155,7 +155,7 @@ def keys_and_values(
     """What the cross-attention of every block makes of the embedded conditioning: `cross_k_NN` and
     `cross_v_NN`.
     """
-    projected = {}
+    projected: dict[str, tf.Tensor] = {}
     for index, attention in enumerate(attentions):
         k, v = attention.project(context)
         projected |= {f"cross_k_{index:02}": k, f"cross_v_{index:02}": v}

@@ -207,11 +207,12 @@ def _prefix(tensor: Any, made: Any, versions: list[tuple[Any, Any]]) -> Any:
     """A table of positions for a length: the first rows of the longest one that was converted."""
     content, longest = max(versions, key=lambda version: len(version[0]))
     shape, wanted = list(longest.shape), list(made.shape)
-    (axis,) = [i for i, (a, b) in enumerate(zip(tensor.shape, shape)) if a != b] or [None]
-    if axis is None:
+    axes = [i for i, (a, b) in enumerate(zip(tensor.shape, shape)) if a != b]
+    if not axes:
         if any(not np.array_equal(content, other) for other, _ in versions):
             raise EdgeAudioError(f"constant {_text(tensor.name)} changes with the length")
         return content
+    (axis,) = axes
     rows = np.asarray(content).reshape(int(np.prod(shape[:axis])), shape[axis], -1)
     for other, described in versions:
         size = described.shape[axis]

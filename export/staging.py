@@ -54,9 +54,10 @@ class Staging:
         """The graphs of the component that `builder` makes; those that are there already are taken,
         the others made.
         """
-        entries = {precision: self._found(name, precision) for precision in precisions}
-        missing = [precision for precision, entry in entries.items() if entry is None]
-        for precision in sorted(set(entries) - set(missing)):
+        found = {precision: self._found(name, precision) for precision in precisions}
+        entries = {precision: entry for precision, entry in found.items() if entry is not None}
+        missing = [precision for precision in found if precision not in entries]
+        for precision in sorted(entries):
             self._say(f"{entries[precision].file}: kept, nothing that it is made from has changed")
         if missing:
             with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -130,17 +131,17 @@ class Staging:
             )
         if ladders:
             path.write_bytes(expand(path.read_bytes(), ladders))
-        with Graph(path, threads=2) as graph:
-            measured = fidelity(expected, graph)
-            refuse_inert_inputs(expected, graph)
+        with Graph(path, threads=2) as made:
+            measured = fidelity(expected, made)
+            refuse_inert_inputs(expected, made)
         entry = GraphEntry(
             **vars(file_entry(path)),
             fidelity=measured,
-            flops=counted,
+            flops=dict(counted),
             made_from=self._made_from(name, precision),
         )
         path.with_suffix(NOTE).write_text(json.dumps(vars(entry)))
-        worst = min(measured, key=measured.get)
+        worst = min(measured, key=measured.__getitem__)
         self._say(
             f"{path.name}: {entry.bytes / 1e6:.1f} MB in {time.perf_counter() - start:.0f} s,"
             f" {worst} at {measured[worst]:.0f} dB of the float function"

@@ -92,9 +92,11 @@ class StableAudio3(Architecture):
     def refuse_tokenizer(self, processor: Any, path: Path) -> None:
         from sentencepiece import sentencepiece_model_pb2 as pb
 
-        model = pb.ModelProto()
+        # its classes are made when it is imported, where mypy does not see them
+        model = pb.ModelProto()  # type: ignore[attr-defined]
         model.ParseFromString(path.read_bytes())
-        if model.trainer_spec.model_type != pb.TrainerSpec.BPE or not processor.is_byte(
+        bpe = pb.TrainerSpec.BPE  # type: ignore[attr-defined]
+        if model.trainer_spec.model_type != bpe or not processor.is_byte(
             processor.piece_to_id("<0x00>")
         ):
             raise EdgeAudioError(

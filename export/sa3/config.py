@@ -218,7 +218,8 @@ def read_config(folder: Path) -> Sa3Config:
         text_folder=conditioning["text_folder"],
         gemma=_read_gemma(folder, conditioning["text_folder"]),
         dit=dit,
-        **sides,
+        decoder=sides["decoder"],
+        encoder=sides["encoder"],
     )
     _check_sizes(config, conditioning["cond_dim"])
     return config

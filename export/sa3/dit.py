@@ -163,7 +163,7 @@ class DiT(tf.Module):
         """Signature -> (function, its inputs): those that are converted. `ladders` are made of
         them.
         """
-        found = {}
+        found: Signatures = {}
         for tokens in self.prompt.lengths:
             inputs = {"cross_attn_cond": spec(tokens + EXTRA_KEYS, self.config.cond_token_dim)}
             found[self.prompt.signature("project", tokens)] = (self.project, inputs)
@@ -280,6 +280,7 @@ class Block(tf.Module):
         # Where nothing is kept, the local condition is zeros, and what becomes of them is the same
         # for every latent: the first layer's bias on its way through the second.
         first, second = self.to_local_embed.first, self.to_local_embed.second
+        assert first.bias is not None and second.bias is not None  # it was made with them
         hidden = first.bias.numpy().astype(np.float64)
         hidden = hidden / (1 + np.exp(-hidden))
         self.local_of_nothing = constant(hidden @ second.kernel.numpy() + second.bias.numpy())
