@@ -16,7 +16,6 @@ from edge_audio.audio.clip import Clip
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
-from edge_audio.model.contract import Values
 from edge_audio.model.model import FREE, MODEL_VARIABLE, Model, default_model
 from edge_audio.model.tokens import Tokens
 from edge_audio.notes import Note
@@ -38,14 +37,17 @@ class Cancelled(EdgeAudioError):
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the transformer is told, for those who change it (`Pipeline.velocity`)."""
+    """What the transformer is told, for those who change it (`Pipeline.velocity`): the values that
+    stages give before the sampling (`Contract.conditioning`), such as cross_attn_cond.
+    """
 
-    #: float32 [1, L + 1, C]
-    cross_attn_cond: np.ndarray
-    #: cross_attn_cond of what guidance steers away from; None without guidance
-    unconditional: np.ndarray | None
-    #: float32 [1, C], the same for both
-    global_cond: np.ndarray
+    prompt: Mapping[str, np.ndarray]
+    #: what guidance steers away from; None without guidance
+    unconditional: Mapping[str, np.ndarray] | None = None
+
+    def told(self, **values: np.ndarray) -> Conditioning:
+        """The same, but for some of the prompt's values."""
+        return dataclasses.replace(self, prompt={**self.prompt, **values})
 
 
 class Stream(Iterator[np.ndarray]):
@@ -234,9 +236,13 @@ class Pipeline:
 
     def condition(self, settings: Settings) -> Conditioning:
         """What the transformer is told."""
-        prompt, *others = Session(self.model, settings).condition()
-        unconditional = others[0]["cross_attn_cond"] if others else None
-        return Conditioning(prompt["cross_attn_cond"], unconditional, prompt["global_cond"])
+        names = self.model.contract.conditioning()
+        return Conditioning(
+            *(
+                {name: branch[name] for name in names}
+                for branch in Session(self.model, settings).condition()
+            )
+        )
 
     def tokens(self, settings: Settings) -> Tokens:
         """What the text encoder reads."""
@@ -247,15 +253,11 @@ class Pipeline:
         """The transformer as a function (x [1, T, C], t) -> v, guidance included, for the length of
         a `with`.
         """
-        session = Session(self.model, settings)
-        conds = [conditioning.cross_attn_cond]
+        session, told = Session(self.model, settings), [conditioning.prompt]
         if settings.is_guided and conditioning.unconditional is not None:
-            conds.append(conditioning.unconditional)
+            told.append(conditioning.unconditional)
         with self.model.lease() as lease:
-            root = Values(self.model.contract, *session.worker(lease))
-            root.set(global_cond=conditioning.global_cond)
-            branches = [root.fork("", cross_attn_cond=cond) for cond in conds]
-            yield session.velocity(branches, lease)
+            yield session.velocity(session.branches(lease, *told), lease)
 
     def trajectory(self, settings: Settings, v: Denoise) -> Iterator[Step]:
         """The sampler's steps from the settings' own noise; the last one's x are the latents

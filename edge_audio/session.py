@@ -25,7 +25,7 @@ from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
 from edge_audio.version import __version__
 
 #: the branches of guidance
-PROMPT, UNCONDITIONAL = "prompt", "unconditional"
+BRANCHES = PROMPT, UNCONDITIONAL = "prompt", "unconditional"
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,16 @@ class Session:
                 for name in self.model.contract.conditioning():
                     self._finite(branch[name], self.model.contract.gives[name])
         return branches
+
+    def branches(self, lease: Lease, *told: Mapping[str, np.ndarray]) -> list[Values]:
+        """Branches that are told what `Contract.conditioning` names, rather than the settings."""
+        root = self._values(lease)
+        shared = {name: told[0][name] for name in self.model.manifest.guidance.kept}
+        root.set(**self._clip_values(), **shared)
+        return [
+            root.fork(branch, **{n: v for n, v in values.items() if v is not shared.get(n)})
+            for branch, values in zip(BRANCHES, told)
+        ]
 
     def tokens(self) -> Tokens:
         """What the text encoder reads."""

@@ -1,4 +1,6 @@
-"""Eleven ways in which an export goes wrong, each built into a bundle that is otherwise sound."""
+"""Ways in which an export goes wrong, each built into a bundle that is otherwise sound: eleven of
+stable-audio-open's family, and `faults_sa3`'s of Stable Audio 3.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,13 @@ import tensorflow as tf
 from edge_audio.bundle.manifest import MANIFEST_NAME
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
+from export.architecture import Architecture
+from export.architectures import architecture_of
 from export.autoencoder import TransposedConv
-from export.checkpoint import Checkpoint, read_checkpoint
+from export.checkpoint import Checkpoint
 from export.conditioners import Conditioners
-from export.config import read_config
 from export.convert import convert, save_module
-from export.sao import StableAudioOpen
+from export.ladder import expand
 
 
 @contextlib.contextmanager
@@ -141,27 +144,31 @@ FAULTS = {
 }
 
 
-def inject(fault: str, source: Path, sound: Path, out: Path) -> tuple[Path, str]:
+def inject(
+    fault: str, source: Path, sound: Path, out: Path, faults: dict = FAULTS
+) -> tuple[Path, str]:
     """A copy of the bundle `sound`, exported from `source`, with one fault: (its folder, the
     precision that has it).
     """
     shutil.copytree(sound, out)
     manifest = Bundle.open(sound).manifest
-    make, components = FAULTS[fault]
+    make, components = faults[fault]
+    family = architecture_of(source)
     precision = "int8" if fault == SATURATED else "f32"
     graphs = {name: dict(entries) for name, entries in manifest.graphs.items()}
     prompt = dataclasses.replace(
         manifest.prompt, max_length=(2 if fault == PADDED else 1) * manifest.prompt.max_length
     )
     config = dataclasses.replace(
-        read_config(source).with_lengths(manifest.latent.shorter), max_length=prompt.max_length
+        family.read_config(source, manifest.latent.lengths),
+        max_length=prompt.max_length,
     )
     for name in components:
         path = out / f"{name}.{precision}.tflite"
         path.write_bytes(
             _saturated(path)
             if fault == SATURATED
-            else _converted(name, make, read_checkpoint(source), config, out)
+            else _converted(name, make, family, source, config, out)
         )
         graphs[name][precision] = dataclasses.replace(
             graphs[name][precision], **vars(file_entry(path))
@@ -172,16 +179,19 @@ def inject(fault: str, source: Path, sound: Path, out: Path) -> tuple[Path, str]
     return out, precision
 
 
-def _converted(name: str, make, checkpoint: Checkpoint, config, folder: Path) -> bytes:
+def _converted(
+    name: str, make, family: Architecture, source: Path, config, folder: Path
+) -> bytes:
     with make() as change:
-        component = StableAudioOpen.builders[name](checkpoint, config, 8)
+        component = family.builders[name](family.read_checkpoint(source, config), config, 8)
         if change is not None:
             change(component)
         saved = folder / f"saved.{name}"
         save_module(component, saved)
     data = convert(saved)
     shutil.rmtree(saved)
-    return data
+    ladders = getattr(component, "ladders", [])
+    return expand(data, ladders) if ladders else data
 
 
 def _saturated(path: Path) -> bytes:

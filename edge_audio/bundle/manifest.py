@@ -42,7 +42,7 @@ HOST_VALUES = {
     "decode": ("latents",),
 }
 #: What a runtime asks the stages for.
-V, AUDIO = "v", "audio"
+V, AUDIO, MEAN = "v", "audio", "mean"
 #: A dimension of a port that follows a length, that of the latents or of the prompt: "latents",
 #: "4*latents", "tokens+2".
 BY_LENGTH = re.compile(r"(?:([1-9]\d{0,3})\*)?(latents|tokens)(?:\+([1-9]\d{0,3}))?")

@@ -27,7 +27,6 @@ from edge_audio.evaluate import bench, metrics
 from edge_audio.evaluate.comparison import Candidate, Comparison
 from edge_audio.evaluate.precision_run import PrecisionRun, Say
 from edge_audio.evaluate.prompts import Prompt, of_bundle
-from edge_audio.evaluate.trace import refuse_unknown
 from edge_audio.evaluate.verdict import judge
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Settings
@@ -54,7 +53,6 @@ def compare(
     folders = [Path(model) for model in models] or [default_model()]
     bundles = [Bundle.open(folder) for folder in folders]
     _same_model(bundles)
-    refuse_unknown(bundles[0].manifest)
     precisions = _different(precisions or bench.common_precisions(bundles[0]))
     threads = None if threads is None else device.usable_threads(threads)
     if seeds < 1:

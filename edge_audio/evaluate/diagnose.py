@@ -19,7 +19,6 @@ from edge_audio.evaluate.diagnosis import Diagnosis, Row
 from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt
 from edge_audio.evaluate.symptoms import SYMPTOMS, Symptom
-from edge_audio.evaluate.trace import refuse_unknown
 from edge_audio.evaluate.verdict import FAIL
 from edge_audio.pipeline import Pipeline
 
@@ -43,7 +42,6 @@ def diagnose(
     symptom stumbles over becomes its FAIL.
     """
     manifest = pipeline.bundle.manifest
-    refuse_unknown(manifest)
     prompts = list(prompts or (ANY if manifest.prompt.tokenizer else ANY_IDS)[:2])
     if len(prompts) < 2 or len({prompt.text for prompt in prompts}) < len(prompts):
         raise UsageError(

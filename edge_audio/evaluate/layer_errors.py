@@ -11,41 +11,42 @@ from edge_audio.bundle.manifest import GENERATING
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.comparison import Layer
 from edge_audio.evaluate.layers import exposed
-from edge_audio.evaluate.trace import Trace
+from edge_audio.evaluate.trace import stages
 from edge_audio.pipeline import Pipeline
-from edge_audio.system.graph import Graph
+from edge_audio.request import Settings
+from edge_audio.session import Called
 
-#: calls of the transformer whose inside is looked at
+#: calls of a stage whose inside is looked at
 LAYER_CALLS = 3
 
 Arrays = dict[str, np.ndarray]
-#: (signature, its outputs) of every call of a graph
-Calls = list[tuple[str, Arrays]]
 
 
-def compare_layers(pipeline: Pipeline, reference: Pipeline, trace: Trace) -> list[Layer]:
+def compare_layers(pipeline: Pipeline, reference: Pipeline, settings: Settings) -> list[Layer]:
     """Every layer's output in the graphs of two precisions, in the order of execution; a graph that
-    is the same in both is left out. trace: a clip of the reference's, whose inputs both get.
+    is the same in both is left out. settings: of a clip of the reference's; both get its inputs.
     """
     found: list[Layer] = []
+    contract, calls = reference.model.contract, stages(reference, settings)
     for component in GENERATING:
         if (
             pipeline.precision[component] == reference.precision[component]
             and pipeline.bundle == reference.bundle
         ):
             continue
-        found += _layers_of(component, pipeline, reference, trace)
+        some = [call for stage in contract.of(component) for call in _some(calls.get(stage, []))]
+        found += _layers_of(component, pipeline, reference, some)
     return found
 
 
 def _layers_of(
-    component: str, pipeline: Pipeline, reference: Pipeline, trace: Trace
+    component: str, pipeline: Pipeline, reference: Pipeline, calls: list[Called]
 ) -> Iterator[Layer]:
-    asker = _Asker(reference, trace)
-    names, expected = _asked(component, reference, asker, None)
-    _, actual = _asked(component, pipeline, asker, expected[0][1])
+    asked = [reference.model.contract.fitting(call.stage, call.inputs) for call in calls]
+    names, expected = _answers(component, reference, asked)
+    _, actual = _answers(component, pipeline, asked)
     values: dict[str, list[tuple[float, float]]] = {}
-    for (signature, theirs), (_, ours) in zip(expected, actual):
+    for (signature, _), theirs, ours in zip(asked, expected, actual):
         for layer in names[signature]:
             if layer in ours:
                 snr = metrics.snr(ours[layer], theirs[layer])
@@ -60,74 +61,20 @@ def _layers_of(
         )
 
 
-def _asked(
-    component: str, pipeline: Pipeline, asker: _Asker, earlier: Arrays | None
-) -> tuple[dict[str, list[str]], Calls]:
-    """signature -> the layers in it; and what a pipeline's graph answers."""
+def _answers(
+    component: str, pipeline: Pipeline, asked: list[tuple[str, Arrays]]
+) -> tuple[dict[str, list[str]], list[Arrays]]:
+    """signature -> the layers in it; and what a pipeline's graph answers, layers included."""
     path = pipeline.bundle.graph_path(component, pipeline.precision[component])
-    with exposed(path, asker.signatures(component), pipeline.threads) as (graph, names):
-        return names, asker.ask(component, graph, earlier)
+    signatures = tuple(signature for signature, _ in asked)
+    with exposed(path, signatures, pipeline.threads) as (graph, names):
+        return names, [graph(signature, **inputs) for signature, inputs in asked]
 
 
-class _Asker:
-    """Asks graphs what the reference was asked when it made a clip."""
-
-    def __init__(self, reference: Pipeline, trace: Trace):
-        self._trace, self._manifest = trace, reference.bundle.manifest
-        self._tokens = reference.tokens(trace.settings)
-        length = trace.settings.latents(self._manifest)
-        self._denoise, self._head = (
-            self._manifest.latent.signature(name, length) for name in ("denoise", "head")
-        )
-
-    def signatures(self, component: str) -> tuple[str, ...]:
-        """Those that `ask` calls."""
-        return {
-            "conditioners": ("condition",),
-            "dit": ("project", self._denoise),
-            "decoder": (self._head, "tail"),
-        }[component]
-
-    def ask(self, component: str, graph: Graph, earlier: Arrays | None) -> Calls:
-        """earlier: what the first signature of the reference's graph gave, which the others read in
-        place of their own graph's; None for the reference itself.
-        """
-        if component == "conditioners":
-            return self._conditioners(graph)
-        return (self._transformer if component == "dit" else self._decoder)(graph, earlier)
-
-    def _conditioners(self, graph: Graph) -> Calls:
-        outputs = graph(
-            "condition",
-            input_ids=self._tokens.ids,
-            attention_mask=self._tokens.mask,
-            seconds_total=np.array([self._trace.settings.seconds], np.float32),
-        )
-        return [("condition", outputs)]
-
-    def _transformer(self, graph: Graph, earlier: Arrays | None) -> Calls:
-        conditioning, calls = self._trace.conditioning, self._trace.calls
-        projected = graph(
-            "project",
-            cross_attn_cond=conditioning.cross_attn_cond,
-            global_cond=conditioning.global_cond,
-        )
-        given = {
-            name: value
-            for name, value in (earlier or projected).items()
-            if name == "global_embed" or name.startswith("cross_")
-        }
-        answers: Calls = [("project", projected)]
-        for i in sorted({round(i) for i in np.linspace(0, len(calls) - 1, LAYER_CALLS)}):
-            x, t, _ = calls[i]
-            outputs = graph(self._denoise, x=x, t=np.array([t], np.float32), **given)
-            answers.append((self._denoise, outputs))
-        return answers
-
-    def _decoder(self, graph: Graph, earlier: Arrays | None) -> Calls:
-        features = graph(self._head, latents=self._trace.latents)
-        tile = (earlier or features)["features"][:, : self._manifest.tiling.tile]
-        return [(self._head, features), ("tail", graph("tail", features=tile))]
+def _some(calls: list[Called]) -> list[Called]:
+    """LAYER_CALLS of a stage's, from the first to the last."""
+    places = np.linspace(0, len(calls) - 1, min(LAYER_CALLS, len(calls)))
+    return [calls[i] for i in sorted({round(place) for place in places})]
 
 
 def _varying(values: np.ndarray) -> np.ndarray:

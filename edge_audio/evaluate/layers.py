@@ -81,8 +81,8 @@ def exposed(
 def expose(
     path: str | Path, signatures: tuple[str, ...], out: Path, inputs: tuple[str, ...] = ()
 ) -> dict[str, list[str]]:
-    """Write to `out` the same graph with the output of every layer as one more output; signature ->
-    layers in order.
+    """Write to `out` the same graph with the output of every layer as one more output, and with
+    these signatures alone; signature -> layers in order.
 
     A layer of several operations (a convolution that is split over its inputs) gives their sum.
     """
@@ -114,8 +114,20 @@ def expose(
             if tensor not in outputs:
                 outputs.append(tensor)
         graph.outputs = outputs
+    _keep(model, signatures)
     out.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     return names
+
+
+def _keep(model: Any, signatures: tuple[str, ...]) -> None:
+    """Leave out what other signatures run: an interpreter would pack weights for each of them."""
+    model.signatureDefs = [
+        found for found in model.signatureDefs if found.signatureKey.decode() in signatures
+    ]
+    kept = sorted({found.subgraphIndex for found in model.signatureDefs})
+    model.subgraphs = [model.subgraphs[index] for index in kept]
+    for found in model.signatureDefs:
+        found.subgraphIndex = kept.index(found.subgraphIndex)
 
 
 def weights(path: str | Path) -> Iterator[tuple[Operation, np.ndarray, float]]:

@@ -71,7 +71,7 @@ class PrecisionRun:
                     self._note(
                         f"{name}_snr",
                         metrics.snr(
-                            getattr(trace.conditioning, name), getattr(theirs.conditioning, name)
+                            trace.conditioning.prompt[name], theirs.conditioning.prompt[name]
                         ),
                     )
         self.pipeline.close()
@@ -104,7 +104,7 @@ class PrecisionRun:
             )
 
     def _compared_layers(self, reference: PrecisionRun) -> list[Layer]:
-        return compare_layers(self.pipeline, reference.pipeline, reference.traces[0])
+        return compare_layers(self.pipeline, reference.pipeline, reference.jobs[0][1])
 
     def candidate(self, spread: dict[str, float]) -> Candidate:
         """The numbers."""

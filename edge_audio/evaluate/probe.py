@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from edge_audio.evaluate.trace import Trace
 from edge_audio.model.tokens import Tokens
 from edge_audio.pipeline import Conditioning, Pipeline
 from edge_audio.request import Settings
+from edge_audio.session import Called
 
 
 class Probe:
@@ -31,6 +33,7 @@ class Probe:
         self.bundle, self.manifest = pipeline.bundle, pipeline.bundle.manifest
         self.prompts, self.seeds, self.settings = prompts, seeds, settings
         self._traces: dict[Settings, Trace] = {}
+        self._stages: dict[Settings, dict[str, list[Called]]] = {}
 
     def request(self, prompt: int = 0, seed: int = 0, **settings: Any) -> Settings:
         """Of one of the prompts and one of the seeds."""
@@ -56,9 +59,21 @@ class Probe:
             self._traces[settings] = trace.recorded(self.pipeline, settings)
         return self._traces[settings]
 
+    def stages(self, settings: Settings) -> dict[str, list[Called]]:
+        """The calls of every stage while the clip of these settings is made."""
+        if settings not in self._stages:
+            self._stages[settings] = trace.stages(self.pipeline, settings)
+        return self._stages[settings]
+
     def decoded(self, settings: Settings, latents: np.ndarray) -> Clip:
         """The clip of some latents, its ends faded as a user gets it."""
         return trace.decoded(self.pipeline, settings, latents)
+
+    def whole(self, latents: np.ndarray) -> Clip:
+        """The clip of latents to their end, whatever seconds were asked for."""
+        latent = self.manifest.latent
+        seconds = latents.shape[1] * latent.downsampling / self.manifest.sample_rate
+        return self.decoded(dataclasses.replace(self.request(), seconds=seconds), latents)
 
     def plain(self, recorded: Trace, conditioning: Conditioning) -> list[np.ndarray]:
         """v for other conditioning, without guidance, on every x and t of a trace."""

@@ -9,16 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_audio.audio.clip import Clip
-from edge_audio.bundle.manifest import Manifest
-from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import faded
 from edge_audio.pipeline import Conditioning, Pipeline
 from edge_audio.request import Settings
 from edge_audio.sampling.samplers import Denoise
-from edge_audio.session import Session
-
-#: stages that symptoms and comparisons look at
-EXAMINED = frozenset(("condition", "project", "denoise", "head", "tail"))
+from edge_audio.session import PROMPT, Called, Session
 
 
 @dataclass
@@ -38,17 +33,6 @@ class Trace:
     def times(self) -> list[float]:
         """t of every call of the transformer."""
         return [t for _, t, _ in self.calls]
-
-
-def refuse_unknown(manifest: Manifest) -> None:
-    """EdgeAudioError for a model of which the examiners do not know what its stages are: they would
-    take a sound one for broken.
-    """
-    if missing := EXAMINED - manifest.stages.keys():
-        raise EdgeAudioError(
-            f"model {manifest.name} has no stage {', '.join(sorted(missing))}, so its family cannot"
-            " be diagnosed or compared yet; generate, info and bench know it"
-        )
 
 
 def ignore_call(number: int) -> None:
@@ -111,3 +95,18 @@ def answers(
     told = trace.conditioning if conditioning is None else conditioning
     with pipeline.velocity(settings, told) as v:
         return [v(x, t) for x, t, _ in trace.calls]
+
+
+def stages(pipeline: Pipeline, settings: Settings) -> dict[str, list[Called]]:
+    """Every call of every stage with the prompt while a clip is made, in the order of the stages:
+    examiners put them to graphs again, and need not know what a family calls its stages.
+    """
+    calls: dict[str, list[Called]] = {}
+
+    def note(call: Called) -> None:
+        if call.branch == PROMPT:
+            calls.setdefault(call.stage, []).append(call)
+
+    for _ in Session(pipeline.model, settings, watch=note):
+        pass
+    return {stage: calls[stage] for stage in pipeline.model.contract.stages if stage in calls}

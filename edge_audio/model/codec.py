@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_audio.bundle.manifest import AUDIO, LATENTS, Manifest
+from edge_audio.bundle.manifest import AUDIO, LATENTS, MEAN, Manifest
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.contract import Contract
 
@@ -58,33 +58,36 @@ def tiles_for(manifest: Manifest, length: int, frames: int) -> list[Tile]:
     return [one for one in tiles if one.begin * per_frame < frames]
 
 
-def decode(
-    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-    contract: Contract,
-    latents: np.ndarray,
-    frames: int,
-) -> Iterator[np.ndarray]:
-    """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all.
+#: runs a stage: (name, inputs) -> outputs
+Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
-    call: runs a stage, (name, inputs) -> outputs. The stage that gives audio runs tile by tile, on
-    the latents themselves or on what another stage makes of all of them.
+
+def features_of(run: Run, contract: Contract, latents: np.ndarray) -> tuple[str, np.ndarray]:
+    """What the stage that gives audio reads tile by tile, and its port: the latents themselves, or
+    what another stage makes of all of them.
     """
+    (port,) = contract.stages[contract.gives[AUDIO]].inputs
+    if port == LATENTS:
+        return port, latents
+    features = run(contract.gives[port], {LATENTS: latents})[port]
+    frames = latents.shape[1] * contract.manifest.tiling.per_latent
+    if features.shape[1] != frames:
+        raise EdgeAudioError(
+            f"the decoder's {contract.gives[port]} gave {features.shape[1]} frames for"
+            f" {latents.shape[1]} latents, the manifest says {frames}; export the model again"
+        )
+    return port, features
+
+
+def decode(run: Run, contract: Contract, latents: np.ndarray, frames: int) -> Iterator[np.ndarray]:
+    """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all."""
     manifest, tail = contract.manifest, contract.gives[AUDIO]
     length, tiling = latents.shape[1], manifest.tiling
-    (port,) = contract.stages[tail].inputs
-    features = latents
-    if port != LATENTS:
-        features = call(contract.gives[port], {LATENTS: latents})[port]
-    if features.shape[1] != length * tiling.per_latent:
-        raise EdgeAudioError(
-            f"the decoder's {contract.gives.get(port)} gave {features.shape[1]} frames for"
-            f" {length} latents, the manifest says {length * tiling.per_latent}; export the model"
-            " again"
-        )
+    port, features = features_of(run, contract, latents)
     per_frame = manifest.latent.downsampling // tiling.per_latent
     for one in tiles_for(manifest, length, frames):
         tile = features[:, one.start : one.start + tiling.tile]
-        audio = call(tail, {port: tile})[AUDIO][0]
+        audio = run(tail, {port: tile})[AUDIO][0]
         if len(audio) != tiling.tile * per_frame:
             raise EdgeAudioError(
                 f"the decoder's {tail} gave {len(audio)} samples for a tile of {tiling.tile}"
@@ -92,6 +95,25 @@ def decode(
             )
         end = min(one.end * per_frame, frames)
         yield audio[(one.begin - one.start) * per_frame : end - one.start * per_frame]
+
+
+def encode(run: Run, contract: Contract, audio: np.ndarray) -> np.ndarray:
+    """Latents [1, T, C] of audio [frames, channels], a whole number of latents; tile by tile where
+    the encoder's graph is shorter than that.
+    """
+    manifest, stage = contract.manifest, contract.gives[MEAN]
+    frames, overlap = int(contract.stages[stage].inputs[AUDIO].shape[1]), manifest.tiling.overlap
+    step = manifest.latent.downsampling
+    length, tile = len(audio) // step, frames // step
+    if length <= tile:
+        rest = np.zeros((frames - len(audio), audio.shape[1]), np.float32)
+        return run(stage, {AUDIO: np.concatenate([audio, rest])[None]})[MEAN][:, :length]
+    parts = []
+    for one in plan(length, tile, overlap):
+        window = audio[one.start * step : (one.start + tile) * step]
+        mean = run(stage, {AUDIO: window[None]})[MEAN]
+        parts.append(mean[:, one.begin - one.start : one.end - one.start])
+    return np.concatenate(parts, axis=1)
 
 
 def faded(blocks: Iterable[np.ndarray], frames: int, sample_rate: int) -> Iterator[np.ndarray]:

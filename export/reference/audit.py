@@ -127,7 +127,7 @@ def layers(module: tf.Module) -> list[Layer]:
 
 
 def _oddity(tensor: np.ndarray) -> str:
-    if not tensor.any() and tensor.ndim > 1:
+    if tensor.size and not tensor.any() and tensor.ndim > 1:
         return "all zero"
     if tensor.dtype == np.float16:
         largest = np.abs(tensor).max()
@@ -168,7 +168,8 @@ def _twins(layer: Layer, right: np.ndarray, source: Source) -> Iterator[tuple[st
     turned by a Hadamard matrix where the quantizer did that on purpose; and what faulty conversions
     make of them.
     """
-    for scaled in (right, *(right * gain for gain in _gains(layer.scope, right.shape[-1], source))):
+    gains = _gains(layer.scope, right.shape[-1], source)
+    for scaled in (right, *(right * (gain + one) for gain, one in gains)):
         yield AS_IT_SHOULD_BE, scaled
         width = right.shape[-1] & -right.shape[-1]
         if right.shape[1] == 1 and width > 1:
@@ -176,24 +177,30 @@ def _twins(layer: Layer, right: np.ndarray, source: Source) -> Iterator[tuple[st
 
             turned = scaled.reshape(-1, width) @ (hadamard(width) / np.sqrt(width))
             yield AS_IT_SHOULD_BE, turned.reshape(right.shape)
+    for gain, one in gains:
+        if one:
+            yield "multiplied by its norm's w in place of 1 + w", right * gain
+    if right.shape[-1] % 2 == 0:
+        halves = np.roll(right, right.shape[-1] // 2, axis=-1)
+        yield "the halves of its inputs swapped, as sines and cosines are", halves
     for what, weight in _misread(layer.scope, source.checkpoint):
         if weight.shape == _shape(layer.scope, source.checkpoint):
             yield what, layer.arranged(weight)
 
 
-def _gains(name: str, inputs: int, source: Source) -> list[np.ndarray]:
-    """Gains of the norms of the same block, which a converter multiplies into the weights behind
-    them.
+def _gains(name: str, inputs: int, source: Source) -> list[tuple[np.ndarray, float]]:
+    """What a converter multiplies into the weights behind it: gains of the norms of the same block,
+    and what families scale a layer's inputs by. Each with what is added to it first.
     """
-    block, checkpoint = BLOCK.match(name), source.checkpoint
-    if block is None:
-        return []
+    block, checkpoint, family = BLOCK.match(name), source.checkpoint, source.family
+    here = block[0] if block else name
     return [
-        checkpoint.tensors[gain].astype(np.float32)
-        for gain in checkpoint.used
-        if gain.startswith(block[0])
-        and gain.endswith(source.family.gains)
-        and checkpoint.tensors[gain].shape == (inputs,)
+        (checkpoint.tensors[gain].astype(np.float32), one)
+        for gain in sorted(checkpoint.used)
+        for ending, one in family.gains.items()
+        if (gain.startswith(here) and gain.endswith(ending) and block)
+        or gain == family.scales.get(family.short(name))
+        if checkpoint.tensors[gain].shape in ((inputs,), (1,))
     ]
 
 

@@ -27,8 +27,12 @@ class Family:
     before: Sentences = field(default_factory=dict)
     #: what the names of a checkpoint's layers begin with and those of a graph's do not
     roots: tuple[str, ...] = ("model.model.", "pretransform.model.")
-    #: how the name of a norm's gain ends
-    gains: tuple[str, ...] = (".gamma", ".layer_norm.weight")
+    #: how the name of a norm's gain ends -> what is added to it
+    gains: Mapping[str, float] = field(
+        default_factory=lambda: {".gamma": 0.0, ".layer_norm.weight": 0.0}
+    )
+    #: layer -> the tensor that its inputs are multiplied by
+    scales: Mapping[str, str] = field(default_factory=dict)
 
     def short(self, name: str) -> str:
         """A layer's name as graphs have it."""
@@ -84,5 +88,64 @@ STABLE_AUDIO_OPEN = Family(
     },
 )
 
+STABLE_AUDIO_3 = Family(
+    titles={
+        "condition": "conditioning",
+        "project": "projection",
+        "adaln": "adaLN",
+        "denoise": "transformer",
+        "decode": "decoder",
+    },
+    parts={
+        r"t5gemma\.": "text encoder",
+        r"transformer\.project_in": "embeddings",
+        r"transformer\.layers\.(\d+)\.": r"block \1",
+        r"decoder\.layers\.3\.transformers\.(\d+)\.": r"block \1",
+    },
+    ends={
+        "input_ids": (
+            "The prompt is padded to another length than max_length says, or cut into other tokens."
+        ),
+        "cross_attn_cond": (
+            "It is put together of the prompt's tokens, the padding that the model has learned"
+            " (zeros for a negative prompt), and one token for the seconds."
+        ),
+        "cross_attn_bias": (
+            "Padding weighs as the logarithm of how many tokens of it there are: max_length less"
+            " the prompt's."
+        ),
+        "modulations": "They are the global_cond_embedder of seconds and noise level together.",
+    },
+    before={
+        "self_attn.to_qkv": (
+            "the norm before self-attention (gamma, eps 1e-5; scale and shift of adaLN), or, in the"
+            " decoder, a tanh, and from half way on chunks that lie one latent later"
+        ),
+        "self_attn.to_out": (
+            "self-attention itself: norms of q and k (eps 1e-6), rotary positions, which count the"
+            " memory tokens, softmax; in the decoder the difference of two"
+        ),
+        "to_q": (
+            "what self-attention adds, y · sigmoid(1 - gate), or the norm before cross-attention"
+        ),
+        "cross_attn.to_out": "cross-attention itself: norm of q (eps 1e-6), scale, bias, softmax",
+        "global_cond_embedder.0": "the sum of the timestep's embedding and of to_global_embed",
+        "ff.0.proj": "what the layers before add, or the norm before the feed-forward",
+        "ff.2": "the gate, x · SiLU(gate)",
+        "cross_k": "the norm of the cross-attention keys (eps 1e-6)",
+        "embedding.1": "the features of the number conditioner, [cos f, sin f]",
+        "to_timestep_embed.0": "the timestep features, [cos f, sin f]",
+        "self_attn.q_proj": "Gemma's norm, x / rms(x) · (1 + w), or the table of words",
+        "self_attn.o_proj": "Gemma's attention: rotary positions, the soft cap, the mask",
+        "mlp.gate_proj": "Gemma's norms, x / rms(x) · (1 + w)",
+        "mlp.down_proj": "Gemma's gate, gelu(gate) · up",
+    },
+    gains={".gamma": 0.0, "layernorm.weight": 1.0},
+    scales={"decoder.layers.1": "pretransform.model.bottleneck.running_std"},
+)
+
 #: `model_type` of a checkpoint's configuration -> its family's words
-FAMILIES: Mapping[str, Family] = {"diffusion_cond": STABLE_AUDIO_OPEN}
+FAMILIES: Mapping[str, Family] = {
+    "diffusion_cond": STABLE_AUDIO_OPEN,
+    "diffusion_cond_inpaint": STABLE_AUDIO_3,
+}

@@ -51,12 +51,8 @@ class Decoder(tf.Module):
         weight = checkpoint.take_weight_normed(
             f"{stage}.mapping", (side.patch_channels, side.width, 3)
         )
-        # three taps over patches as one product over three neighbours' channels
-        self.mapping = Linear(
-            f"{stage}.mapping",
-            weight.transpose(0, 2, 1).reshape(side.patch_channels, 3 * side.width),
-            checkpoint.take(f"{stage}.mapping.bias", (side.patch_channels,)),
-        )
+        bias = checkpoint.take(f"{stage}.mapping.bias", (side.patch_channels,))
+        self.mapping = Neighbours(f"{stage}.mapping", weight, bias)
 
     def decode(self, latents: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
         """latents [1, T, latent_dim], T even -> audio [1, T·downsampling, channels]."""
@@ -72,8 +68,6 @@ class Decoder(tf.Module):
         x = self.blocks(x, taps)
         x = tf.reshape(x[:, 1:], [1, count, side.width])
         taps("tokens_out", x)
-        x = tf.pad(x, [[0, 0], [1, 1], [0, 0]])
-        x = tf.concat([x[:, tap : tap + count] for tap in range(3)], axis=-1)
         patches = self.mapping(x)
         taps("patches", patches)
         return {"audio": unpatched(patches, self.channels, self.patch)}
@@ -144,6 +138,28 @@ class Encoder(tf.Module):
                 {"audio": tf.TensorSpec([1, frames, self.channels], tf.float32)},
             )
         }
+
+
+class Neighbours(Linear):
+    """A convolution of three taps as one product over the channels of three neighbours."""
+
+    def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray):
+        """weight [outputs, inputs, 3], as checkpoints have it."""
+        super().__init__(name, self.arranged(weight)[:, 0], bias)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """x [1, n, inputs], with zeros beyond both ends."""
+        length = x.shape[1]
+        x = tf.pad(x, [[0, 0], [1, 1], [0, 0]])
+        return super().__call__(tf.concat([x[:, tap : tap + length] for tap in range(3)], axis=-1))
+
+    @property
+    def stored(self) -> np.ndarray:
+        return self.kernel.numpy().T[:, None]
+
+    @staticmethod
+    def arranged(weight: np.ndarray) -> np.ndarray:
+        return weight.transpose(0, 2, 1).reshape(len(weight), 1, -1)
 
 
 class Blocks(tf.Module):

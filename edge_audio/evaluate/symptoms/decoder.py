@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from edge_audio.bundle.manifest import AUDIO
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnosis import Row
 from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.symptoms.measure import db, rms
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
-from edge_audio.model.codec import tiles_for
+from edge_audio.model.codec import encode, features_of, tiles_for
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.system.graph import Graph
 
@@ -51,13 +52,13 @@ def decoder_seams(probe: Probe) -> Iterator[Row]:
     """Tiles that begin elsewhere give the same audio: the overlap is as wide as what the
     tail sees.
     """
-    manifest, latents_ = probe.manifest, probe.traces[0].latents
+    manifest, contract = probe.manifest, probe.pipeline.model.contract
+    latents_ = probe.traces[0].latents
     tiling, per_frame = manifest.tiling, manifest.latent.downsampling // manifest.tiling.per_latent
-    with probe.pipeline.graph("decoder") as graph:
-        features = graph(manifest.latent.signature("head", latents_.shape[1]), latents=latents_)[
-            "features"
-        ]
-        shift = max(1, (tiling.tile - 2 * tiling.overlap) // 3)
+    multiple = 1 if manifest.latent.padding is None else manifest.latent.padding.multiple
+    shift = multiple * max(1, (tiling.tile - 2 * tiling.overlap) // (3 * multiple))
+    with probe.pipeline.model.lease() as lease:
+        port, features = features_of(lease.call, contract, latents_)
         if (
             features.shape[1] < tiling.tile + shift
             or len(tiles_for(manifest, latents_.shape[1], 1 << 62)) < 2
@@ -65,7 +66,7 @@ def decoder_seams(probe: Probe) -> Iterator[Row]:
             yield row(OK, "one tile holds the clip: there are none")
             return
         one, two = (
-            graph("tail", features=features[:, at : at + tiling.tile])["audio"][0]
+            lease.call(contract.gives[AUDIO], {port: features[:, at : at + tiling.tile]})[AUDIO][0]
             for at in (0, shift)
         )
     begin, end = (shift + tiling.overlap) * per_frame, (tiling.tile - tiling.overlap) * per_frame
@@ -88,12 +89,15 @@ def round_trip(probe: Probe) -> Iterator[Row]:
         yield row(OK, "no encoder in this bundle")
         return
     precision = probe.bundle.precisions("encoder")[0]
-    request = probe.request(seconds=probe.manifest.max_seconds, fit_length=False)
-    trace = probe.trace(request)
+    latents_ = probe.trace(probe.request(fit_length=False)).latents
     with Graph(probe.bundle.graph_path("encoder", precision), probe.pipeline.threads) as graph:
-        audio = probe.decoded(request, trace.latents).samples
-        back = graph("encode", audio=audio[None])["mean"]
-    likeness = metrics.cosine(back, trace.latents)
+
+        def call(stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return graph(stage, **inputs)
+
+        audio = probe.whole(latents_).samples
+        back = encode(call, probe.pipeline.model.contract, audio)
+    likeness = metrics.cosine(back, latents_)
     yield row(
         OK if likeness > 0.5 else WARN,
         f"latents come back with cosine {likeness:.2f}",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
 from edge_audio.evaluate.diagnosis import Row
 from edge_audio.evaluate.probe import Probe
-from edge_audio.evaluate.symptoms.measure import LITTLE, NOTHING, change, db, scalar
+from edge_audio.evaluate.symptoms.measure import LITTLE, NOTHING, change, db
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
+from edge_audio.request import Settings
 from edge_audio.sampling.noise import NoiseStream
-from edge_audio.system.graph import Graph
-
-Arrays = dict[str, np.ndarray]
 
 
 @symptom
@@ -48,6 +47,7 @@ _INERT = {
         " skipped."
     ),
     "attention_mask": "The text encoder reads its padding.",
+    "modulations": "The model cannot hear the noise level and the seconds: adaLN was dropped.",
 }
 
 
@@ -56,85 +56,43 @@ def _kind(name: str) -> str:
 
 
 def _effects(probe: Probe) -> dict[str, dict[str, float]]:
-    """component -> SIGNATURE.INPUT -> dB by which the output changes with another value there."""
-    conditioners, given, others = _effects_in_conditioners(probe)
-    return {
-        "conditioners": conditioners,
-        "dit": _effects_in_transformer(probe, given, others),
-        "decoder": _effects_in_decoder(probe),
-    }
-
-
-def _effects_in_conditioners(probe: Probe) -> tuple[dict[str, float], Arrays, Arrays]:
-    """The effects; what the graph gives for the first clip; and what could stand in its place: the
-    other prompt's embeddings, the global condition of half the seconds.
+    """component -> STAGE.INPUT -> dB by which the stage's outputs change with another value there:
+    that of the other prompt's clip, of half the seconds, at another step.
     """
-    first, other = probe.tokens(0), probe.tokens(1)
-    seconds = probe.traces[0].settings.seconds
-    shorter = first.mask.copy()
-    shorter[0, max(1, int(first.mask.sum()) - 1) :] = 0
-    inputs = {
-        "input_ids": first.ids,
-        "attention_mask": first.mask,
-        "seconds_total": scalar(seconds),
-    }
-    half = {"seconds_total": scalar(seconds / 2)}
-    replacements = {
-        "input_ids": np.where(first.mask == 1, other.ids, first.ids).astype(np.int32),
-        "attention_mask": shorter,
-        **half,
-    }
-    with probe.pipeline.graph("conditioners") as graph:
-        given, effects = _exchanged(graph, "condition", inputs, replacements)
-        halved = graph("condition", **(inputs | half))
-        changed = graph(
-            "condition", **(inputs | {"input_ids": other.ids, "attention_mask": other.mask})
-        )
-    names = ("cross_attn_cond", "global_cond")
-    return (
-        effects,
-        {name: given[name] for name in names},
-        {"cross_attn_cond": changed["cross_attn_cond"], "global_cond": halved["global_cond"]},
-    )
+    contract = probe.pipeline.model.contract
+    own, others = probe.stages(probe.request()), probe.stages(_other(probe))
+    effects: dict[str, dict[str, float]] = {}
+    with probe.pipeline.model.lease() as lease:
+        for stage, calls in own.items():
+            call, other = calls[len(calls) // 2], others[stage][-1]
+            for name, value in call.inputs.items():
+                changed = {**call.inputs, name: _another(value, other.inputs[name])}
+                after = lease.call(stage, changed)
+                effects.setdefault(contract.stages[stage].component, {})[f"{stage}.{name}"] = max(
+                    change(after[output], before) for output, before in call.outputs.items()
+                )
+    return effects
 
 
-def _effects_in_transformer(probe: Probe, given: Arrays, others: Arrays) -> dict[str, float]:
-    """In the middle of the first clip's way."""
-    calls = probe.traces[0].calls
-    x, t, _ = calls[len(calls) // 2]
-    denoise = probe.manifest.latent.signature("denoise", x.shape[1])
-    with probe.pipeline.graph("dit") as graph:
-        projected, effects = _exchanged(graph, "project", given, others)
-        swapped = graph("project", **others)
-        inputs = projected | {"x": x, "t": scalar(t)}
-        replacements = swapped | {"x": _noise(x), "t": scalar(0.9 * t + 0.01)}
-        _, more = _exchanged(graph, denoise, inputs, replacements)
-    return effects | more
+def _other(probe: Probe) -> Settings:
+    """The second prompt's clip of half the seconds, on as many latents."""
+    settings = probe.request(1, len(probe.seeds) - 1)
+    half = settings.seconds / 2
+    pad = None if settings.pad_seconds is None else settings.pad_seconds + half
+    return dataclasses.replace(settings, seconds=half, pad_seconds=pad, fit_length=False)
 
 
-def _effects_in_decoder(probe: Probe) -> dict[str, float]:
-    latents, tile = probe.traces[0].latents, probe.manifest.tiling.tile
-    head = probe.manifest.latent.signature("head", latents.shape[1])
-    with probe.pipeline.graph("decoder") as graph:
-        found, effects = _exchanged(graph, head, {"latents": latents}, {"latents": _noise(latents)})
-        features = found["features"]
-        inputs, replacements = features[:, :tile], features[:, -tile:] + 1
-        _, more = _exchanged(graph, "tail", {"features": inputs}, {"features": replacements})
-    return effects | more
-
-
-def _exchanged(
-    graph: Graph, signature: str, inputs: Arrays, replacements: Arrays
-) -> tuple[Arrays, dict[str, float]]:
-    """What a signature gives; and SIGNATURE.INPUT -> dB by which that changes when one input is
-    exchanged.
+def _another(value: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """What could stand in a value's place: the other clip's, or, of marks 0 and 1, a quarter of
+    the ones gone.
     """
-    before = graph(signature, **inputs)
-    effects = {}
-    for name, value in replacements.items():
-        after = graph(signature, **(inputs | {name: value}))
-        effects[f"{signature}.{name}"] = max(change(after[key], before[key]) for key in before)
-    return before, effects
+    if np.isin(value, (0, 1)).all():
+        ones, changed = np.flatnonzero(value), value.copy()
+        changed.flat[ones[-max(1, len(ones) // 4) :]] = 0
+        return changed
+    if other.shape == value.shape and not np.array_equal(other, value):
+        return other
+    return _noise(value) if value.dtype == np.float32 else value + 1
 
 
 def _noise(like: np.ndarray) -> np.ndarray:

@@ -12,10 +12,13 @@ from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.symptoms.measure import LITTLE, NOTHING, change, db, scalar
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
+from edge_audio.session import Called
 
+#: what every family's text encoder gives the transformer
+CROSS_ATTN_COND = "cross_attn_cond"
 SECONDS_LAYER = "conditioner.conditioners.seconds_total.embedder.embedding.1"
-#: (channels, length, downsampling) of the latents -> tokens of the prompt, of public models
-KNOWN_MAX_LENGTH = {(64, 256, 2048): 64}
+#: (channels, downsampling) of the latents -> tokens of the prompt, of public models
+KNOWN_MAX_LENGTH = {(64, 2048): 64, (256, 4096): 256}
 
 
 @symptom
@@ -32,7 +35,7 @@ def text_tokens(probe: Probe) -> Iterator[Row]:
         max(counts),
     )
     latent = probe.manifest.latent
-    known = KNOWN_MAX_LENGTH.get((latent.channels, latent.length, latent.downsampling), limit)
+    known = KNOWN_MAX_LENGTH.get((latent.channels, latent.downsampling), limit)
     yield row(
         OK if limit == known else FAIL,
         f"padded to {limit}",
@@ -48,15 +51,11 @@ def text_tokens(probe: Probe) -> Iterator[Row]:
 @symptom
 def text_padding(probe: Probe) -> Iterator[Row]:
     """Padded tokens become zero vectors, and what stands in their place has no effect."""
-    tokens, seconds = probe.tokens(), scalar(probe.request().seconds)
-    with probe.pipeline.graph("conditioners") as graph:
-        plain = graph(
-            "condition", input_ids=tokens.ids, attention_mask=tokens.mask, seconds_total=seconds
-        )["cross_attn_cond"]
-        other = np.where(tokens.mask == 1, tokens.ids, 3).astype(np.int32)
-        after = graph(
-            "condition", input_ids=other, attention_mask=tokens.mask, seconds_total=seconds
-        )["cross_attn_cond"]
+    (call,) = _encoding(probe)
+    plain, tokens = call.outputs[CROSS_ATTN_COND], probe.tokens()
+    other = np.where(tokens.mask == 1, tokens.ids, 3).astype(np.int32)
+    with probe.pipeline.model.lease() as lease:
+        after = lease.call(call.stage, {**call.inputs, "input_ids": other})[CROSS_ATTN_COND]
     count, length = int(tokens.mask.sum()), tokens.ids.shape[1]
     left = float(np.abs(plain[0, count:length]).max(initial=0.0))
     moved = change(after[0, :count], plain[0, :count])
@@ -80,8 +79,10 @@ def text_padding(probe: Probe) -> Iterator[Row]:
 @symptom
 def text_prompts(probe: Probe) -> Iterator[Row]:
     """Two prompts give different embeddings."""
+    # as many rows as both have, which the prompts' tokens come first of
+    rows = min(probe.tokens(i).ids.shape[1] for i in (0, 1))
     first, other = (
-        probe.pipeline.condition(probe.request(i)).cross_attn_cond[:, :-1] for i in (0, 1)
+        probe.pipeline.condition(probe.request(i)).prompt[CROSS_ATTN_COND][:, :rows] for i in (0, 1)
     )
     differ = change(other, first)
     level = FAIL if differ < NOTHING else WARN if differ < -30 else OK
@@ -100,20 +101,20 @@ def conditioning_tokens(probe: Probe) -> Iterator[Row]:
     """One token for each of the prompt's, and one for the seconds, which is the global condition as
     well.
     """
-    conditioning, limit = (
-        probe.pipeline.condition(probe.request()),
-        probe.manifest.prompt.max_length,
-    )
-    count = conditioning.cross_attn_cond.shape[1]
+    told, length = probe.pipeline.condition(probe.request()).prompt, probe.tokens().ids.shape[1]
+    count = told[CROSS_ATTN_COND].shape[1]
+    # a model that has learned its padding hears it as one more
+    extra = 2 if any("learned_padding" in s.inputs for s in probe.manifest.stages.values()) else 1
     yield row(
-        OK if count == limit + 1 else FAIL,
+        OK if count == length + extra else FAIL,
         f"{count} tokens",
-        f"{limit + 1}",
-        f"The prompt's {limit} and one for seconds_total. More of them, such as a seconds_start"
-        " that the model does not have, turn sound into noise.",
+        f"{length + extra}",
+        f"The prompt's {length}{', one for the padding' if extra == 2 else ''} and one for"
+        " seconds_total. More of them, such as a seconds_start that the model does not have, turn"
+        " sound into noise.",
         count,
     )
-    same = change(conditioning.cross_attn_cond[:, -1], conditioning.global_cond)
+    same = change(told[CROSS_ATTN_COND][:, -1], told["global_cond"])
     yield row(
         OK if same < -20 else WARN,
         f"last token and global condition differ by {db(same)}",
@@ -129,19 +130,15 @@ def number_conditioner(probe: Probe) -> Iterator[Row]:
     """Its features are [x, sin f, cos f] of x = (clamp(s) − min) / (max − min), at several
     seconds.
     """
-    tokens, span = probe.tokens(), probe.manifest.seconds
+    if frequencies := probe.manifest.frequencies:
+        yield _features_of_the_runtime(np.array(frequencies))
+        return
+    (call,) = _encoding(probe)
+    span = probe.manifest.seconds
     asked = [span.min - 1, span.min, (3 * span.min + span.max) / 4, span.max, span.max + 5]
     path = probe.bundle.graph_path("conditioners", probe.pipeline.precision["conditioners"])
-    with exposed(path, ("condition",), probe.pipeline.threads, (SECONDS_LAYER,)) as (graph, _):
-        found = [
-            graph(
-                "condition",
-                input_ids=tokens.ids,
-                attention_mask=tokens.mask,
-                seconds_total=scalar(s),
-            )
-            for s in asked
-        ]
+    with exposed(path, (call.stage,), probe.pipeline.threads, (SECONDS_LAYER,)) as (graph, _):
+        found = [graph(call.stage, **{**call.inputs, "seconds_total": scalar(s)}) for s in asked]
     if f"{SECONDS_LAYER}.input" not in found[0]:
         yield row(OK, "the graph does not name its layers; not looked at")
         return
@@ -170,3 +167,23 @@ def number_conditioner(probe: Probe) -> Iterator[Row]:
         swapped,
         "sin and cos",
     )
+
+
+def _features_of_the_runtime(frequencies: np.ndarray) -> Row:
+    """Of models that leave the features of numbers to the runtime."""
+    expected = np.geomspace(0.5, 10_000, len(frequencies))
+    off = float(np.abs(frequencies / expected - 1).max())
+    return row(
+        OK if off < 1e-5 else FAIL,
+        f"{len(frequencies)} frequencies, off by {off:.1g}",
+        "0.5 to 10000, each the same times the one before",
+        "The manifest's frequencies are not those of the model: it hears other seconds and other"
+        " noise levels. Export it again.",
+        off,
+    )
+
+
+def _encoding(probe: Probe) -> list[Called]:
+    """The call of the stage that reads the first prompt."""
+    stages = probe.stages(probe.request())
+    return [call for calls in stages.values() for call in calls[:1] if "input_ids" in call.inputs]

@@ -12,7 +12,6 @@ from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.symptoms.measure import NOTHING, by_limits, change, db, rms
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import OK, WARN
-from edge_audio.pipeline import Conditioning
 from edge_audio.request import POST_TRAINED
 
 
@@ -22,7 +21,10 @@ def cross_attention(probe: Probe) -> Iterator[Row]:
     t.
     """
     trace, other = probe.traces[0], probe.pipeline.condition(probe.request(1))
-    swapped = dataclasses.replace(trace.conditioning, cross_attn_cond=other.cross_attn_cond)
+    kept = probe.manifest.guidance.kept
+    swapped = trace.conditioning.told(
+        **{name: value for name, value in other.prompt.items() if name not in kept}
+    )
     pairs = zip(probe.plain(trace, swapped), probe.plain(trace, trace.conditioning))
     effects = [change(*pair) for pair in pairs]
     yield row(
@@ -40,7 +42,9 @@ def global_condition(probe: Probe) -> Iterator[Row]:
     trace = probe.traces[0]
     half = dataclasses.replace(trace.settings, seconds=trace.settings.seconds / 2)
     shorter = probe.pipeline.condition(half)
-    swapped = dataclasses.replace(trace.conditioning, global_cond=shorter.global_cond)
+    swapped = trace.conditioning.told(
+        **{name: shorter.prompt[name] for name in probe.manifest.guidance.kept}
+    )
     effect = max(
         change(*pair)
         for pair in zip(probe.plain(trace, swapped), probe.plain(trace, trace.conditioning))
@@ -53,9 +57,7 @@ def global_condition(probe: Probe) -> Iterator[Row]:
         " does that.",
         effect,
     )
-    whole = probe.decoded(
-        dataclasses.replace(half, seconds=probe.manifest.max_seconds), probe.trace(half).latents
-    )
+    whole = probe.whole(probe.trace(half).latents)
     end = half.frames(probe.manifest)
     level = rms(whole.samples[end + len(whole.samples) // 16 :]) - rms(whole.samples[:end])
     yield row(
@@ -73,8 +75,9 @@ def global_condition(probe: Probe) -> Iterator[Row]:
 def guidance(probe: Probe) -> Iterator[Row]:
     """The size of c − u, and what a larger scale does to the latents' spread and to clipping."""
     trace = probe.traces[0]
-    zeros = Conditioning(
-        np.zeros_like(trace.conditioning.cross_attn_cond), None, trace.conditioning.global_cond
+    told = trace.conditioning
+    zeros = told.told(
+        **{name: np.zeros_like(told.prompt[name]) for name in probe.manifest.guidance.zeroed}
     )
     effects = [
         change(*pair)
