@@ -12,30 +12,25 @@ ours against PyTorch on the same inputs. Prints markdown.
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import side_by_side
+from side_by_side import THREADS, cell, middle, ratio
 
-from edge_audio import Pipeline, Request
+from edge_audio import Request
 from edge_audio.bundle.store import Bundle
-from edge_audio.evaluate.bench_tasks import Watch, gemm, peak_memory
+from edge_audio.evaluate.metrics import snr
 from edge_audio.model.codec import decode
 from edge_audio.model.contract import Contract
-from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS
-from edge_audio.system import cache, device
 from edge_audio.system.graph import Graph
 
-ROUNDS, THREADS, STEPS, SEED, SHORT_SECONDS = 3, 2, 8, 1, 3.0
+ROUNDS, STEPS, SEED, SHORT_SECONDS = 3, 8, 1, 3.0
 IDS = (3, 1712, 13, 8, 4325, 9, 77, 1)
 FOLDER = Path("build/full")
 CONTENDERS = {
@@ -61,22 +56,7 @@ def ours(job: dict) -> dict:
         seconds=job.get("seconds"),
         fit_length=job.get("fit_length", False),
     )
-    pipeline = Pipeline.load(FOLDER / "bundle", job["precision"], THREADS)
-    for _ in range(1 if job.get("cold") else 2):
-        watch = Watch()
-        pipeline.model.forget()  # every clip pays for its own conditioning
-        clip = pipeline.generate(request, progress=watch.progress, on_block=watch.block)
-        total = time.perf_counter() - watch.start
-    timings = clip.timings
-    return {
-        "condition": timings["condition_run"],
-        "step": statistics.median(watch.steps[1:]),
-        "decode": timings["decode_run"],
-        "load": sum(value for name, value in timings.items() if name.endswith("_load")),
-        "first block": watch.first_block,
-        "first step": timings["condition_load"] + timings["condition_run"] + timings["sample_load"],
-        "clip": total,
-    }
+    return side_by_side.ours(FOLDER / "bundle", job["precision"], request, "cold" in job)
 
 
 def straight(job: dict) -> dict:
@@ -116,45 +96,30 @@ def torch(job: dict) -> dict:
 
 
 def _peer(call) -> dict:
-    """A clip of the full length: conditioning, the library's own sampler and noise, the decoder.
-    Official layout [1, C, T].
-    """
+    """A clip of the full length. Official layout [1, C, T]."""
     manifest = Bundle.open(FOLDER / "bundle").manifest
-    sampler, latent = SAMPLERS["pingpong"], manifest.latent
+    latent = manifest.latent
     ids = np.zeros((1, manifest.prompt.max_length), np.int32)
     ids[0, : len(IDS)] = IDS
     mask = (np.arange(ids.shape[1]) < len(IDS)).astype(np.int32)[None]
-    for _ in range(2):
-        start = time.perf_counter()
+
+    def condition() -> list[np.ndarray]:
         found = call("conditioners", ids, mask, np.array([manifest.max_seconds], np.float32))
-        cross, pooled = sorted(found, key=lambda value: -value.ndim)
-        conditioned, noise, steps = time.perf_counter(), NoiseStream(SEED), []
+        return sorted(found, key=lambda value: -value.ndim)
 
-        def v(x: np.ndarray, t: float) -> np.ndarray:
-            begin = time.perf_counter()
-            (y,) = call(
-                "dit",
-                np.ascontiguousarray(x.transpose(0, 2, 1)),
-                np.array([t], np.float32),
-                cross,
-                pooled,
-            )
-            steps.append(time.perf_counter() - begin)
-            return y.transpose(0, 2, 1)
+    def v(x: np.ndarray, t: float, told: list[np.ndarray]) -> np.ndarray:
+        x = np.ascontiguousarray(x.transpose(0, 2, 1))
+        (y,) = call("dit", x, np.array([t], np.float32), *told)
+        return y.transpose(0, 2, 1)
 
-        x = noise.normal((1, latent.length, latent.channels))
-        for step in sampler.sample(v, x, sampler.schedule(STEPS), noise.normal):
-            x = step.x
-        sampled = time.perf_counter()
-        call("decoder", np.ascontiguousarray(x.transpose(0, 2, 1)))
-        end = time.perf_counter()
-    return {
-        "condition": conditioned - start,
-        "step": statistics.median(steps),
-        "decode": end - sampled,
-        "first block": end - sampled,
-        "clip": end - start,
-    }
+    return side_by_side.peer(
+        condition,
+        v,
+        lambda x: call("decoder", np.ascontiguousarray(x.transpose(0, 2, 1))),
+        (1, latent.length, latent.channels),
+        SAMPLERS["pingpong"].schedule(STEPS),
+        SEED,
+    )
 
 
 def parity(job: dict) -> dict:
@@ -163,8 +128,6 @@ def parity(job: dict) -> dict:
     """
     import peers
     import torch as pytorch
-
-    from edge_audio.exporter.convert import snr
 
     model = peers.load(FOLDER / "checkpoint")
     parts, inputs = peers.parts(model), peers.example(model)
@@ -216,165 +179,96 @@ def parity(job: dict) -> dict:
     return found
 
 
-TASKS = {"ours": ours, "straight": straight, "torch": torch, "parity": parity, "gemm": gemm}
-
-
-def child(job: dict, folder: str) -> dict:
-    counts = dict.fromkeys(
-        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS)
-    )
-    done = subprocess.run(
-        [sys.executable, __file__, json.dumps(job)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, **counts, cache.VARIABLE: folder, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+TASKS = {"ours": ours, "straight": straight, "torch": torch, "parity": parity}
 
 
 def main() -> None:
-    here = device.describe()
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ("ai-edge-litert", "litert-torch", "torch", "numpy")
-    )
     results: dict[str, list[dict]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        print(_parity_table(child({"task": "parity"}, folder)), flush=True)
+
+        def child(job: dict) -> dict:
+            return side_by_side.child(__file__, job, folder)
+
+        found = child({"task": "parity"})
+        parities = {precision: found[precision] for precision in ("f32", "int8")}
+        print(side_by_side.parity_table(parities), end="\n\n", flush=True)
         peaks: list[float] = []
         cold = {
-            name: child({**job, "cold": True}, folder)
+            name: child({**job, "cold": True})
             for name, job in CONTENDERS.items()
             if job["task"] == "ours"
         }
         for _ in range(ROUNDS):
-            peaks.append(child({"task": "gemm"}, folder)["flops"])
+            peaks.append(child({"task": "gemm"})["flops"])
             for name, job in CONTENDERS.items():
-                results[name].append(child(job, folder))
+                results[name].append(child(job))
                 print(name, results[name][-1], file=sys.stderr, flush=True)
-    print(_table(results, cold, peaks))
-    print(
-        f"\n{here.model}, {here.cores} cores ({' '.join(here.features)}); Python"
-        f" {platform.python_version()}, {versions}; {THREADS} threads; median (range) of {ROUNDS}"
-        f" rounds; {time.strftime('%Y-%m-%d')}; made by `benchmarks/full_size.py`"
-    )
+    print(_times(results, cold), end="\n\n")
+    print(side_by_side.goals_table(_goals(results, peaks)))
+    print(f"\n{side_by_side.made_on(__file__, ROUNDS)}")
 
 
-def _parity_table(found: dict) -> str:
-    found = {key: value for key, value in found.items() if key in ("f32", "int8")}
-    names = list(found["f32"])
-    lines = [f"| against PyTorch | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-    for precision, values in found.items():
-        cells = (
-            f"{values[name]:.1e}" if "difference" in name else f"{values[name]:.1f} dB"
-            for name in names
-        )
-        lines.append(f"| {precision} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _table(results: dict[str, list[dict]], cold: dict[str, dict], peaks: list[float]) -> str:
-    def middle(name: str, key: str) -> float:
-        return statistics.median(run[key] for run in results[name])
-
-    def cell(name: str, key: str, scale: float = 1.0, unit: str = "s", digits: int = 2) -> str:
-        values = [run[key] * scale for run in results[name]]
-        return (
-            f"{statistics.median(values):.{digits}f} {unit}"
-            f" ({min(values):.{digits}f}–{max(values):.{digits}f})"
-        )
-
-    def ratio(other: str, name: str, key: str) -> str:
-        pairs = [a[key] / b[key] for a, b in zip(results[other], results[name])]
-        return f"{statistics.median(pairs):.2f}×"
-
-    names = list(CONTENDERS)
-    lines = [f"| | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-    lines += [
-        f"| {key} | {' | '.join(cell(name, key) for name in names)} |"
+def _times(results: dict[str, list[dict]], cold: dict[str, dict]) -> str:
+    rows = [
+        (key, *(cell(runs, key) for runs in results.values()))
         for key in ("condition", "step", "decode", "first block", "clip")
     ]
-    lines.append(
-        "| loading | "
-        + " | ".join(
-            f"{middle(name, 'load'):.2f} s"
-            + (f" ({cold[name]['load']:.2f} s the first time)" if name in cold else "")
-            for name in names
-        )
-        + " |"
-    )
-    lines.append(
-        f"| peak memory | {' | '.join(cell(name, 'peak', 1e-6, 'MB', 0) for name in names)} |"
-    )
+    loading = (side_by_side.loading(runs, cold.get(name)) for name, runs in results.items())
+    rows.append(("loading", *loading))
+    memory = (cell(runs, "peak", 1e-6, "MB", 0) for runs in results.values())
+    rows.append(("peak memory", *memory))
+    return side_by_side.table(("", *results), rows)
+
+
+def _goals(results: dict[str, list[dict]], peaks: list[float]) -> list[tuple[str, str, str]]:
+    f32, int8 = results["ours, f32"], results["ours, int8"]
+    short = results["ours, int8, 3 s, fit-length"]
+    pytorch, conversion = results["PyTorch eager"], results["straight conversion"]
     flops = Bundle.open(FOLDER / "bundle").manifest.graphs["dit"]["f32"].flops["denoise"]
-    shares = [flops / run["step"] / peak for run, peak in zip(results["ours, f32"], peaks)]
-    int8, short = "ours, int8", "ours, int8, 3 s, fit-length"
-    goals = (
+    shares = [flops / run["step"] / peak for run, peak in zip(f32, peaks)]
+    blocks = [100 * middle(runs, "first block") / middle(runs, "decode") for runs in (int8, f32)]
+    return [
         (
             "decode 256 latents, f32, against straight",
-            ratio("straight conversion", "ours, f32", "decode"),
+            ratio(conversion, f32, "decode"),
             "≥ 1.4×",
         ),
-        (
-            "decode 256 latents, f32, against PyTorch",
-            ratio("PyTorch eager", "ours, f32", "decode"),
-            "≥ 2.3×",
-        ),
+        ("decode 256 latents, f32, against PyTorch", ratio(pytorch, f32, "decode"), "≥ 2.3×"),
         (
             "decode 256 latents, int8, against straight",
-            ratio("straight conversion", int8, "decode"),
+            ratio(conversion, int8, "decode"),
             "≥ 1.4×",
         ),
-        ("step, f32, against PyTorch", ratio("PyTorch eager", "ours, f32", "step"), "≥ 1.35×"),
+        ("step, f32, against PyTorch", ratio(pytorch, f32, "step"), "≥ 1.35×"),
         (
             "step, f32, share of numpy's GEMM in the same round",
             f"{100 * statistics.median(shares):.0f} %",
             "≥ 90 %",
         ),
-        ("step, int8, against ours in f32", ratio("ours, f32", int8, "step"), "≥ 1.1×"),
-        ("whole clip, int8, against PyTorch", ratio("PyTorch eager", int8, "clip"), "≥ 2×"),
-        (
-            "whole clip, int8, against straight",
-            ratio("straight conversion", int8, "clip"),
-            "≥ 1.3×",
-        ),
-        (
-            "3 seconds, fit-length, against straight",
-            ratio("straight conversion", short, "clip"),
-            "≥ 4×",
-        ),
+        ("step, int8, against ours in f32", ratio(f32, int8, "step"), "≥ 1.1×"),
+        ("whole clip, int8, against PyTorch", ratio(pytorch, int8, "clip"), "≥ 2×"),
+        ("whole clip, int8, against straight", ratio(conversion, int8, "clip"), "≥ 1.3×"),
+        ("3 seconds, fit-length, against straight", ratio(conversion, short, "clip"), "≥ 4×"),
         (
             "peak memory, int8 / f32",
-            f"{middle(int8, 'peak') / 1e6:.0f} / {middle('ours, f32', 'peak') / 1e6:.0f} MB",
+            f"{middle(int8, 'peak') / 1e6:.0f} / {middle(f32, 'peak') / 1e6:.0f} MB",
             "≤ 700 / 2 000 MB",
         ),
         (
             "warm start to first step, int8 / f32",
-            f"{middle(int8, 'first step'):.2f} / {middle('ours, f32', 'first step'):.2f} s",
+            f"{middle(int8, 'first step'):.2f} / {middle(f32, 'first step'):.2f} s",
             "≤ 1.5 s",
         ),
         (
             "first block, share of the whole decode, int8 / f32",
-            " / ".join(
-                f"{100 * middle(name, 'first block') / middle(name, 'decode'):.0f} %"
-                for name in (int8, "ours, f32")
-            ),
+            f"{blocks[0]:.0f} % / {blocks[1]:.0f} %",
             "≤ 35 %",
         ),
-    )
-    lines += [
-        "",
-        "| | measured | goal |",
-        "| --- | --- | --- |",
-        *(f"| {' | '.join(goal)} |" for goal in goals),
     ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        task = json.loads(sys.argv[1])
-        print(json.dumps({**TASKS[task["task"]](task), "peak": peak_memory()}))
+        side_by_side.serve(TASKS, sys.argv[1])
     else:
         main()
