@@ -8,10 +8,10 @@ TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listen
 	edge_audio/notes.py edge_audio/request.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/cli edge_audio/exporter
 
-.PHONY: help demo test test-slow coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full clean
+.PHONY: help demo test test-slow coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 demo: .venv/installed  ## make a sound with the bundled model
 	.venv/bin/edge-audio generate "a plucked string at A3" --seconds 4 --seed 7 -o demo.wav
@@ -59,6 +59,13 @@ bench-full: .venv-bench/installed  ## the full-size model against its peers: 50 
 		--without-encoder --tokenizer models/pocket/tokenizer.model --name sao-small-synthetic
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/peers.py build/full/checkpoint build/full/straight
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/full_size.py | tee build/full/table.md
+
+bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: about two hours, 12 GB of memory, 15 GB of disk; let it rest
+	test -d build/sa3/checkpoint || .venv-bench/bin/python -m export synth --preset sa3-small build/sa3/checkpoint
+	.venv-bench/bin/python -m export build/sa3/checkpoint build/sa3/bundle --precision f32,int8 --without-encoder \
+		--name sa3-small-synthetic
+	PYTHONPATH=. .venv-bench/bin/python benchmarks/sa3_peers.py build/sa3/checkpoint build/sa3/straight 108 174 324 388
+	PYTHONPATH=. .venv-bench/bin/python benchmarks/sa3.py | tee build/sa3/table.md
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
