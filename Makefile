@@ -60,7 +60,7 @@ bench-full: .venv-bench/installed  ## the full-size model against its peers: 50 
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/peers.py build/full/checkpoint build/full/straight
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/full_size.py | tee build/full/table.md
 
-bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: about two hours, 12 GB of memory, 15 GB of disk; let it rest
+bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an hour or two, 12 GB of memory, 15 GB of disk; let it rest
 	test -d build/sa3/checkpoint || .venv-bench/bin/python -m export synth --preset sa3-small build/sa3/checkpoint
 	.venv-bench/bin/python -m export build/sa3/checkpoint build/sa3/bundle --precision f32,int8 --without-encoder \
 		--name sa3-small-synthetic

@@ -22,11 +22,9 @@ import numpy as np
 import side_by_side
 from side_by_side import THREADS, cell, middle, ratio
 
-from edge_audio import Request
+from edge_audio import Pipeline, Request
 from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate.metrics import snr
-from edge_audio.model.codec import decode
-from edge_audio.model.contract import Contract
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.system.graph import Graph
 
@@ -157,18 +155,9 @@ def parity(job: dict) -> dict:
         with graph("dit", precision) as run:
             projected = run("project", cross_attn_cond=cross, global_cond=pooled)
             ours_v = run("denoise", x=channels_last["dit"], t=t.numpy(), **projected)["v"]
-        with graph("decoder", precision) as run:
-            contract = Contract(bundle.manifest)
-
-            def call(
-                stage: str, given: dict[str, np.ndarray], run: Graph = run
-            ) -> dict[str, np.ndarray]:
-                signature, given = contract.fitting(stage, given)
-                return run(signature, **given)
-
-            ours_audio = np.concatenate(
-                list(decode(call, contract, channels_last["decoder"], len(audio)))
-            )
+        pipeline = Pipeline.load(FOLDER / "bundle", precision, THREADS)
+        settings = Request(ids=IDS, seed=SEED).resolved(bundle.manifest)
+        ours_audio = np.concatenate(list(pipeline.decode(settings, channels_last["decoder"])))
         found[precision] = {
             "cross_attn_cond": snr(conditioned["cross_attn_cond"], cross),
             "global_cond": snr(conditioned["global_cond"], pooled),

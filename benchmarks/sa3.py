@@ -284,22 +284,14 @@ class Benchmark:
         ]
 
     def _share(self) -> str:
-        """Of numpy's speed in the same round, at the short lean clip: by the work that its own
-        latents need, and by that of the signature on which they run.
+        """Of numpy's speed in the same round, at the short lean clip, by the work that its own
+        latents need: a signature for more of them does more, which does not count.
         """
         name = self.name(OURS["f32"], self.short, LEAN)
-        needed = self.latents(self.jobs[name])
-        lengths = self.manifest.latent.lengths
-        signature = next(length for length in lengths if length >= needed)
-        counts = [step_flops(self.folder, self.manifest, at) for at in (needed, signature)]
-        own, run = (
-            statistics.median(
-                100 * count / run["step"] / peak
-                for run, peak in zip(self.results[name], self.peaks)
-            )
-            for count in counts
-        )
-        return f"{own:.0f} % for {needed} latents ({run:.0f} % counting the {signature} it runs on)"
+        flops = step_flops(self.folder, self.latents(self.jobs[name]))
+        pairs = zip(self.results[name], self.peaks)
+        share = statistics.median(flops / run["step"] / peak for run, peak in pairs)
+        return f"{100 * share:.0f} %"
 
     def _smaller(self) -> list[tuple[str, str, str]]:
         """Memory, disk, and how soon something is heard."""
@@ -332,15 +324,14 @@ class Benchmark:
         ]
 
 
-def step_flops(folder: Path, manifest: Manifest, latents: int) -> float:
+def step_flops(folder: Path, latents: int) -> float:
     """Floating-point operations of our step's matrix products for a number of latents: what does
     not change from step to step is not in it.
     """
     config = json.loads((folder / "checkpoint" / "model_config.json").read_text())
     dit = config["model"]["diffusion"]["config"]
     width, tokens = dit["embed_dim"], dit["num_memory_tokens"] + latents
-    # the prompt's places, the padding and the seconds
-    keys = next(count for count in manifest.prompt.lengths if count >= len(IDS)) + 2
+    keys = len(IDS) + 2  # the padding and the seconds are one each
     # q, k, v and out; q and out of cross-attention; a gated feed-forward of 4 widths
     layers = 2 * tokens * width**2 * (4 + 2 + 12)
     attention = 4 * tokens * width * (tokens + keys)
