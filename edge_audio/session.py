@@ -170,7 +170,8 @@ class Session:
         # Where an empty prompt is zeros, the graph is needed only for what tells the seconds; one
         # token keeps its attention well defined.
         nothing = () if self.model.manifest.guidance.empty == "encoded" else (1,)
-        return padded(settings.ids or nothing, prompt.lengths, ends=prompt.ends)
+        ids = settings.ids or nothing
+        return padded(ids, prompt.max_length, ends=prompt.ends, fill=prompt.padded)
 
     def reading(self, prompt: str) -> str:
         """A prompt as the model reads it: where it is a name alone, the seed decides what else it
@@ -189,7 +190,7 @@ class Session:
             branch.share(x=x, t=np.array([t], np.float32))
             if manifest.frequencies:
                 branch.share(t_features=level_features(t, manifest.frequencies))
-            return branch[V][:, : x.shape[1]]  # of a longer signature the rest is nothing
+            return branch[V]
 
         scale = settings.cfg_scale if len(branches) > 1 else 1.0
         valid = settings.valid(manifest)
@@ -264,8 +265,11 @@ class Session:
         length, seconds = settings.latents(manifest), manifest.seconds
         values = {
             "seconds_total": np.array([settings.seconds], np.float32),
-            "latent_mask": np.ones((1, length), np.float32),
+            "positions": np.arange(length, dtype=np.int32)[None],
             "padding_mask": (np.arange(length) < settings.valid(manifest))[None].astype(np.float32),
+            # nothing is kept, which is the same for every latent: one row stands for all
+            "keep": np.zeros((1, 1, 1), np.float32),
+            "kept_latents": np.zeros((1, 1, manifest.latent.channels), np.float32),
         }
         if manifest.frequencies:
             values["seconds_features"] = seconds_features(

@@ -30,7 +30,7 @@ from .checkpoint import Checkpoint
 StageTable = Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]]
 Builder = Callable[[Checkpoint, Any, int], tf.Module]
 #: of sources that decide how every family's graphs come out
-COMMON = ("checkpoint.py", "convert.py", "ladder.py", "layers.py", "quantize.py")
+COMMON = ("checkpoint.py", "convert.py", "layers.py", "quantize.py")
 
 
 class Architecture(abc.ABC):
@@ -52,6 +52,8 @@ class Architecture(abc.ABC):
     defaults: ClassVar[Mapping[str, Defaults]]
     #: files beside this one that decide how a graph comes out, besides checkpoint and options
     sources: ClassVar[tuple[str, ...]]
+    #: whether stages that follow a length are resized to it, rather than exported for several
+    resizes: ClassVar[bool] = False
     #: where in a checkpoint's folder the SentencePiece model may be
     tokenizers: ClassVar[tuple[str, ...]]
 
@@ -122,11 +124,9 @@ class Architecture(abc.ABC):
             shape = self.shape(name, tensor, graph.shape(name, tensor), latent, tiling)
             return Port(graph.dtype(name, tensor).name, shape)
 
-        return Stage(
-            component,
-            {tensor: port(tensor) for tensor in found[0]},
-            {tensor: port(tensor) for tensor in found[1]},
-        )
+        reads, gives = ({tensor: port(tensor) for tensor in names} for names in found)
+        follows = any(one.follows for one in (*reads.values(), *gives.values()))
+        return Stage(component, reads, gives, resizes=self.resizes and follows)
 
     def find_tokenizer(self, folder: Path, given: Path | None, config: Any) -> Path | None:
         """The given SentencePiece model, or the one in the checkpoint's folder, checked; None if

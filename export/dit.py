@@ -178,18 +178,20 @@ class Rotary(tf.Module):
         )  # the sign of the turned half
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x [1, heads, length, dim_head], rotated by its positions."""
-        length = x.shape[2]
-        a, b, rest = (
-            x[..., : self.dims // 2],
-            x[..., self.dims // 2 : self.dims],
-            x[..., self.dims :],
-        )
-        turned = (
-            tf.concat([a, b], axis=-1) * self.cos[:length]
-            + tf.concat([b, a], axis=-1) * self.sin[:length]
-        )
-        return turned if rest.shape[-1] == 0 else tf.concat([turned, rest], axis=-1)
+        """x [..., length, dim_head], rotated by its positions."""
+        return rotate(x, self.cos[: x.shape[-2]], self.sin[: x.shape[-2]])
+
+    def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The tables at positions int32 [length], for `rotate`: each [length, dims]."""
+        return tf.gather(self.cos, positions), tf.gather(self.sin, positions)
+
+
+def rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor) -> tf.Tensor:
+    """x [..., length, dim_head] by tables of `Rotary`, [length, dims] or with leading ones."""
+    dims = cos.shape[-1]
+    a, b, rest = x[..., : dims // 2], x[..., dims // 2 : dims], x[..., dims:]
+    turned = tf.concat([a, b], axis=-1) * cos + tf.concat([b, a], axis=-1) * sin
+    return turned if rest.shape[-1] == 0 else tf.concat([turned, rest], axis=-1)
 
 
 def head_layer_norm(checkpoint: Checkpoint, name: str, width: int) -> tf.Module:
@@ -211,9 +213,14 @@ class Attention(tf.Module):
             norm(checkpoint, f"{name}.{which}", config.dim_head) for which in ("q_norm", "k_norm")
         )
 
-    def finish(self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    def finish(
+        self, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Heads of q, k, v -> what attention gives, [1, T, embed_dim]; bias is added to scores."""
         return self.to_out(merge_heads(attend(q, k, v, self.scale, bias)))
+
+
+Rotation = Callable[[tf.Tensor], tf.Tensor]
 
 
 class SelfAttention(Attention):
@@ -232,17 +239,16 @@ class SelfAttention(Attention):
     def __call__(
         self,
         x: tf.Tensor,
-        rotary: Rotary,
+        rotary: Rotation,
         taps: Taps,
         weights: tf.Tensor | None = None,
-        bias: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """weights: of the values, [1, 1, T, 1]. bias: of the scores, [1, 1, 1, T]."""
+        """weights: of the values, [1, 1, T, 1]."""
         q, k, v = (split_heads(y, self.heads) for y in tf.split(self.to_qkv(x), 3, axis=-1))
         q, k = self.q_norm(q), self.k_norm(k)  # before the rotation
         taps("q_normed", q)
         taps("k_normed", k)
-        return self.finish(rotary(q), rotary(k), v if weights is None else v * weights, bias)
+        return self.finish(rotary(q), rotary(k), v if weights is None else v * weights)
 
 
 class CrossAttention(Attention):

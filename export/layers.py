@@ -87,7 +87,8 @@ class Linear(tf.Module):
             if self.bias is not None:
                 y = y + self.bias
             observe(self.scope, y)
-            return tf.reshape(y, [*x.shape[:-1], y.shape[-1]])
+            # the length is left open, so that a graph can be resized
+            return y if x.shape.rank == 2 else tf.reshape(y, [*x.shape[:-2], -1, y.shape[-1]])
 
     @property
     def stored(self) -> np.ndarray:
@@ -147,14 +148,12 @@ class Embed(tf.Module):
 
 def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
     """[1, T, heads·d] -> [1, heads, T, d]."""
-    _, length, width = x.shape
-    return tf.transpose(tf.reshape(x, [1, length, heads, width // heads]), [0, 2, 1, 3])
+    return tf.transpose(tf.reshape(x, [1, -1, heads, x.shape[-1] // heads]), [0, 2, 1, 3])
 
 
 def merge_heads(x: tf.Tensor) -> tf.Tensor:
     """[1, heads, T, d] -> [1, T, heads·d]."""
-    _, heads, length, dim = x.shape
-    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, length, heads * dim])
+    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, -1, x.shape[1] * x.shape[3]])
 
 
 def attend(

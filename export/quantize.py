@@ -168,8 +168,28 @@ def quantize(graph: Path, methods: Mapping[str, str], known: Statistics | None =
     return _run(
         graph,
         rules,
-        lambda quantizer: bytes(quantizer.quantize(copy.deepcopy(known)).quantized_model),
+        lambda quantizer: _open_lengths(quantizer.quantize(copy.deepcopy(known)).quantized_model),
     )
+
+
+def _open_lengths(model: bytes) -> bytes:
+    """The same graph, with the lengths left open in every RESHAPE to a constant shape, so that it
+    can be resized: the quantizer writes them down where it turns a layer's inputs.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    opened = bytearray(model)
+    root = schema.Model.GetRootAs(opened)
+    reshape = schema.BuiltinOperator.RESHAPE
+    for graph in map(root.Subgraphs, range(root.SubgraphsLength())):
+        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            if root.OperatorCodes(operator.OpcodeIndex()).BuiltinCode() != reshape:
+                continue
+            data = root.Buffers(graph.Tensors(operator.Inputs(1)).Buffer()).DataAsNumpy()
+            shape = data.view(np.int32) if isinstance(data, np.ndarray) else np.zeros(0, np.int32)
+            if len(shape) > 1 and -1 not in shape:
+                shape[-2] = -1  # of rows of channels; there is as much of all else
+    return bytes(opened)
 
 
 def _rules(graph: Path, methods: Mapping[str, str]) -> list[dict[str, Any]]:

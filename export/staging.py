@@ -24,7 +24,6 @@ from edge_audio.system.graph import Graph
 
 from . import mixed
 from .convert import Examples, convert, examples, fidelity, flops, refuse_inert_inputs, save_modules
-from .ladder import Ladder, expand
 from .publish import staging_folder
 from .quantize import methods_for, quantize
 
@@ -64,13 +63,12 @@ class Staging:
                 self._say(f"{name}: computing what its graphs must give")
                 component = builder()
                 expected, counted = examples(component), flops(component)
-                ladders: list[Ladder] = _ladders(component)
                 floats = self._floats(component, missing, entries.get("f32"), Path(folder))
                 del component  # at full size it is gigabytes, and conversion needs more
                 gc.collect()
                 for precision in missing:
                     entries[precision] = self._make(
-                        name, precision, floats[precision](), ladders, expected, counted
+                        name, precision, floats[precision](), expected, counted
                     )
         return {precision: entries[precision] for precision in precisions}
 
@@ -80,8 +78,7 @@ class Staging:
         """Precision -> function that gives the float32 graph to make it of, converted when it is
         first needed.
         """
-        # what stands has all lengths of its ladders: too many to quantize one by one
-        if standing is not None and not hasattr(component, "store") and not _ladders(component):
+        if standing is not None and not hasattr(component, "store"):
             return dict.fromkeys(precisions, lambda: self.folder / standing.file)
 
         @functools.cache
@@ -111,7 +108,6 @@ class Staging:
         name: str,
         precision: str,
         graph: Path,
-        ladders: list[Ladder],
         expected: Examples,
         counted: dict[str, int],
     ) -> GraphEntry:
@@ -129,8 +125,6 @@ class Staging:
                     methods_for(precision, (operation.layer for operation in operations(graph))),
                 )
             )
-        if ladders:
-            path.write_bytes(expand(path.read_bytes(), ladders))
         with Graph(path, threads=2) as made:
             measured = fidelity(expected, made)
             refuse_inert_inputs(expected, made)
@@ -173,11 +167,6 @@ class Staging:
 
     def _made_from(self, name: str, precision: str) -> str:
         return hashlib.sha256(f"{self._origin} {name} {precision}".encode()).hexdigest()
-
-
-def _ladders(component: tf.Module) -> list[Ladder]:
-    """What of a component is converted for a few lengths and made for many."""
-    return getattr(component, "ladders", [])
 
 
 def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:

@@ -31,6 +31,16 @@ def tiny0(tmp_path_factory):
     return _exported("tiny0", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def tiny3(tmp_path_factory):
+    """Folder of the exported bundle of the reference checkpoint of Stable Audio 3."""
+    from export.bundle import Options, export
+
+    out = tmp_path_factory.mktemp("exported") / "sa3tiny0"
+    export(DATA / "sa3tiny0", out, Options(("f32", "int8")), say=lambda line: None)
+    return out
+
+
 _cache: dict[str, tuple] = {}
 
 

@@ -22,7 +22,6 @@ from export.autoencoder import TransposedConv
 from export.checkpoint import Checkpoint
 from export.conditioners import Conditioners
 from export.convert import convert, save_module
-from export.ladder import expand
 
 
 @contextlib.contextmanager
@@ -179,9 +178,7 @@ def inject(
     return out, precision
 
 
-def _converted(
-    name: str, make, family: Architecture, source: Path, config, folder: Path
-) -> bytes:
+def _converted(name: str, make, family: Architecture, source: Path, config, folder: Path) -> bytes:
     with make() as change:
         component = family.builders[name](family.read_checkpoint(source, config), config, 8)
         if change is not None:
@@ -190,8 +187,7 @@ def _converted(
         save_module(component, saved)
     data = convert(saved)
     shutil.rmtree(saved)
-    ladders = getattr(component, "ladders", [])
-    return expand(data, ladders) if ladders else data
+    return data
 
 
 def _saturated(path: Path) -> bytes:

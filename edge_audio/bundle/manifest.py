@@ -32,7 +32,7 @@ HOST_VALUES = {
     "clip": (
         "seconds_total",
         "seconds_features",
-        "latent_mask",
+        "positions",
         "padding_mask",
         "keep",
         "kept_latents",
@@ -43,10 +43,10 @@ HOST_VALUES = {
 }
 #: What a runtime asks the stages for.
 V, AUDIO, MEAN = "v", "audio", "mean"
-#: A dimension of a port that follows a length, that of the latents or of the prompt: "latents",
-#: "4*latents", "tokens+2".
-BY_LENGTH = re.compile(r"(?:([1-9]\d{0,3})\*)?(latents|tokens)(?:\+([1-9]\d{0,3}))?")
-LATENTS, TOKENS = "latents", "tokens"
+#: A dimension of a port that follows a length, that of the latents, of the prompt, or of what is
+#: kept of other latents: "latents", "4*latents", "tokens+2".
+BY_LENGTH = re.compile(r"(?:([1-9]\d{0,3})\*)?(latents|tokens|kept)(?:\+([1-9]\d{0,3}))?")
+LATENTS, TOKENS, KEPT = "latents", "tokens", "kept"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Port:
     shape: tuple[int | str, ...]
 
     def shape_at(self, lengths: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape for these lengths of LATENTS and TOKENS."""
+        """The shape for these lengths, by name."""
         return tuple(
             size if isinstance(size, int) else by_length(size).at(lengths) for size in self.shape
         )
@@ -98,7 +98,7 @@ class Port:
 
     @functools.cached_property  # asked at every call of a stage
     def follows(self) -> frozenset[str]:
-        """LATENTS, TOKENS, both or none: the lengths that its dimensions depend on."""
+        """LATENTS, TOKENS, KEPT: the lengths that its dimensions depend on."""
         return frozenset(by_length(size).of for size in self.shape if isinstance(size, str))
 
 
@@ -134,19 +134,30 @@ class Stage:
 
     A runtime hands it the values whose names it reads: those that it makes itself (HOST_VALUES) and
     those that other stages gave. more: the graph may have further ports, which go by their names
-    like the others (bundles of schema 1, whose manifest did not list them).
+    like the others (bundles of schema 1, whose manifest did not list them). resizes: the graph has
+    one signature of it, which is resized to whatever lengths it is given; others have one for each
+    length that the manifest names.
     """
 
     component: str
     inputs: dict[str, Port]
     outputs: dict[str, Port]
     more: bool = False
+    resizes: bool = False
 
     @functools.cached_property
     def follows(self) -> frozenset[str]:
-        """The lengths for each of which the graph has a signature of it."""
+        """The lengths that its ports depend on."""
         ports = (*self.inputs.values(), *self.outputs.values())
         return frozenset().union(*(port.follows for port in ports))
+
+    def lengths_of(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """The lengths that inputs of these shapes have, the most where they contradict."""
+        lengths: dict[str, int] = {}
+        for name, port in self.inputs.items():
+            for kind, length in port.lengths_of(shapes[name]).items():
+                lengths[kind] = max(length, lengths.get(kind, 0))
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -165,8 +176,8 @@ class Latent:
     audio.
 
     `shorter` are further lengths, ascending, that the graphs can run at. padding: of models whose
-    clips may have any number of latents up to `length`, on the shortest graphs that hold them; the
-    others' clips have one of the graphs' lengths.
+    clips may have any number of latents up to `length`; the others' clips have one of the graphs'
+    lengths.
     """
 
     length: int
@@ -189,8 +200,7 @@ class Latent:
 class Prompt:
     """How text becomes ids. `tokenizer` is None in a bundle that serves token ids only.
 
-    vocabulary_size: ids are below it. `shorter` are further numbers of tokens, ascending, that the
-    graphs can run at.
+    vocabulary_size: ids are below it. padded: whether a prompt is filled up to max_length.
     """
 
     max_length: int
@@ -198,16 +208,7 @@ class Prompt:
     vocabulary_size: int | None = None
     #: whether an end-of-sequence id is appended
     ends: bool = True
-    shorter: tuple[int, ...] = ()
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """All lengths, ascending; the last is the most that the model reads."""
-        return *self.shorter, self.max_length
-
-    def signature(self, name: str, length: int) -> str:
-        """Name of a signature that follows the prompt, for `length` tokens."""
-        return name if length == self.max_length else f"{name}_n{length}"
+    padded: bool = True
 
 
 @dataclass(frozen=True)
@@ -314,18 +315,10 @@ class Manifest:
     frequencies: tuple[float, ...] = ()
 
     @property
-    def lengths(self) -> dict[str, tuple[int, ...]]:
-        """What the graphs can run at: LATENTS and TOKENS, ascending."""
-        return {LATENTS: self.latent.lengths, TOKENS: self.prompt.lengths}
-
-    def signature(self, stage: str, lengths: Mapping[str, int]) -> str:
-        """Name of a stage's signature for these lengths."""
-        follows, name = self.stages[stage].follows, stage
-        if LATENTS in follows:
-            name = self.latent.signature(name, lengths[LATENTS])
-        if TOKENS in follows:
-            name = self.prompt.signature(name, lengths[TOKENS])
-        return name
+    def longest(self) -> dict[str, int]:
+        """The most that there can be of each length."""
+        length = self.latent.length
+        return {LATENTS: length, TOKENS: self.prompt.max_length, KEPT: length}
 
     @property
     def max_seconds(self) -> float:

@@ -12,7 +12,6 @@ from edge_audio.bundle.manifest import (
     HOST_VALUES,
     Manifest,
     Port,
-    Stage,
     V,
     files,
     order,
@@ -50,12 +49,9 @@ def _sizes_exist(manifest: Manifest) -> None:
     ):
         if not 1 <= value <= largest:
             raise ValueError(f"{name} is {value}, must be at least 1 and at most {largest}")
-    for name, (*shorter, longest) in (
-        ("latent.shorter", latent.lengths),
-        ("prompt.shorter", prompt.lengths),
-    ):
-        if shorter != sorted(set(shorter)) or any(not 1 <= n < longest for n in shorter):
-            raise ValueError(f"{name} {shorter} must ascend, from 1 to below {longest}")
+    *shorter, longest = latent.lengths
+    if shorter != sorted(set(shorter)) or any(not 1 <= n < longest for n in shorter):
+        raise ValueError(f"latent.shorter {shorter} must ascend, from 1 to below {longest}")
     if (padding := latent.padding) and not (0 <= padding.seconds < 1e6 and padding.multiple >= 1):
         raise ValueError(f"latent.padding {padding.seconds} by {padding.multiple} cannot be")
     if (level := manifest.usual_level) and level.lowest > level.median:
@@ -103,7 +99,7 @@ def _stages_connect(manifest: Manifest) -> None:
         for port_name, port in (*stage.inputs.items(), *stage.outputs.items()):
             _port_exists(f"stages.{name}: port {port_name}", port)
         for output in stage.outputs:
-            if output in given and not _is_variant(stage, manifest.stages[given[output]]):
+            if output in given:
                 raise ValueError(f"stages {given[output]} and {name} both give {output}")
             given[output] = name
     for name, stage in manifest.stages.items():
@@ -121,25 +117,13 @@ def _stages_connect(manifest: Manifest) -> None:
     order(manifest.stages)
 
 
-def _is_variant(stage: Stage, other: Stage) -> bool:
-    """Whether one of two stages may take the other's place: it reads all that the other reads, and
-    more, and gives the same.
-    """
-    fewer, more = sorted((stage, other), key=lambda one: len(one.inputs))
-    return (
-        fewer.inputs.keys() < more.inputs.keys()
-        and fewer.outputs.keys() == more.outputs.keys()
-        and fewer.component == more.component
-    )
-
-
 def _port_exists(where: str, port: Port) -> None:
     if port.type not in ("float32", "int32"):
         raise ValueError(f"{where} is of type {port.type[:20]!r}; write float32 or int32")
     for size in port.shape:
         if isinstance(size, str) and not BY_LENGTH.fullmatch(size):
             raise ValueError(
-                f"{where} has the dimension {size[:20]!r}; write a number, latents or tokens"
+                f"{where} has the dimension {size[:20]!r}; write a number, latents, tokens or kept"
             )
         if isinstance(size, int) and not 1 <= size <= LARGEST["elements"]:
             raise ValueError(f"{where} has the dimension {size}")

@@ -12,6 +12,7 @@ from edge_audio.evaluate import metrics
 from edge_audio.evaluate.comparison import Layer
 from edge_audio.evaluate.layers import exposed
 from edge_audio.evaluate.trace import stages
+from edge_audio.model.contract import Fitting
 from edge_audio.pipeline import Pipeline
 from edge_audio.request import Settings
 from edge_audio.session import Called
@@ -46,8 +47,8 @@ def _layers_of(
     names, expected = _answers(component, reference, asked)
     _, actual = _answers(component, pipeline, asked)
     values: dict[str, list[tuple[float, float]]] = {}
-    for (signature, _), theirs, ours in zip(asked, expected, actual):
-        for layer in names[signature]:
+    for fitting, theirs, ours in zip(asked, expected, actual):
+        for layer in names[fitting.signature]:
             if layer in ours:
                 snr = metrics.snr(ours[layer], theirs[layer])
                 gain = metrics.gain(_varying(ours[layer]), _varying(theirs[layer]))
@@ -62,13 +63,13 @@ def _layers_of(
 
 
 def _answers(
-    component: str, pipeline: Pipeline, asked: list[tuple[str, Arrays]]
+    component: str, pipeline: Pipeline, asked: list[Fitting]
 ) -> tuple[dict[str, list[str]], list[Arrays]]:
     """signature -> the layers in it; and what a pipeline's graph answers, layers included."""
     path = pipeline.bundle.graph_path(component, pipeline.precision[component])
-    signatures = tuple(signature for signature, _ in asked)
+    signatures = tuple(fitting.signature for fitting in asked)
     with exposed(path, signatures, pipeline.threads) as (graph, names):
-        return names, [graph(signature, **inputs) for signature, inputs in asked]
+        return names, [fitting.run(graph) for fitting in asked]
 
 
 def _some(calls: list[Called]) -> list[Called]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +29,23 @@ from edge_audio.system.graph import Graph
 CONDITION, SAMPLE, DECODE = "condition", "sample", "decode"
 _MEND = "copy the bundle again or export the model again"
 _stamps = itertools.count()
-Inputs = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A call of a stage: the signature for its inputs, and, where that is resized, the shapes of
+    what it will give.
+    """
+
+    signature: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, tuple[int, ...]] | None = None
+
+    def run(self, graph: Graph) -> dict[str, np.ndarray]:
+        """What a graph of the stage's component gives."""
+        if self.outputs is None:
+            return graph(self.signature, **self.inputs)
+        return graph.resized(self.signature, self.inputs, self.outputs)
 
 
 class Contract:
@@ -39,15 +56,10 @@ class Contract:
         self.stages: dict[str, Stage] = {
             name: manifest.stages[name] for name in order(manifest.stages)
         }
-        #: output -> the stage that gives it; of variants, the one that reads least
-        self.gives: dict[str, str] = {}
-        #: stage -> those that take its place when the values that they read beyond it are known,
-        #: the one that reads most first
-        self.variants: dict[str, tuple[str, ...]] = {}
-        for name in sorted(self.stages, key=lambda name: len(self.stages[name].inputs)):
-            first = [self.gives.setdefault(output, name) for output in self.stages[name].outputs]
-            if first and first[0] != name:
-                self.variants[first[0]] = (name, *self.variants.get(first[0], ()))
+        #: output -> the stage that gives it
+        self.gives = {
+            output: name for name, stage in self.stages.items() for output in stage.outputs
+        }
         #: stage -> names of all that it reads, also by way of other stages
         self.reads: dict[str, frozenset[str]] = {}
         for name, stage in self.stages.items():
@@ -82,39 +94,37 @@ class Contract:
             if output in needed
         ]
 
-    def signatures(self, stage: str) -> dict[str, dict[str, int]]:
-        """Signature of a stage -> the lengths of latents and prompt that it is for; one for all
-        where it follows none.
+    def signatures(self, stage: str) -> dict[str, int]:
+        """Signature of a stage -> the length of latents that it is for; one for all where it
+        follows none, or any.
         """
-        follows = sorted(self.stages[stage].follows)
-        choices = itertools.product(*(self.manifest.lengths[kind] for kind in follows))
-        longest = {kind: lengths[-1] for kind, lengths in self.manifest.lengths.items()}
-        found = (longest | dict(zip(follows, choice)) for choice in choices)
-        return {self.manifest.signature(stage, lengths): lengths for lengths in found}
+        latent, described = self.manifest.latent, self.stages[stage]
+        if described.resizes or LATENTS not in described.follows:
+            return {stage: latent.length}
+        return {latent.signature(stage, length): length for length in latent.lengths}
 
-    def fitting(self, stage: str, inputs: Mapping[str, np.ndarray]) -> tuple[str, Inputs]:
-        """The signature of a stage for these inputs, the shortest that holds them, and the inputs
-        as long as it wants them: zeros at their ends.
+    def fitting(self, stage: str, inputs: Mapping[str, np.ndarray]) -> Fitting:
+        """How a stage is called with these inputs; EdgeAudioError for more of a length than the
+        bundle has.
         """
-        following = {name: port for name, port in self.stages[stage].inputs.items() if port.follows}
-        found = [port.lengths_of(inputs[name].shape) for name, port in following.items()]
-        lengths = {}
-        for kind, choices in self.manifest.lengths.items():
-            needed = max((here.get(kind, 0) for here in found), default=0)
-            if needed > choices[-1]:
-                raise EdgeAudioError(f"{needed} {kind} are more than the {choices[-1]} of {stage}")
-            lengths[kind] = next(length for length in choices if length >= needed)
-        padded = {
-            name: _padded(inputs[name], port.shape_at(lengths)) for name, port in following.items()
-        }
-        return self.manifest.signature(stage, lengths), {**inputs, **padded}
+        described = self.stages[stage]
+        if not described.follows:
+            return Fitting(stage, inputs)
+        lengths = described.lengths_of({name: value.shape for name, value in inputs.items()})
+        for kind, length in lengths.items():
+            if length > (most := self.manifest.longest[kind]):
+                raise EdgeAudioError(f"{length} {kind} are more than the {most} of {stage}")
+        if described.resizes:
+            ports = described.outputs.items()
+            return Fitting(stage, inputs, {name: port.shape_at(lengths) for name, port in ports})
+        return Fitting(self.manifest.latent.signature(stage, lengths[LATENTS]), inputs)
 
     def check(self, component: str, graph: Graph) -> None:
         """EdgeAudioError unless a graph has the signatures and ports of its component's stages."""
         needed = {
-            signature: (stage, lengths)
+            signature: (self.stages[stage], {**self.manifest.longest, LATENTS: length})
             for stage in self.of(component)
-            for signature, lengths in self.signatures(stage).items()
+            for signature, length in self.signatures(stage).items()
         }
         for signature, (stage, lengths) in needed.items():
             if signature not in graph.signatures:
@@ -122,7 +132,10 @@ class Contract:
                     f"{graph.path} has signatures {_listed(graph.signatures)}, a {component} graph"
                     f" needs {_listed(needed)}; {_MEND}"
                 )
-            self._check_signature(graph, signature, self.stages[stage], lengths)
+            if stage.resizes and set(stage.inputs) <= set(graph.inputs(signature)):
+                shapes = {name: graph.shape(signature, name) for name in stage.inputs}
+                lengths = {**lengths, **stage.lengths_of(shapes)}  # those that it was written with
+            self._check_signature(graph, signature, stage, lengths)
 
     def _check_signature(
         self, graph: Graph, signature: str, stage: Stage, lengths: Mapping[str, int]
@@ -159,15 +172,6 @@ class Contract:
                         f"{graph.path} has {name} as {graph.dtype(signature, name)} in signature"
                         f" {signature}, the manifest says {port.type}; {_MEND}"
                     )
-
-
-def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros at the ends of an array, up to a shape. One of other dimensions, as bundles of schema 1
-    state, is left alone.
-    """
-    if array.shape[1:] == shape[1:] or array.ndim != len(shape):
-        return array
-    return np.pad(array, [(0, max(0, size - here)) for size, here in zip(shape, array.shape)])
 
 
 #: (stage, its inputs, branch) -> its outputs
@@ -218,12 +222,6 @@ class Values:
             root = root._parent
         root.set(**values)
 
-    def knows(self, name: str) -> bool:
-        """Whether a value is there, or a stage can give it."""
-        if name in self._contract.gives:
-            return all(map(self.knows, self._contract.stages[self._contract.gives[name]].inputs))
-        return name in self._set or (self._parent is not None and self._parent.knows(name))
-
     def fork(self, branch: str, **values: np.ndarray) -> Values:
         """The same values but for some: what does not depend on those is shared."""
         other = Values(self._contract, self._call, self._ports, branch, self)
@@ -237,23 +235,13 @@ class Values:
         """A value and its stamp, which changes whenever the value does."""
         if name in self._set:
             return self._set[name]
-        stage = self._stage_for(name)
+        stage = self._contract.gives.get(name) or self._unlisted(name)
         if stage is None or (self._parent and not self._contract.reads[stage] & self._set.keys()):
             if self._parent is None:
                 raise EdgeAudioError(f"no stage gives {name} and nothing made it; {_MEND}")
             return self._parent._find(name)
         outputs, stamp = self._run(stage)
         return outputs[name], stamp
-
-    def _stage_for(self, name: str) -> str | None:
-        """The stage that gives a value: a variant, where all that it reads is known."""
-        stage = self._contract.gives.get(name)
-        if stage is None:
-            return self._unlisted(name)
-        for variant in self._contract.variants.get(stage, ()):
-            if all(map(self.knows, self._contract.stages[variant].inputs)):
-                return variant
-        return stage
 
     def _unlisted(self, name: str) -> str | None:
         """The stage that gave a value which its bundle did not list (`Stage.more`)."""

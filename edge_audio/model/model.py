@@ -80,7 +80,7 @@ class Model:
             if self._tokenizer is None:
                 path, prompt = self.bundle.tokenizer_path(), self.manifest.prompt
                 assert path is not None, "without one, `Request.resolved` lets no text through"
-                self._tokenizer = Tokenizer(path, prompt.lengths, prompt.ends)
+                self._tokenizer = Tokenizer(path, prompt.max_length, prompt.ends, prompt.padded)
             return self._tokenizer
 
     @contextlib.contextmanager
@@ -190,18 +190,18 @@ class Lease:
         return self._held[component]
 
     def call(self, stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What a stage gives for these inputs, on the shortest signature that holds them.
+        """What a stage gives for these inputs.
 
         What is the same on every step is taken from an earlier clip where that read the same.
         """
         contract = self._model.contract
-        signature, inputs = contract.fitting(stage, inputs)
+        fitting, component = contract.fitting(stage, inputs), contract.stages[stage].component
         if not contract.lasts(stage):
-            return self.graph(contract.stages[stage].component)(signature, **inputs)
-        memory = self._model.remembered(signature, inputs)
+            return fitting.run(self.graph(component))
+        memory = self._model.remembered(fitting.signature, inputs)
         outputs = memory.get()
         if outputs is None:
-            outputs = self.graph(contract.stages[stage].component)(signature, **inputs)
+            outputs = fitting.run(self.graph(component))
             memory.keep(outputs)
         return outputs
 

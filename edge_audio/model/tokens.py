@@ -18,7 +18,7 @@ PAD_ID = 0
 
 @dataclass(frozen=True)
 class Tokens:
-    """A prompt as the `condition` signature takes it."""
+    """A prompt as text encoders take it."""
 
     #: int32 [1, L], padded
     ids: np.ndarray
@@ -34,24 +34,21 @@ class Tokens:
 
 
 def padded(
-    ids: Sequence[int],
-    lengths: int | Sequence[int],
-    pad_id: int = PAD_ID,
-    ends: bool = True,
+    ids: Sequence[int], longest: int, pad_id: int = PAD_ID, ends: bool = True, fill: bool = True
 ) -> Tokens:
-    """Ids in a fixed length L: the shortest of `lengths`, ascending, that holds them.
+    """Ids in a length of `longest`, or, unless `fill`, in as many places as they are (of none: one
+    that does not count).
 
-    Of a list that is longer than all the last id stays last, where it ends the sequence. Padding
-    that the ids bring at their end is none of them; between others it counts like any id.
+    Of a list that is longer the last id stays last, where it ends the sequence. Padding that the
+    ids bring at their end is none of them; between others it counts like any id.
     """
-    lengths = [lengths] if isinstance(lengths, int) else list(lengths)
-    kept, longest = list(ids), lengths[-1]
+    kept = list(ids)
     while len(kept) > 1 and kept[-1] == pad_id:
         kept.pop()
     count = len(kept)
     if count > longest:
         kept = [*kept[: longest - 1], kept[-1]] if ends else kept[:longest]
-    length = next(length for length in lengths if length >= len(kept))
+    length = longest if fill else max(1, len(kept))
     row, mask = np.full((1, length), pad_id, np.int32), np.zeros((1, length), np.int32)
     row[0, : len(kept)], mask[0, : len(kept)] = kept, 1
     return Tokens(row, mask, count)
@@ -60,8 +57,8 @@ def padded(
 class Tokenizer:
     """A SentencePiece model; its own pad and eos ids are used."""
 
-    def __init__(self, path: str | Path, lengths: int | Sequence[int], ends: bool = True):
-        """lengths: as `padded` has them. ends: whether the eos id is appended.
+    def __init__(self, path: str | Path, longest: int, ends: bool = True, fill: bool = True):
+        """longest, fill: as `padded` has them. ends: whether the eos id is appended.
 
         EdgeAudioError if `path` is not a SentencePiece model, or has no eos id to append.
         """
@@ -77,7 +74,8 @@ class Tokenizer:
             raise EdgeAudioError(
                 f"{path} has no end-of-sequence piece; export with the tokenizer of the T5 encoder"
             )
-        self.lengths, self._ends = lengths, [self._pieces.eos_id()] if ends else []
+        self.longest, self._fill = longest, fill
+        self._ends = [self._pieces.eos_id()] if ends else []
         self.pad_id = max(self._pieces.pad_id(), PAD_ID)
 
     def encode(self, text: str) -> Tokens:
@@ -91,4 +89,4 @@ class Tokenizer:
         ):  # lone surrogates: how Python hands over an argument that is not UTF-8
             raise UsageError("prompt has bytes that are no text; write it in UTF-8") from None
         ids = [*self._pieces.encode(text), *self._ends]
-        return padded(ids, self.lengths, self.pad_id, bool(self._ends))
+        return padded(ids, self.longest, self.pad_id, bool(self._ends), self._fill)

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,36 @@ class Graph:
         """Type of an input or output of a signature."""
         return self._spec(signature, tensor)[1]
 
-    def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, signature: str, /, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run a signature; EdgeAudioError for an input that is missing, unknown, of another shape
         or type, or out of range.
         """
+        return self._run(signature, inputs)
+
+    def resized(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> dict[str, np.ndarray]:
+        """Run a signature on inputs of other lengths than it has. outputs: the shapes of what it
+        then gives; all of them, as far as they depend on a length.
+        """
+        return self._run(signature, inputs, outputs)
+
+    def _run(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> dict[str, np.ndarray]:
         with self._running:
             if self._engine is None:
                 raise EdgeAudioError(f"{self.path} is closed; open it again")
-            self._check_inputs(signature, inputs)
             try:
+                if outputs is not None:
+                    self._resize(signature, inputs, outputs)
+                self._check_inputs(signature, inputs)
                 return self._engine.run(signature, inputs)
             except (ValueError, RuntimeError) as error:
                 raise EdgeAudioError(
@@ -123,7 +144,26 @@ class Graph:
                     " free some memory"
                 ) from None
 
-    def _check_inputs(self, signature: str, inputs: dict[str, np.ndarray]) -> None:
+    def _resize(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        """Bring a signature to these lengths, unless it has them."""
+        assert self._engine is not None
+        here = self._inputs.get(signature, {})
+        shapes = {
+            name: value.shape
+            for name, value in inputs.items()
+            if name in here and value.ndim == len(here[name][0]) and value.shape != here[name][0]
+        }
+        if shapes:
+            self._engine.resize(signature, shapes)
+        for specs, changed in ((here, shapes), (self._outputs.get(signature, {}), outputs)):
+            specs.update({name: (shape, specs[name][1]) for name, shape in changed.items()})
+
+    def _check_inputs(self, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         if signature not in self._inputs:
             raise EdgeAudioError(
                 f"{self.path} has no signature {signature}, it has {_listed(self._inputs)}; {_MEND}"
@@ -174,7 +214,10 @@ class _Interpreted:
             name: _specs(runner.get_output_details()) for name, runner in self._runners.items()
         }
 
-    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def resize(self, signature: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """A runner takes whatever shapes it is given."""
+
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs: dict[str, np.ndarray] = self._runners[signature](**inputs)
         return outputs
 
@@ -215,7 +258,12 @@ class _Compiled:
         }
         self._buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
-    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def resize(self, signature: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        for name, shape in shapes.items():
+            self._model.resize_input_tensor_by_name(signature, name, list(shape), strict=False)
+        self._buffers.pop(signature, None)  # made anew in the new sizes
+
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         first = signature not in self._buffers
         with chatter.dropped(_is_chatter) if first else contextlib.nullcontext():
             if first:

@@ -6,7 +6,7 @@ Which stages there are, and what they read and give, the bundle's contract says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +83,7 @@ class Recording:
         own: dict[str, np.ndarray] = {}
         for call in needed(self._calls(clip, component), self.contract.gives[output]):
             inputs = {name: own.get(name, value) for name, value in call.inputs.items()}
-            signature, inputs = self.contract.fitting(call.stage, inputs)
-            own |= graph(signature, **inputs)
+            own |= self.contract.fitting(call.stage, inputs).run(graph)
             if output in call.outputs:
                 yield own[output]
 
@@ -145,9 +144,14 @@ class NotingGraph(Graph):
         super().__init__(path, THREADS)
         self.calls: dict[str, list[dict[str, np.ndarray]]] = {}
 
-    def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        self.calls.setdefault(signature, []).append(inputs)
-        return super().__call__(signature, **inputs)
+    def _run(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        self.calls.setdefault(signature, []).append(dict(inputs))
+        return super()._run(signature, inputs, outputs)
 
 
 class _Trial(Model):

@@ -43,7 +43,7 @@ class FloatGraph(Graph):
     def inputs(self, signature: str) -> list[str]:
         return list(self._functions[signature][1])
 
-    def __call__(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, signature: str, /, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """EdgeAudioError for a signature or an input that the checkpoint's component has not."""
         mend = "give the checkpoint that the bundle was exported from"
         if signature not in self._functions:
@@ -59,6 +59,15 @@ class FloatGraph(Graph):
             )
         outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
+
+    def resized(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> dict[str, np.ndarray]:
+        """The functions take any length."""
+        return self(signature, **inputs)
 
     def observed(
         self, signature: str, inputs: Mapping[str, np.ndarray]
@@ -95,7 +104,8 @@ class FloatModel(Model):
     def tokenizer(self) -> Tokenizer:
         path = self.source.tokenizer(self.bundle)
         assert path is not None, "without one, `Request.resolved` lets no text through"
-        return Tokenizer(path, self._manifest.prompt.lengths, self._manifest.prompt.ends)
+        prompt = self._manifest.prompt
+        return Tokenizer(path, prompt.max_length, prompt.ends, prompt.padded)
 
     def acquire(self, component: str) -> FloatGraph:
         """The component, built when it is first asked for; it stays."""
@@ -110,14 +120,6 @@ class FloatModel(Model):
         """Nothing is given back: the weights are looked at in the end."""
 
     def _functions(self, component: str, module: tf.Module) -> dict[str, Function]:
-        """Those of the component's stages, which serve any length: an exporter need not convert a
-        stage for each, so a module may have it for some.
-        """
+        """Those of the component's stages."""
         converted: Signatures = module.signatures()
-        functions: dict[str, Function] = {}
-        for stage in self.contract.of(component):
-            for name, (function, specs) in converted.items():
-                if name == stage or name.startswith(f"{stage}_"):
-                    made = function, frozenset(specs)
-                    functions |= dict.fromkeys(self.contract.signatures(stage), made)
-        return functions
+        return {name: (function, frozenset(specs)) for name, (function, specs) in converted.items()}

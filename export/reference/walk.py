@@ -16,6 +16,7 @@ from edge_audio.evaluate import metrics
 from edge_audio.evaluate.diagnose import Say
 from edge_audio.evaluate.layers import exposed, operations
 from edge_audio.evaluate.probe import Probe
+from edge_audio.model.contract import Fitting
 from edge_audio.session import PROMPT, Block, Called, Progress, Session
 from edge_audio.system.graph import Graph
 
@@ -160,24 +161,24 @@ def _beside(
     rectified = {operation.layer for operation in operations(path) if operation.rectified}
     runs = [contract.fitting(visit.call.stage, visit.call.inputs) for visit in visits]
     limit = FOLLOWS.get(precision, NOISY)
-    signatures = tuple(signature for signature, _ in runs)
+    signatures = tuple(run.signature for run in runs)
     with exposed(path, signatures, probe.pipeline.threads) as (graph, names):
-        for visit, (signature, inputs) in zip(visits, runs):
-            ports, observed = model.acquire(component).observed(signature, inputs)
+        for visit, run in zip(visits, runs):
+            signature = run.signature
+            ports, observed = model.acquire(component).observed(signature, run.inputs)
             inside = {
                 name: np.maximum(value, 0) if name in rectified else value
                 for long, value in observed.items()
                 if (name := family.short(long)) in names.get(signature, ())
             }
-            values = _both(graph, signature, inputs, inside, ports, limit)
+            values = _both(graph, run, inside, ports, limit)
             for part, found in itertools.groupby(values, lambda value: family.part(value.name)):
                 yield Group(f"{visit.title}, {part}" if part else visit.title, list(found))
 
 
 def _both(
     graph: Graph,
-    signature: str,
-    inputs: Mapping[str, np.ndarray],
+    run: Fitting,
     inside: Mapping[str, np.ndarray],
     ports: Mapping[str, np.ndarray],
     limit: float,
@@ -185,9 +186,9 @@ def _both(
     """Layers as rows of channels, as which graphs compute them; ports as they are."""
     nothing = np.zeros(0, np.float32)
     try:
-        actual = graph(signature, **inputs)
+        actual = run.run(graph)
     except EdgeAudioError as error:
-        return [Value(f"{signature} ({error})", nothing, np.zeros(1), limit)]
+        return [Value(f"{run.signature} ({error})", nothing, np.zeros(1), limit)]
     layers = [
         Value(name, _channels_last(actual[name]), _channels_last(value), limit)
         for name, value in inside.items()

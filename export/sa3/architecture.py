@@ -8,24 +8,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_audio.bundle.manifest import Defaults, FileEntry, Guidance, Latent, Prompt, Tiling
+from edge_audio.bundle.manifest import (
+    KEPT,
+    LATENTS,
+    TOKENS,
+    Defaults,
+    FileEntry,
+    Guidance,
+    Latent,
+    Prompt,
+    Tiling,
+)
 from edge_audio.errors import EdgeAudioError
 
 from ..architecture import COMMON, Architecture
 from ..checkpoint import Checkpoint, read_checkpoint
 from .conditioners import FREQUENCIES, Conditioners
-from .config import MODEL_TYPE, Sa3Config, read_config
-from .dit import EXTRA_KEYS, DiT
+from .config import CONVERTED, MODEL_TYPE, Sa3Config, read_config
+from .dit import DiT
 from .same import Decoder, Encoder
 
-#: port (regular expression) -> its axis that follows a length, and how
+#: port (regular expression) -> its axis that follows a length, and which
 BY_LENGTH = {
-    r"x|v|keep|kept_latents|latent_mask|padding_mask|local_\d+": (1, "latents"),
-    r"input_ids|attention_mask": (1, "tokens"),
-    r"cross_attn_(cond|bias)": (1, f"tokens+{EXTRA_KEYS}"),
-    r"cross_[kv]_\d+": (2, f"tokens+{EXTRA_KEYS}"),
+    r"x|v|positions|padding_mask|rotary_(cos|sin)": (1, LATENTS),
+    r"keep|kept_latents|local_\d+": (1, KEPT),
+    r"input_ids|attention_mask|cross_attn_(cond|bias)": (1, TOKENS),
+    r"cross_[kv]_\d+": (2, TOKENS),
 }
-DENOISE = (("x", "latent_mask", "padding_mask", "modulations", "cross_attn_bias"), ("v",))
 #: seconds of a clip when none are asked for
 USUAL_SECONDS = 10.0
 
@@ -51,9 +60,15 @@ class StableAudio3(Architecture):
         "dit": {
             "project": (("cross_attn_cond",), ()),
             "adaln": (("t_features", "global_cond"), ("modulations",)),
+            "rotary": (("positions",), ("rotary_cos", "rotary_sin")),
             "local": (("keep", "kept_latents"), ()),
-            "denoise": DENOISE,
-            "inpaint": DENOISE,
+            "denoise": (
+                (
+                    *("x", "padding_mask", "rotary_cos", "rotary_sin", "modulations"),
+                    "cross_attn_bias",
+                ),
+                ("v",),
+            ),
         },
         "decoder": {"decode": (("latents",), ("audio",))},
         "encoder": {"encode": (("audio",), ("mean",))},
@@ -75,6 +90,7 @@ class StableAudio3(Architecture):
         "sa3/expo_frequencies.npy",
     )
     tokenizers = ("tokenizer.model",)
+    resizes = True
 
     def read_config(self, folder: Path, lengths: tuple[int, ...]) -> Sa3Config:
         return read_config(folder).with_lengths(lengths)
@@ -108,9 +124,11 @@ class StableAudio3(Architecture):
         self, stage: str, port: str, shape: tuple[int, ...], latent: Latent, tiling: Tiling
     ) -> tuple[int | str, ...]:
         named: list[int | str] = list(shape)
+        converted = {**CONVERTED, KEPT: CONVERTED[LATENTS]}
         for pattern, (axis, length) in BY_LENGTH.items():
             if re.fullmatch(pattern, port):
-                named[axis] = length
+                more = shape[axis] - converted[length]
+                named[axis] = f"{length}+{more}" if more else length
         return tuple(named)
 
     def more(self, config: Any) -> dict[str, Any]:
@@ -121,4 +139,4 @@ class StableAudio3(Architecture):
 
     def prompt(self, config: Any, tokenizer: FileEntry | None) -> Prompt:
         entry = super().prompt(config, tokenizer)
-        return dataclasses.replace(entry, ends=False, shorter=config.shorter_prompts)
+        return dataclasses.replace(entry, ends=False, padded=False)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from edge_audio.bundle.manifest import TOKENS
+
 from ..checkpoint import Checkpoint
 from ..layers import Linear, Signatures, Taps, constant, no_taps
 from ..t5 import MASKED
-from .config import Sa3Config
+from .config import CONVERTED, PROVEN, Sa3Config
 from .t5gemma import T5GemmaEncoder
 
 #: The 128 frequencies of the expo features, exp(linspace(ln 0.5, ln 10000)), bit for bit as the
@@ -24,7 +26,7 @@ class Conditioners(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, config: Sa3Config):
         super().__init__()
-        self.max_length, self.prompt = config.max_length, config.prompt
+        self.max_length = config.max_length
         width = config.gemma.width
         self.example_ranges = {
             "input_ids": (0, config.gemma.vocab_size),
@@ -62,30 +64,29 @@ class Conditioners(tf.Module):
         hidden = self.t5(input_ids, attention_mask, taps)
         taps("t5", hidden)
         mask = tf.cast(attention_mask, tf.float32)
-        prompt = hidden * tf.expand_dims(mask, -1)
+        prompt = hidden * tf.reshape(mask, [1, -1, 1])
         padding = tf.reshape(self.padding, [1, 1, -1]) * tf.reshape(learned_padding, [1, 1, 1])
         seconds = self.seconds(seconds_features)
         taps("seconds", seconds)
         count = self.max_length - tf.reduce_sum(mask, axis=1, keepdims=True)
-        # a full prompt has no padding: exp(-87) of a key is none in float32
-        weight = tf.math.log(tf.maximum(count, 1e-38))
+        # a full prompt has no padding: exp(-85) of a key is none in float32
+        weight = tf.math.log(tf.maximum(count, 1e-37))
         return {
             "cross_attn_cond": tf.concat([prompt, padding, tf.expand_dims(seconds, 1)], axis=1),
             "cross_attn_bias": tf.concat([(1.0 - mask) * MASKED, weight, tf.zeros([1, 1])], axis=1),
             "global_cond": seconds,
         }
 
-    def signatures(self) -> Signatures:
-        """Signature -> (function, its inputs)."""
-        return {
-            self.prompt.signature("condition", length): (
-                self.condition,
-                {
-                    "input_ids": tf.TensorSpec([1, length], tf.int32),
-                    "attention_mask": tf.TensorSpec([1, length], tf.int32),
-                    "learned_padding": tf.TensorSpec([1], tf.float32),
-                    "seconds_features": tf.TensorSpec([1, FEATURES], tf.float32),
-                },
-            )
-            for length in self.prompt.lengths
+    def signatures(self, tokens: int = CONVERTED[TOKENS]) -> Signatures:
+        """Signature -> (function, its inputs), for a prompt of that length."""
+        inputs = {
+            "input_ids": tf.TensorSpec([1, tokens], tf.int32),
+            "attention_mask": tf.TensorSpec([1, tokens], tf.int32),
+            "learned_padding": tf.TensorSpec([1], tf.float32),
+            "seconds_features": tf.TensorSpec([1, FEATURES], tf.float32),
         }
+        return {"condition": (self.condition, inputs)}
+
+    def resized(self) -> Signatures:
+        """The same for another length: how a graph is proven that will be resized."""
+        return self.signatures(PROVEN[TOKENS])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_audio.bundle.manifest import Latent, Padding, Prompt, Schedule
+from edge_audio.bundle.manifest import LATENTS, TOKENS, Latent, Padding, Schedule
 from edge_audio.errors import EdgeAudioError
 
 from ..config import DiTConfig as BaseDiTConfig
@@ -25,11 +25,12 @@ LOGSNR_SHIFT = Schedule("logsnr", start=-6.2, end=2.0)
 PAD_SECONDS = 6.0
 #: Latents of one attention chunk of SAME: lengths are multiples of it.
 CHUNK = 2
-#: A ladder of latent lengths: a clip runs on the first that holds it, and each is longer than the
-#: one before by RATIO, so that a tenth is wasted on average.
-SHORTEST, RATIO = 12, 1.2
-#: tokens that most prompts need no more than; they share the ladder
-PROMPTS = (32,)
+#: latents of the shortest clip, and of a tile of the decoder at most
+SHORTEST = 12
+#: Lengths at which graphs are converted, and others at which they are proven: a runtime resizes
+#: them to those of a clip.
+CONVERTED = {LATENTS: 14, TOKENS: 6}
+PROVEN = {LATENTS: 26, TOKENS: 11}
 
 # Options whose official default the graphs implement, with that default (`...`: any value, it
 # changes nothing that is exported).
@@ -140,9 +141,6 @@ class Sa3Config:
     dit: DiTConfig
     decoder: SameConfig
     encoder: SameConfig
-    #: further lengths to export, ascending: of the latents, and of the prompt in tokens
-    shorter: tuple[int, ...] = ()
-    shorter_prompts: tuple[int, ...] = ()
 
     @property
     def downsampling(self) -> int:
@@ -154,11 +152,11 @@ class Sa3Config:
         """Shape of the latents."""
         length = self.sample_size // self.downsampling
         padding = Padding(PAD_SECONDS, CHUNK)
-        return Latent(length, self.latent_channels, self.downsampling, self.shorter, padding)
+        return Latent(length, self.latent_channels, self.downsampling, padding=padding)
 
     def with_lengths(self, lengths: tuple[int, ...]) -> Sa3Config:
-        """The same model exported for latents of these lengths, and no longer ones; of none: of a
-        ladder up to the model's own. EdgeAudioError for lengths that it cannot have.
+        """The same model for clips up to the longest of these latents; of none: up to the model's
+        own. EdgeAudioError for lengths that it cannot have.
         """
         longest = self.sample_size // self.downsampling
         for length in lengths:
@@ -167,27 +165,8 @@ class Sa3Config:
                     f"latent length {length} cannot be exported; this model has even ones from"
                     f" {SHORTEST} to {longest}"
                 )
-        lengths = tuple(sorted(set(lengths or ladder(longest))))
-        prompts = tuple(length for length in PROMPTS if length < self.max_length)
-        return dataclasses.replace(
-            self,
-            sample_size=lengths[-1] * self.downsampling,
-            shorter=lengths[:-1],
-            shorter_prompts=prompts,
-        )
-
-    @property
-    def prompt(self) -> Prompt:
-        """How many tokens are read, the tokenizer not yet known."""
-        return Prompt(self.max_length, shorter=self.shorter_prompts)
-
-
-def ladder(longest: int) -> tuple[int, ...]:
-    """Even lengths from SHORTEST, each a fifth longer than the one before, and the longest."""
-    lengths = [min(SHORTEST, longest)]
-    while (step := CHUNK * round(lengths[-1] * RATIO / CHUNK)) < longest / RATIO**0.5:
-        lengths.append(step)
-    return (*lengths, longest) if lengths[-1] < longest else tuple(lengths)
+        size = max(lengths, default=longest) * self.downsampling
+        return dataclasses.replace(self, sample_size=size)
 
 
 def read_config(folder: Path) -> Sa3Config:

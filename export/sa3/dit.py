@@ -4,10 +4,9 @@ the noise level alone once a step, the rest at every evaluation.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +19,12 @@ from ..dit import (
     CrossAttention,
     FeedForward,
     Rotary,
+    Rotation,
     SelfAttention,
     keys_and_values,
     projections,
+    rotate,
 )
-from ..ladder import Ladder, Lengths
 from ..layers import (
     Embed,
     Linear,
@@ -36,9 +36,8 @@ from ..layers import (
     silu,
     under,
 )
-from ..t5 import MASKED
 from .conditioners import FEATURES
-from .config import DiTConfig, Sa3Config
+from .config import CONVERTED, PROVEN, SHORTEST, DiTConfig, Sa3Config
 
 #: scale, shift and gate of self-attention and of the feed-forward
 MODULATIONS = 6
@@ -52,11 +51,11 @@ class DiT(tf.Module):
     def __init__(self, checkpoint: Checkpoint, config: Sa3Config):
         super().__init__()
         self.config = dit = config.dit
-        self.latent, self.prompt = config.latent, config.prompt
         self.example_ranges = {
             "t_features": (-1.0, 1.0),
             "keep": (0.0, 1.0),
             "cross_attn_bias": (-1.0, 1.0),
+            "positions": (0, SHORTEST),
         }
         width = dit.embed_dim
         self.to_timestep_embed = Embed(
@@ -78,7 +77,7 @@ class DiT(tf.Module):
         self.project_in, self.project_out = projections(checkpoint, dit)
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         # positions count the memory tokens
-        self.rotary = Rotary(inverse, dit.memory_tokens + self.latent.length)
+        self.rotary = Rotary(inverse, dit.memory_tokens + config.latent.length)
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
 
     def project(self, cross_attn_cond: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
@@ -98,11 +97,21 @@ class DiT(tf.Module):
         first, second = self.global_cond_embedder
         return {"modulations": second(silu(first(embed + timestep)))}
 
+    def rotation(self, positions: tf.Tensor, taps: Taps = no_taps) -> dict[str, tf.Tensor]:
+        """positions int32 [1, T] of latents, from 0 -> tables of rotary positions, [1, M+T, dims]:
+        M memory tokens come first.
+        """
+        memory = np.arange(self.config.memory_tokens, dtype=np.int32)
+        places = tf.concat([memory, tf.reshape(positions, [-1]) + len(memory)], axis=0)
+        cos, sin = (tf.reshape(y, [1, -1, self.rotary.dims]) for y in self.rotary.at(places))
+        return {"rotary_cos": cos, "rotary_sin": sin}
+
     def local(
         self, keep: tf.Tensor, kept_latents: tf.Tensor, taps: Taps = no_taps
     ) -> dict[str, tf.Tensor]:
         """keep [1, T, 1], 1 where latents are kept, and those latents [1, T, channels], zero
-        elsewhere -> what inpainting adds to the latents in every block.
+        elsewhere -> what inpainting adds to the latents in every block. Where nothing is kept, one
+        row stands for all.
         """
         condition = tf.concat([keep, kept_latents], axis=-1)
         return {
@@ -113,123 +122,70 @@ class DiT(tf.Module):
     def denoise(
         self,
         x: tf.Tensor,
-        latent_mask: tf.Tensor,
         padding_mask: tf.Tensor,
+        rotary_cos: tf.Tensor,
+        rotary_sin: tf.Tensor,
         modulations: tf.Tensor,
         cross_attn_bias: tf.Tensor,
         taps: Taps = no_taps,
         **given: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        """x [1, T, channels], masks [1, T], and what `adaln`, `condition` and `project` gave (of
-        `local` as well, where a part is kept) -> v [1, T, channels].
+        """x [1, T, channels], padding_mask [1, T], and what the other stages gave -> v [1, T,
+        channels].
 
-        latent_mask is 1 where the clip has latents: a longer signature's others are nothing's keys.
         padding_mask is 1 where a latent counts: the values of others are zero, their keys stay
         (what the official code does on a CPU).
         """
-        dit = self.config
-        there, counts = (
-            tf.concat([tf.fill([1, dit.memory_tokens], value), mask], axis=1)
-            for mask, value in ((latent_mask, 1.0), (padding_mask, 1.0))
+        memory = self.config.memory_tokens
+        counts = tf.concat([tf.ones([1, memory]), padding_mask], axis=1)
+        cos, sin = (tf.reshape(y, [1, 1, -1, y.shape[-1]]) for y in (rotary_cos, rotary_sin))
+        common = Common(
+            memory,
+            rotation=functools.partial(rotate, cos=cos, sin=sin),
+            counts=tf.reshape(counts, [1, 1, -1, 1]),
+            cross_bias=tf.reshape(cross_attn_bias, [1, 1, 1, -1]),
+            modulations=modulations,
         )
-        length = dit.memory_tokens + x.shape[1]
-        masks = Masks(
-            keys=tf.reshape((there - 1.0) * -MASKED, [1, 1, 1, length]),
-            values=tf.reshape(counts, [1, 1, length, 1]),
-            cross=tf.reshape(cross_attn_bias, [1, 1, 1, -1]),
-            # not a constant, which the converter would make [T, embed_dim] for every length
-            latents=tf.reshape(
-                tf.concat([tf.zeros([1, dit.memory_tokens]), latent_mask], axis=1), [1, length, 1]
-            ),
-        )
-        memory = tf.expand_dims(self.memory, 0)
-        x = tf.concat([memory, self.project_in(x)], axis=1)
+        x = tf.concat([tf.expand_dims(self.memory, 0), self.project_in(x)], axis=1)
         for index, block in enumerate(self.blocks):
             taps(f"block{index}.in", x)
-            x = block(
-                x,
-                self.rotary,
-                masks,
-                modulations,
-                given[f"cross_k_{index:02}"],
-                given[f"cross_v_{index:02}"],
-                given.get(f"local_{index:02}"),
-                under(f"block{index}", taps),
-            )
+            k, v, local = (given[f"{name}_{index:02}"] for name in ("cross_k", "cross_v", "local"))
+            x = block(x, common, k, v, local, under(f"block{index}", taps))
         taps("hidden", x)
-        return {"v": self.project_out(x[:, dit.memory_tokens :])}
+        return {"v": self.project_out(x[:, memory:])}
 
-    def signatures(self) -> Signatures:
-        """Signature -> (function, its inputs): those that are converted. `ladders` are made of
-        them.
-        """
-        found: Signatures = {}
-        for tokens in self.prompt.lengths:
-            inputs = {"cross_attn_cond": spec(tokens + EXTRA_KEYS, self.config.cond_token_dim)}
-            found[self.prompt.signature("project", tokens)] = (self.project, inputs)
-        inputs = {"t_features": spec(FEATURES), "global_cond": spec(self.config.global_cond_dim)}
-        found["adaln"] = (self.adaln, inputs)
-        for stage, ladder in self._ladders().items():
-            for name, lengths in ladder.templates.items():
-                found[name] = self._at(stage, lengths)
-        return found
-
-    def proofs(self) -> Signatures:
-        """The signatures that a graph is proven with: the shortest of every stage, and one between
-        the templates, at which `ladder.expand` shows whether it is right.
-        """
-        ladders = self._ladders()
-        longer = {name for one in ladders.values() for name in list(one.templates)[1:]}
-        found = {name: made for name, made in self.signatures().items() if name not in longer}
-        between = list(ladders["denoise"].wanted.items())
-        name, lengths = between[len(between) // 3]
-        return found | {name: self._at("denoise", lengths)}
-
-    @property
-    def ladders(self) -> list[Ladder]:
-        """The stages that follow a length."""
-        return list(self._ladders().values())
-
-    def _ladders(self) -> dict[str, Ladder]:
-        latents, tokens = self.latent.lengths, self.prompt.lengths
-        corners = [(latents[0], tokens[0]), (latents[-1], tokens[0]), (latents[0], tokens[-1])]
-        ladders = {}
-        for stage, follows in (("local", False), ("denoise", True), ("inpaint", True)):
-
-            def named(pairs: Iterable[tuple[int, int]], stage: str = stage) -> dict[str, Lengths]:
-                return {
-                    self._named(stage, length, count): {LATENTS: length, TOKENS: count}
-                    for length, count in pairs
-                }
-
-            every = itertools.product(latents, tokens if follows else tokens[:1])
-            ladders[stage] = Ladder(named(corners[: 3 if follows else 2]), named(every))
-        return ladders
-
-    def _named(self, stage: str, length: int, tokens: int) -> str:
-        name = self.latent.signature(stage, length)
-        return name if stage == "local" else self.prompt.signature(name, tokens)
-
-    def _at(self, stage: str, lengths: Lengths) -> tuple[Callable[..., Any], dict[str, Any]]:
-        """A stage's function, and its inputs for these lengths."""
-        dit, length = self.config, lengths[LATENTS]
-        if stage == "local":
-            inputs = {"keep": spec(length, 1), "kept_latents": spec(length, dit.io_channels)}
-            return self.local, inputs
-        inputs = self._denoise_inputs(length, lengths[TOKENS])
-        local = {f"local_{i:02}": spec(length, dit.embed_dim) for i in range(dit.depth)}
-        return self.denoise, inputs | (local if stage == "inpaint" else {})
-
-    def _denoise_inputs(self, length: int, tokens: int) -> dict[str, tf.TensorSpec]:
-        dit, keys = self.config, tokens + EXTRA_KEYS
+    def signatures(self, lengths: Mapping[str, int] = CONVERTED) -> Signatures:
+        """Signature -> (function, its inputs), for these lengths."""
+        dit, keys = self.config, lengths[TOKENS] + EXTRA_KEYS
+        latents, every = lengths[LATENTS], lengths[LATENTS] + dit.memory_tokens
+        x, blocks = spec(latents, dit.io_channels), range(dit.depth)
         context = spec(dit.num_heads, keys, dit.dim_head)
+        cross = {f"cross_{kind}_{i:02}": context for i in blocks for kind in "kv"}
         return {
-            "x": spec(length, dit.io_channels),
-            "latent_mask": spec(length),
-            "padding_mask": spec(length),
-            "modulations": spec(MODULATIONS * dit.embed_dim),
-            "cross_attn_bias": spec(keys),
-        } | {f"cross_{kind}_{i:02}": context for i in range(dit.depth) for kind in "kv"}
+            "project": (self.project, {"cross_attn_cond": spec(keys, dit.cond_token_dim)}),
+            "adaln": (
+                self.adaln,
+                {"t_features": spec(FEATURES), "global_cond": spec(dit.global_cond_dim)},
+            ),
+            "rotary": (self.rotation, {"positions": tf.TensorSpec([1, latents], tf.int32)}),
+            "local": (self.local, {"keep": spec(latents, 1), "kept_latents": x}),
+            "denoise": (
+                self.denoise,
+                {
+                    "x": x,
+                    "padding_mask": spec(latents),
+                    **dict.fromkeys(("rotary_cos", "rotary_sin"), spec(every, dit.rotary_dims)),
+                    "modulations": spec(MODULATIONS * dit.embed_dim),
+                    "cross_attn_bias": spec(keys),
+                    **cross,
+                    **{f"local_{i:02}": spec(latents, dit.embed_dim) for i in blocks},
+                },
+            ),
+        }
+
+    def resized(self) -> Signatures:
+        """The same for other lengths: how a graph is proven that will be resized."""
+        return self.signatures(PROVEN)
 
 
 def spec(*shape: int) -> tf.TensorSpec:
@@ -238,17 +194,18 @@ def spec(*shape: int) -> tf.TensorSpec:
 
 
 @dataclass(frozen=True)
-class Masks:
-    """What is attended to and what counts, in the shapes that attention wants."""
+class Common:
+    """What all blocks are given."""
 
-    #: added to the scores of self-attention, [1, 1, 1, M+T]
-    keys: tf.Tensor
+    #: tokens before the latents
+    memory: int
+    rotation: Rotation
     #: times the values of self-attention, [1, 1, M+T, 1]
-    values: tf.Tensor
+    counts: tf.Tensor
     #: added to the scores of cross-attention, [1, 1, 1, K]
-    cross: tf.Tensor
-    #: 1 at latents, 0 at memory tokens, [1, M+T, 1]
-    latents: tf.Tensor
+    cross_bias: tf.Tensor
+    #: of adaLN, [1, 6·embed_dim]
+    modulations: tf.Tensor
 
 
 def head_rms_norm(checkpoint: Checkpoint, name: str, width: int) -> tf.Module:
@@ -277,42 +234,29 @@ class Block(tf.Module):
             checkpoint, f"{name}.to_local_embed", config.local_dim, width, True
         )
         self.ff = FeedForward(checkpoint, f"{name}.ff.ff", width)
-        # Where nothing is kept, the local condition is zeros, and what becomes of them is the same
-        # for every latent: the first layer's bias on its way through the second.
-        first, second = self.to_local_embed.first, self.to_local_embed.second
-        assert first.bias is not None and second.bias is not None  # it was made with them
-        hidden = first.bias.numpy().astype(np.float64)
-        hidden = hidden / (1 + np.exp(-hidden))
-        self.local_of_nothing = constant(hidden @ second.kernel.numpy() + second.bias.numpy())
 
     def __call__(
         self,
         x: tf.Tensor,
-        rotary: Rotary,
-        masks: Masks,
-        modulations: tf.Tensor,
+        common: Common,
         k: tf.Tensor,
         v: tf.Tensor,
-        local: tf.Tensor | None,
+        local: tf.Tensor,
         taps: Taps,
     ) -> tf.Tensor:
         scale, shift, gate, ff_scale, ff_shift, ff_gate = (
             tf.reshape(part, [1, 1, -1])
-            for part in tf.split(modulations + self.scale_shift_gate, MODULATIONS, axis=-1)
+            for part in tf.split(common.modulations + self.scale_shift_gate, MODULATIONS, axis=-1)
         )
         y = modulated(self.pre_norm, x, scale, shift)
-        y = self.self_attn(y, rotary, taps, masks.values, masks.keys)
+        y = self.self_attn(y, common.rotation, taps, common.counts)
         taps("self_attn", y)
         x = x + y * tf.sigmoid(1.0 - gate)
-        y = self.cross_attn(self.cross_attend_norm(x), k, v, masks.cross)
+        y = self.cross_attn(self.cross_attend_norm(x), k, v, common.cross_bias)
         taps("cross_attn", y)
-        if local is None:
-            embed = tf.reshape(self.local_of_nothing, [1, 1, -1]) * masks.latents
-        else:
-            memory = x.shape[1] - local.shape[1]
-            embed = tf.pad(local, [[0, 0], [memory, 0], [0, 0]])
-        taps("local", embed)
-        x = x + y + embed
+        x = x + y
+        taps("local", local)
+        x = tf.concat([x[:, : common.memory], x[:, common.memory :] + local], axis=1)
         y = self.ff(modulated(self.ff_norm, x, ff_scale, ff_shift))
         taps("ff", y)
         x = x + y * tf.sigmoid(1.0 - ff_gate)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from ..checkpoint import Checkpoint
-from ..dit import Rotary
+from ..dit import Rotary, Rotation, rotate
 from ..layers import Linear, RMSNorm, Taps, merge_heads, no_taps, split_heads
 from ..t5 import MASKED, Embedding
 from .config import GemmaConfig
@@ -36,10 +38,14 @@ class T5GemmaEncoder(tf.Module):
     ) -> tf.Tensor:
         mask = tf.cast(attention_mask, tf.float32)
         bias = tf.reshape(1.0 - mask, [1, 1, 1, -1]) * MASKED
+        # counted along the mask, so that the graph can be resized
+        positions = tf.maximum(tf.cumsum(attention_mask, axis=1) - 1, 0)
+        cos, sin = (tf.reshape(y, [1, 1, -1, self.rotary.dims]) for y in self.rotary.at(positions))
+        rotary = functools.partial(rotate, cos=cos, sin=sin)
         x = self.embedding(input_ids) * self.scale
         taps("t5_embed", x)
         for index, layer in enumerate(self.layers):
-            x = layer(x, self.rotary, bias)
+            x = layer(x, rotary, bias)
             taps(f"t5_layer{index}", x)
         return self.norm(x)
 
@@ -68,12 +74,12 @@ class GemmaLayer(tf.Module):
             checkpoint, f"{name}.mlp.down_proj", config.feed_forward, config.width
         )
 
-    def __call__(self, x: tf.Tensor, rotary: Rotary, bias: tf.Tensor) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, rotary: Rotation, bias: tf.Tensor) -> tf.Tensor:
         x = x + self.after(self._attend(self.before(x), rotary, bias))
         y = self.before_mlp(x)
         return x + self.after_mlp(self.down(gelu_tanh(self.gate(y)) * self.up(y)))
 
-    def _attend(self, x: tf.Tensor, rotary: Rotary, bias: tf.Tensor) -> tf.Tensor:
+    def _attend(self, x: tf.Tensor, rotary: Rotation, bias: tf.Tensor) -> tf.Tensor:
         q, k, v = (split_heads(layer(x), self.heads) for layer in (self.q, self.k, self.v))
         scores = tf.matmul(rotary(q) * (self.scale / self.softcap), rotary(k), transpose_b=True)
         # the cap comes before the mask

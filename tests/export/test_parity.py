@@ -276,8 +276,7 @@ def test_decoder_graph(graphs, golden, reference):
     contract = Contract(Bundle.open(reference[2]).manifest)
 
     def call(stage, inputs):
-        signature, inputs = contract.fitting(stage, inputs)
-        return graphs["decoder"](signature, **inputs)
+        return contract.fitting(stage, inputs).run(graphs["decoder"])
 
     for latents, audio in (
         (golden["decode32_latent"], golden["decode32_audio"]),

@@ -28,8 +28,7 @@ def blocks_of(graph, manifest, latents):
     contract = Contract(manifest)
 
     def run(stage, inputs):
-        signature, fitting = contract.fitting(stage, inputs)
-        return graph(signature, **fitting)
+        return contract.fitting(stage, inputs).run(graph)
 
     return list(decode(run, contract, latents, latents.shape[1] * manifest.latent.downsampling))
 

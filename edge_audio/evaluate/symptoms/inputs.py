@@ -83,16 +83,17 @@ def _other(probe: Probe) -> Settings:
 
 
 def _another(value: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """What could stand in a value's place: the other clip's, or, of marks 0 and 1, a quarter of
-    the ones gone.
+    """What could stand in a value's place: the other clip's; of marks 0 and 1, a quarter of the
+    ones gone, or ones where there are none.
     """
+    changed: np.ndarray = np.flip(value, axis=-1)
     if np.isin(value, (0, 1)).all():
         ones, changed = np.flatnonzero(value), value.copy()
         changed.flat[ones[-max(1, len(ones) // 4) :]] = 0
-        return changed
+        return changed if len(ones) else np.ones_like(value)
     if other.shape == value.shape and not np.array_equal(other, value):
         return other
-    return _noise(value) if value.dtype == np.float32 else value + 1
+    return _noise(value) if value.dtype == np.float32 else changed
 
 
 def _noise(like: np.ndarray) -> np.ndarray:

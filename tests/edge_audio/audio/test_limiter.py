@@ -21,9 +21,7 @@ def noise(frames, scale=1.0, seed=0):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(1, 3000), st.floats(0.1, 20), st.integers(0, 99), st.lists(st.integers(1, 700))
-)
+@given(st.integers(1, 3000), st.floats(0.1, 20), st.integers(0, 99), st.lists(st.integers(1, 700)))
 def test_it_is_the_same_however_the_clip_is_cut(frames, scale, seed, sizes):
     clip = noise(frames, scale, seed)
     whole, limiter = limited([clip])

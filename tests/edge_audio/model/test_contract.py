@@ -24,40 +24,34 @@ def test_what_follows_from_what_stages_read(manifest) -> None:
     assert phases == {"conditioners": CONDITION, "dit": SAMPLE, "decoder": DECODE}
     assert [name for name in contract.stages if contract.lasts(name)] == ["condition", "project"]
     assert contract.conditioning() == ["cross_attn_cond", "global_cond"]
-    lengths = {name: at["latents"] for name, at in contract.signatures("denoise").items()}
-    assert lengths == {"denoise_8": 8, "denoise": 16}
+    assert contract.signatures("denoise") == {"denoise_8": 8, "denoise": 16}
     assert list(contract.signatures("project")) == ["project"]
 
 
-def test_the_shortest_signature_that_holds_the_inputs_is_run(manifest) -> None:
+def test_a_signature_a_length(manifest) -> None:
     contract = Contract(manifest)
-    for length, signature in ((8, "denoise_8"), (9, "denoise"), (16, "denoise")):
+    for length, signature in ((8, "denoise_8"), (16, "denoise")):
         x = np.ones((1, length, manifest.latent.channels), np.float32)
         inputs = dict.fromkeys(contract.stages["denoise"].inputs, x)
-        named, padded = contract.fitting("denoise", {**inputs, "x": x})
-        assert named == signature and padded["x"].shape[1] in (8, 16)
-        assert padded["x"].sum() == x.sum()
+        fitting = contract.fitting("denoise", inputs)
+        assert (fitting.signature, fitting.outputs) == (signature, None)
     with pytest.raises(EdgeAudioError, match="17 latents are more than the 16 of denoise"):
         x = np.ones((1, 17, manifest.latent.channels), np.float32)
         contract.fitting("denoise", {**inputs, "x": x})
 
 
-def test_a_variant_runs_where_what_it_reads_is_known(manifest) -> None:
-    denoise = manifest.stages["denoise"]
-    more = {**denoise.inputs, "keep": Port("float32", (1, "latents", 1))}
-    stages = {**manifest.stages, "inpaint": dataclasses.replace(denoise, inputs=more)}
+def test_a_stage_that_is_resized(manifest) -> None:
+    """It has one signature, and what it gives has the lengths of what it reads."""
+    inputs = {"x": Port("float32", (1, "latents", 4)), "bias": Port("float32", (1, "tokens+2"))}
+    outputs = {"v": Port("float32", (1, "latents+8", 4)), "n": Port("float32", (1, "2*tokens"))}
+    stages = {**manifest.stages, "denoise": Stage("dit", inputs, outputs, resizes=True)}
     contract = Contract(dataclasses.replace(manifest, stages=stages))
-    assert contract.gives["v"] == "denoise" and contract.variants == {"denoise": ("inpaint",)}
-    recorder = Recorder(contract)
-    values = recorder.values()
-    values.set(
-        **{name: np.ones(1) for name in ("input_ids", "attention_mask", "seconds_total", "x", "t")}
-    )
-    values["v"]
-    assert recorder.ran[-1] == "prompt denoise"
-    values.set(keep=np.ones(1))
-    values["v"]
-    assert recorder.ran[-1] == "prompt inpaint"
+    assert contract.signatures("denoise") == {"denoise": 16}
+    given = {"x": np.zeros((1, 5, 4), np.float32), "bias": np.zeros((1, 6), np.float32)}
+    fitting = contract.fitting("denoise", given)
+    assert (fitting.signature, fitting.outputs) == ("denoise", {"v": (1, 13, 4), "n": (1, 8)})
+    with pytest.raises(EdgeAudioError, match="9 tokens are more than the 8 of denoise"):
+        contract.fitting("denoise", {**given, "bias": np.zeros((1, 11), np.float32)})
 
 
 class Recorder:

@@ -12,7 +12,6 @@ import pytest
 from edge_audio import EdgeAudioError, Pipeline, Request
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.exporter.bundle import Options, export
-from edge_audio.exporter.sa3.config import ladder
 from edge_audio.model.codec import decode
 from edge_audio.model.tokens import padded
 from edge_audio.sampling.features import seconds_features
@@ -23,7 +22,7 @@ from edge_audio.session import UNCONDITIONAL, Session, _text_values
 
 from .test_modules import ROWS, SOURCE, assert_near, channels_last
 
-LENGTHS = (12, 16, 24, 26, 40)
+LONGEST = 40
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def golden():
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     out = tmp_path_factory.mktemp("sa3") / "tiny"
-    export(SOURCE, out, Options(("f32",), latent_lengths=LENGTHS), say=lambda line: None)
+    export(SOURCE, out, Options(("f32",), latent_lengths=(LONGEST,)), say=lambda line: None)
     return out
 
 
@@ -78,22 +77,17 @@ def velocity(pipe, lease, golden, index, **more):
 
 def test_the_contract(pipe):
     manifest, contract = pipe.bundle.manifest, pipe.model.contract
-    assert manifest.latent.lengths == LENGTHS and manifest.prompt.max_length == 16
-    assert contract.variants == {"denoise": ("inpaint",)}
-    assert contract.stages["denoise"].follows == {"latents", "tokens"}
+    assert manifest.latent.lengths == (LONGEST,) and manifest.prompt.max_length == 16
+    assert contract.stages["denoise"].follows == {"latents", "tokens", "kept"}
+    assert contract.signatures("denoise") == {"denoise": LONGEST}
+    assert [name for name, stage in contract.stages.items() if not stage.resizes] == [
+        "adaln",
+        "decode",
+        "encode",
+    ]
     assert [name for name in contract.stages if contract.lasts(name)] >= ["condition", "project"]
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert manifest.prompt.ends is False and manifest.guidance.empty == "encoded"
-
-
-def test_a_ladder_of_its_own_wastes_a_tenth():
-    lengths = ladder(1292)
-    assert lengths[-1] == 1292 and all(length % 2 == 0 for length in lengths)
-    waste = []
-    for seconds in np.linspace(1, 30, 200):
-        needed = -(-int((seconds + 6) * 44100) // 4096)
-        waste.append(next(length for length in lengths if length >= needed) / needed - 1)
-    assert np.mean(waste) <= 0.10
 
 
 # --- golden arrays through the graphs ---
@@ -114,11 +108,13 @@ def test_velocity_through_the_bundle(pipe, lease, golden, index):
 
 
 @pytest.mark.parametrize("index", ROWS)
-def test_a_length_between_runs_on_a_longer_signature(pipe, lease, golden, index):
-    """15 latents have no signature of their own: they run on 16, of which one is nothing."""
+def test_a_graph_is_resized_to_any_length(pipe, lease, golden, index):
+    """15 latents, though official clips have an even number."""
     session = Session(pipe.model, settings(pipe, golden, index))
     (branch,) = session.condition()
-    branch.share(**{name: np.ones((1, 15), np.float32) for name in ("latent_mask", "padding_mask")})
+    branch.share(
+        padding_mask=np.ones((1, 15), np.float32), positions=np.arange(15, dtype=np.int32)[None]
+    )
     v = session.velocity([branch], lease)
     for number, t in enumerate(golden["t_values"]):
         found = v(channels_last(golden["x_L15"][index][None]), float(t))
@@ -157,7 +153,7 @@ def test_a_negative_prompt(pipe, lease, golden):
         session = Session(pipe.model, ask)
         prompt, _ = session.condition()
         other = golden["input_ids"][1 - index], golden["attention_mask"][1 - index]
-        tokens = padded(other[0][: other[1].sum()].tolist(), (16,), ends=False)
+        tokens = padded(other[0][: other[1].sum()].tolist(), 16, ends=False, fill=False)
         # the golden arrays swap the rows' seconds as well, but for the global condition
         manifest = pipe.bundle.manifest
         seconds = float(golden["seconds_total"][1 - index])
@@ -243,14 +239,20 @@ def test_generate_makes_the_official_clip(bundle, golden, tmp_path):
 # --- what is asked of it ---
 
 
-def test_the_same_clip_whatever_the_ladder(pipe, tmp_path):
-    """Lengths of the graphs are no part of a clip: padding is nothing's key."""
-    export(SOURCE, tmp_path / "one", Options(("f32",), latent_lengths=(40,)), say=lambda line: None)
-    with Pipeline.load(tmp_path / "one", precision="f32", threads=2) as other:
-        ask = Request(ids=(5, 9, 40), seconds=1.0, seed=4, pad_seconds=0.2)
-        clips = [one.generate(ask) for one in (pipe, other)]
-    assert clips[0].latents.shape[1] < 40
-    np.testing.assert_allclose(clips[0].samples, clips[1].samples, atol=1e-4)
+@pytest.mark.parametrize("memory", ["free", "all"])
+def test_a_clip_does_not_depend_on_those_before(bundle, memory):
+    """A graph that was resized, and back, is what it was: also where packed weights are mapped."""
+    asks = [
+        Request(ids=ids, seconds=seconds, seed=4, pad_seconds=0.2)
+        for ids, seconds in (((5, 9, 40), 1.8), ((7,), 3.5), (tuple(range(3, 19)), 0.3))
+    ]
+    with Pipeline.load(bundle, precision="f32", threads=2, memory=memory) as one:
+        first, again = ([one.generate(ask) for ask in asks] for _ in range(2))
+    assert len({clip.latents.shape[1] for clip in first}) == 3
+    for a, b in zip(first, again):
+        assert np.array_equal(a.samples, b.samples)
+    alone = Pipeline.load(bundle, precision="f32", threads=2).generate(asks[1])
+    assert np.array_equal(alone.samples, first[1].samples)
 
 
 def test_the_usual_length_is_one_that_the_bundle_can_make(pipe):
