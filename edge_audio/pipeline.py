@@ -156,6 +156,7 @@ class Pipeline:
         fit_length: bool | None = None,
         apg: float | None = None,
         pad_seconds: float | None = None,
+        limiter: bool | None = None,
         noise: Noise | None = None,
         progress: OnProgress | None = None,
         on_block: OnBlock | None = None,
@@ -171,8 +172,8 @@ class Pipeline:
                 frames still to come.
             progress: called with a Progress; when it returns False, Cancelled is raised. Whatever
                 ends a generation, the next one works.
-            seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds:
-                as in Request.
+            seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds,
+            limiter: as in Request.
 
         Returns:
             The clip; `clip.notes` says which settings this model cannot use well, and what is wrong
@@ -193,6 +194,7 @@ class Pipeline:
             "fit_length": fit_length,
             "apg": apg,
             "pad_seconds": pad_seconds,
+            "limiter": limiter,
         }
         session = Session(self.model, self.settings(prompt, **given, **unknown), noise)
         blocks = []

@@ -49,6 +49,8 @@ class Request:
     apg: float | None = None
     #: seconds that the transformer makes beyond those asked for, of models that make any length
     pad_seconds: float | None = None
+    #: whether peaks above full scale are turned down while the clip is made
+    limiter: bool | None = None
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> Request:
@@ -98,9 +100,12 @@ class Request:
             else _within(
                 "pad_seconds", padding.seconds if self.pad_seconds is None else self.pad_seconds
             ),
+            limiter=bool(best.limiter if self.limiter is None else self.limiter),
         )
-        if not _is_truth(self.fit_length):
-            raise UsageError(f"fit_length {_shown(self.fit_length)} is neither True nor False")
+        for name in ("fit_length", "limiter"):
+            value = getattr(self, name)
+            if value is not None and not _is_truth(value):
+                raise UsageError(f"{name} {_shown(value)} is neither True nor False")
         if not isinstance(settings.sampler, str) or settings.sampler not in SAMPLERS:
             raise UsageError(
                 f"sampler {_shown(settings.sampler)} is unknown; use one of {', '.join(SAMPLERS)}"
@@ -136,6 +141,7 @@ class Settings:
     apg: float = 0.0
     #: None where the model's lengths are fixed
     pad_seconds: float | None = None
+    limiter: bool = False
 
     @property
     def has_text(self) -> bool:
@@ -353,4 +359,5 @@ _RECIPE_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fit_length": (_is_truth, "neither true nor false"),
     "apg": (_is_number, "no number"),
     "pad_seconds": (_is_number, "no number"),
+    "limiter": (_is_truth, "neither true nor false"),
 }

@@ -4,12 +4,13 @@ consume. Whoever drives it owns progress and cancelling: to cancel is to ask for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_audio.audio.limiter import Limiter
 from edge_audio.bundle.manifest import AUDIO, V
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.codec import decode, faded, tiles_for
@@ -118,11 +119,10 @@ class Session:
         tiles = len(tiles_for(manifest, self.latents.shape[1], frames))
         yield Progress(DECODE, 0, tiles)
         left = frames
-        blocks = faded(self.decode(self.latents), frames, manifest.sample_rate)
-        for index, samples in enumerate(blocks):
+        for index, samples in enumerate(self.finished(self.decode(self.latents))):
             left -= len(samples)
             yield Block(samples, left)
-            yield Progress(DECODE, index + 1, tiles)
+            yield Progress(DECODE, min(index + 1, tiles), tiles)
 
     # The parts, for those who look between them.
 
@@ -220,6 +220,21 @@ class Session:
 
             for block in decode(run, contract, latents, frames):
                 yield self._finite(block, contract.gives[AUDIO])
+
+    def finished(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Blocks of audio as a clip has them: limited, if that was asked for, and faded."""
+        manifest, limiter = self.model.manifest, Limiter()
+        if self.settings.limiter:
+            blocks = limiter(blocks)
+        yield from faded(blocks, self.settings.frames(manifest), manifest.sample_rate)
+        if limiter.gain < 1:
+            self.notes.append(
+                Note(
+                    "limiter",
+                    f"the limiter turned peaks down by up to {limiter.reduction:.1f} dB; without it"
+                    " the whole clip would be scaled down",
+                )
+            )
 
     def recipe(self) -> dict[str, Any]:
         """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills

@@ -257,6 +257,8 @@ class Defaults:
     apg: float = 0.0
     #: None: as long as the model can make
     seconds: float | None = None
+    #: whether peaks above full scale are turned down while a clip is made (`audio.limiter`)
+    limiter: bool = False
 
 
 @dataclass(frozen=True)

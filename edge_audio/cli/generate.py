@@ -81,6 +81,12 @@ def add_generate(commands: Commands) -> None:
         " model's)",
     )
     parser.add_argument(
+        "--limiter",
+        choices=("on", "off"),
+        help="peaks above full scale are turned down as the clip is made, rather than the whole clip"
+        " when it is saved (default: the model's)",
+    )
+    parser.add_argument(
         "--precision",
         metavar="P",
         help="int8, or dit=int8,decoder=f16 (default: what suits this CPU)",
@@ -114,7 +120,7 @@ def generate(arguments: argparse.Namespace) -> None:
         arguments.model,
         arguments.precision,
         arguments.threads,
-        half=None if arguments.fp16 is None else arguments.fp16 == "on",
+        half=_switch(arguments.fp16),
     )
     manifest = pipeline.bundle.manifest
     playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
@@ -133,6 +139,7 @@ def generate(arguments: argparse.Namespace) -> None:
                 fit_length=arguments.fit_length,
                 apg=arguments.apg,
                 pad_seconds=arguments.pad_seconds,
+                limiter=_switch(arguments.limiter),
                 noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,
@@ -157,6 +164,11 @@ def generate(arguments: argparse.Namespace) -> None:
         if playback:
             playback.stop()
         raise
+
+
+def _switch(given: str | None) -> bool | None:
+    """What "on", "off" or nothing says."""
+    return None if given is None else given == "on"
 
 
 def _output(arguments: argparse.Namespace) -> tuple[Path, bool]:

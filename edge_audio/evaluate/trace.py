@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_audio.audio.clip import Clip
-from edge_audio.model.codec import faded
 from edge_audio.pipeline import Conditioning, Pipeline
 from edge_audio.request import Settings
 from edge_audio.sampling.samplers import Denoise
@@ -77,9 +76,9 @@ def recorded(
 def decoded(pipeline: Pipeline, settings: Settings, latents: np.ndarray) -> Clip:
     """The clip of some latents, as a user would get it: with its fades."""
     manifest = pipeline.bundle.manifest
-    frames, rate = settings.frames(manifest), manifest.sample_rate
-    blocks = faded(pipeline.decode(settings, latents), frames, rate)
-    return Clip(np.concatenate(list(blocks)), rate, Session(pipeline.model, settings).recipe())
+    session = Session(pipeline.model, settings)
+    blocks = list(session.finished(pipeline.decode(settings, latents)))
+    return Clip(np.concatenate(blocks), manifest.sample_rate, session.recipe())
 
 
 def answers(

@@ -77,8 +77,9 @@ class StableAudio3(Architecture):
     # all padding, which the model has learned (stable-audio-3, `DiffusionTransformer.forward`).
     guidance = Guidance(zeroed=("cross_attn_cond",), kept=("global_cond",), empty="encoded")
     defaults = {  # noqa: RUF012
-        "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS),
-        "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS),
+        # 62 % of what the public port renders passes full scale (its own count)
+        "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS, limiter=True),
+        "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS, limiter=True),
     }
     sources = (
         *COMMON,

@@ -1,5 +1,6 @@
 """Sessions: what several threads, several seeds and replayed noise get of one model."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import toy
 
-from edge_audio import EdgeAudioError, Pipeline, UsageError
+from edge_audio import EdgeAudioError, Pipeline, Request, UsageError, session
+from edge_audio.audio.limiter import Limiter
 from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.replay import replayed
@@ -48,6 +50,23 @@ def test_what_the_prompt_made_serves_the_next_seed(pipe, calls) -> None:
     for seed, clip in ((1, first), (2, second)):
         again = fresh.generate("rain", seed=seed, cfg_scale=1.5)
         assert np.array_equal(again.samples, clip.samples)
+
+
+def test_a_limiter_acts_while_the_clip_is_made(pipe, monkeypatch) -> None:
+    """It says so, the recipe has it, and what streams is what is made at once."""
+    plain = pipe.generate("rain", seed=1)
+    ceiling = 0.5 * plain.peak
+    monkeypatch.setattr(session, "Limiter", functools.partial(Limiter, ceiling))
+    assert np.array_equal(pipe.generate("rain", seed=1).samples, plain.samples)
+    clip = pipe.generate("rain", seed=1, limiter=True)
+    assert clip.peak <= ceiling * (1 + 1e-6) and clip.recipe["limiter"] is True
+    (note,) = (note.text for note in clip.notes if note.kind == "limiter")
+    assert note.startswith("the limiter turned peaks down by up to 6.0 dB")
+    assert np.array_equal(
+        np.concatenate(list(pipe.stream(Request.from_recipe(clip.recipe)))), clip.samples
+    )
+    with pytest.raises(UsageError, match="limiter 'on' is neither True nor False"):
+        pipe.generate("rain", limiter="on")
 
 
 @pytest.mark.parametrize("memory", ["free", "all"])

@@ -96,7 +96,7 @@ data class Manifest(
             val entries = Entries(current, "manifest")
             val (prompt, seconds) = entries.child("prompt") to entries.child("seconds")
             entries.neutral("schedule" to null, "frequencies" to emptyList<Any>())
-            prompt.neutral("ends" to true, "shorter" to emptyList<Any>())
+            prompt.neutral("ends" to true, "padded" to true)
             return Manifest(
                 entries.line("name"), entries.positive("sample_rate", 768_000), entries.positive("channels", 64),
                 entries.child("latent").neutral("padding" to null).run {
@@ -104,7 +104,7 @@ data class Manifest(
                 },
                 prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
                 entries.text("objective"),
-                entries.child("defaults").neutral("apg" to 0.0, "seconds" to null).run {
+                entries.child("defaults").neutral("apg" to 0.0, "seconds" to null, "limiter" to false).run {
                     Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale"))
                 },
                 entries.child("tiling").run { Tiling(positive("tile"), whole("overlap"), positive("per_latent")) },
@@ -244,7 +244,7 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
     fun stage(): Stage = Stage(
         text("component"), child("inputs").ports(), child("outputs").ports(),
         (find("more") ?: false) as? Boolean ?: wrong("more", "true or false"),
-    )
+    ).also { neutral("resizes" to false) }
 
     private fun ports(): Map<String, Port> = children().mapValues { it.value.port() }
 
