@@ -52,6 +52,8 @@ class Architecture(abc.ABC):
     defaults: ClassVar[Mapping[str, Defaults]]
     #: files beside this one that decide how a graph comes out, besides checkpoint and options
     sources: ClassVar[tuple[str, ...]]
+    #: latents that the decoder makes audio of at a time
+    tile: ClassVar[int] = TILE
     #: whether stages that follow a length are resized to it, rather than exported for several
     resizes: ClassVar[bool] = False
     #: where in a checkpoint's folder the SentencePiece model may be

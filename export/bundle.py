@@ -37,7 +37,6 @@ from edge_audio.system.graph import Graph
 from . import mixed
 from .architecture import Architecture
 from .architectures import architecture_of
-from .autoencoder import TILE
 from .checkpoint import Checkpoint
 from .publish import (
     CHECKS_NAME,
@@ -61,7 +60,7 @@ class Options:
     tokenizer: Path | None = None
     name: str | None = None
     license: str = "see the source checkpoint"
-    tile: int = TILE
+    tile: int | None = None
     sampler: str | None = None
     steps: int | None = None
     cfg_scale: float | None = None
@@ -118,7 +117,9 @@ def _export(
         )
     # All are built once to see that every tensor fits, and again one by one: at full size they do
     # not belong in memory together.
-    tiling = architecture.build(checkpoint, config, options.tile)["decoder"].tiling
+    tiling = architecture.build(checkpoint, config, options.tile or architecture.tile)[
+        "decoder"
+    ].tiling
     say(
         "tensors used: "
         + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
@@ -136,9 +137,7 @@ def _export(
                 if measured and name in GENERATING
                 else []
             )
-            builder = functools.partial(
-                architecture.builders[name], checkpoint, config, options.tile
-            )
+            builder = functools.partial(architecture.builders[name], checkpoint, config, tile)
             graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
@@ -226,7 +225,7 @@ def _refuse_options(out: Path, options: Options) -> None:
         )
     if not options.precisions:
         raise EdgeAudioError(f"no precision was asked for; choose from {', '.join(known)}")
-    if options.tile < 1:
+    if options.tile is not None and options.tile < 1:
         raise EdgeAudioError(f"tile {options.tile} is not a number of latents; give 1 or more")
     if options.steps is not None:
         check_steps(options.steps)

@@ -142,9 +142,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--tile",
         type=int,
-        default=8,
         metavar="N",
-        help="latents per tile of the decoder's tail (default: 8)",
+        help="latents that the decoder makes audio of at a time (default: 8 or 16, by family)",
     )
     parser.add_argument("--sampler", choices=tuple(SAMPLERS), help="default of the bundle")
     parser.add_argument("--steps", type=int, help="default of the bundle")

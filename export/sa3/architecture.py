@@ -92,6 +92,8 @@ class StableAudio3(Architecture):
     )
     tokenizers = ("tokenizer.model",)
     resizes = True
+    # a tile shares four latents with its neighbours, which are computed twice
+    tile = 16
 
     def read_config(self, folder: Path, lengths: tuple[int, ...]) -> Sa3Config:
         return read_config(folder).with_lengths(lengths)
