@@ -117,9 +117,8 @@ def _export(
         )
     # All are built once to see that every tensor fits, and again one by one: at full size they do
     # not belong in memory together.
-    tiling = architecture.build(checkpoint, config, options.tile or architecture.tile)[
-        "decoder"
-    ].tiling
+    tile = options.tile or architecture.tile
+    tiling = architecture.build(checkpoint, config, tile)["decoder"].tiling
     say(
         "tensors used: "
         + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
