@@ -1,4 +1,4 @@
-"""Four samplers for rectified flow: pure numpy generators that know no model and do no I/O.
+"""Samplers for rectified flow: pure numpy generators that know no model and do no I/O.
 
 With x = (1 - t) clean + t noise the model's v is noise - clean, so that denoised = x - t v at any
 level t. A sampler yields one Step per interval of `sigmas`; the caller drives it, shows progress,

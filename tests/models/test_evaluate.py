@@ -48,12 +48,13 @@ def test_what_nobody_hears_is_counted() -> None:
 
 @pytest.fixture
 def precisions() -> dict:
+    """Of every kind, as many prompts as four divides, so that a quarter can fail."""
     passed, failed = Verdict(True, "", ""), Verdict(False, "", "")
     return {
         precision: {
             kind: [
                 CheckedClip(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed)
-                for index, prompt in enumerate(prompts)
+                for index, prompt in enumerate(prompts[: len(prompts) // 4 * 4])
             ]
             for kind, prompts in KINDS.items()
         }
@@ -69,7 +70,7 @@ def test_clips_become_a_card(precisions, tmp_path) -> None:
     assert figures["f32"]["bare names"]["audible"] == 1
     text = markdown(figures, "python -m something")
     assert (
-        "| seen | 75.0 % of 144 | 75.0 % of 144 |" in text
+        "| seen | {0} | {0} |".format(f"75.0 % of {len(seen)}") in text
         and "python -m something" in text
         and text.count("| siren |") == 1
     )

@@ -30,7 +30,7 @@ PEAK = 0.56  # of full scale, at most; with +-2 dB of level around it no clip go
 # of the loudest tenth of a second: a steady sine is held down to the loudness of the rest
 LOUDEST_RMS = 0.18
 
-# In this order for good: the seed of a data set picks a family by its place.
+# In this order for good, new ones last: the place of a family picks the seeds of its prompts.
 FAMILIES: dict[str, Family] = (
     instruments.FAMILIES
     | chords.FAMILIES
