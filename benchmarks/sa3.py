@@ -34,8 +34,8 @@ from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.store import Bundle
 from edge_audio.evaluate.metrics import snr
 from edge_audio.model.codec import tiles_for
-from edge_audio.request import Settings
 from edge_audio.session import Session
+from edge_audio.settings import Settings
 
 SEED, T = 1, 0.7
 IDS = (3, 171, 13, 8, 432, 9, 77, 1)

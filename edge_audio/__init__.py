@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from edge_audio.model.model import Model
     from edge_audio.notes import Note
     from edge_audio.pipeline import Cancelled, Pipeline, Progress
-    from edge_audio.request import Request, Settings
+    from edge_audio.request import Request
     from edge_audio.session import Session
+    from edge_audio.settings import Settings
 else:
     # Each name is imported when it is first asked for (PEP 562): NumPy takes a tenth of a second,
     # and whatever imports any part of the package runs this file first. So the command line is
@@ -53,7 +54,7 @@ else:
         "Progress": "pipeline",
         "Request": "request",
         "Session": "session",
-        "Settings": "request",
+        "Settings": "settings",
         "SoundFamily": "bundle.vocabulary",
         "UsageError": "errors",
         "Vocabulary": "bundle.vocabulary",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from edge_audio.audio.clip import Clip
+from edge_audio.audio.source import Source
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.model.model import FREE, MODEL_VARIABLE, Model, default_model
 from edge_audio.model.tokens import Tokens
 from edge_audio.notes import Note
-from edge_audio.request import Request, Settings
+from edge_audio.request import Request
 from edge_audio.sampling.samplers import Denoise, Noise, Step
 from edge_audio.session import Block, Progress, Session
+from edge_audio.settings import Settings
 from edge_audio.system import device
 from edge_audio.system.graph import Graph
 
@@ -157,6 +159,10 @@ class Pipeline:
         apg: float | None = None,
         pad_seconds: float | None = None,
         limiter: bool | None = None,
+        init: Source | Clip | str | Path | None = None,
+        strength: float | None = None,
+        replace: Sequence[tuple[float, float]] | None = None,
+        keep: Sequence[tuple[float, float]] | None = None,
         noise: Noise | None = None,
         progress: OnProgress | None = None,
         on_block: OnBlock | None = None,
@@ -173,7 +179,7 @@ class Pipeline:
             progress: called with a Progress; when it returns False, Cancelled is raised. Whatever
                 ends a generation, the next one works.
             seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds,
-            limiter: as in Request.
+            limiter, init, strength, replace, keep: as in Request.
 
         Returns:
             The clip; `clip.notes` says which settings this model cannot use well, and what is wrong
@@ -195,6 +201,10 @@ class Pipeline:
             "apg": apg,
             "pad_seconds": pad_seconds,
             "limiter": limiter,
+            "init": init,
+            "strength": strength,
+            "replace": None if replace is None else tuple(map(tuple, replace)),
+            "keep": None if keep is None else tuple(map(tuple, keep)),
         }
         session = Session(self.model, self.settings(prompt, **given, **unknown), noise)
         blocks = []
@@ -223,7 +233,9 @@ class Pipeline:
     def settings(self, prompt: str | Request | Settings | None = None, **given: Any) -> Settings:
         """What a request comes to with this model: every gap filled, everything checked."""
         if isinstance(prompt, Settings):
-            prompt = Request(**dataclasses.asdict(prompt))
+            prompt = Request(
+                **{f.name: getattr(prompt, f.name) for f in dataclasses.fields(prompt)}
+            )
         request = prompt if isinstance(prompt, Request) else Request(prompt)
         known = [field.name for field in dataclasses.fields(Request)]
         for name in given:

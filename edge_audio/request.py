@@ -8,19 +8,20 @@ import reprlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge_audio.audio.clip import Clip
+from edge_audio.audio.source import Source
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.errors import EdgeAudioError, UsageError
-from edge_audio.notes import Note
 from edge_audio.sampling.noise import check_seed
-from edge_audio.sampling.samplers import SAMPLERS, Sigmas
-from edge_audio.sampling.schedule import check_steps, shifted_sigmas
+from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.sampling.schedule import check_steps
+from edge_audio.settings import Settings, has_text
 
-#: The objective of models that were distilled to few steps without guidance (ARC).
-POST_TRAINED = "rf_denoiser"
 #: more than any model was made for; a recipe that asks for more wants to keep a computer busy
 MOST_STEPS = 10_000
 
@@ -51,17 +52,28 @@ class Request:
     pad_seconds: float | None = None
     #: whether peaks above full scale are turned down while the clip is made
     limiter: bool | None = None
+    #: sound to start from, or to keep parts of: a Source, a Clip, or a file
+    init: Source | Clip | str | Path | None = None
+    #: how far to go from it: its noise level at the start, above 0 to 1, which is all noise
+    strength: float | None = None
+    #: parts of it that are made anew, (begin, end) in seconds; the rest stays
+    replace: tuple[tuple[float, float], ...] = ()
+    #: parts of it that stay; the rest is made anew
+    keep: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def from_recipe(cls, recipe: Mapping[str, Any]) -> Request:
+    def from_recipe(cls, recipe: Mapping[str, Any], init: Source | None = None) -> Request:
         """The request that a clip's recipe stands for (`Clip.recipe_of`); EdgeAudioError if it is
-        not a recipe: it may come from a stranger's file.
+        not a recipe: it may come from a stranger's file. init: what the clip was made from, if it
+        was.
         """
         mend = "use one that edge-audio wrote"
         if not isinstance(recipe, Mapping):
             raise EdgeAudioError(f"the recipe is no mapping; {mend}")
         given = {
-            field.name: recipe.get(field.name, field.default) for field in dataclasses.fields(cls)
+            field.name: recipe.get(field.name, field.default)
+            for field in dataclasses.fields(cls)
+            if field.name not in ("init", "keep")
         }
         if given["seed"] is None or (given["prompt"] is None and given["ids"] is None):
             raise EdgeAudioError(f"the recipe has no prompt or no seed; {mend}")
@@ -69,18 +81,26 @@ class Request:
             fits, wanted = _RECIPE_TYPES[name]
             if value is not None and not fits(value):
                 raise EdgeAudioError(f"the recipe's {name} {_shown(value)} is {wanted}; {mend}")
-        return cls(**{**given, "ids": None if given["ids"] is None else tuple(given["ids"])})
+        _check_source(recipe.get("init"), init)
+        ids, regions = given["ids"], tuple(map(tuple, given["replace"] or ()))
+        return cls(**{**given, "ids": ids and tuple(ids), "replace": regions, "init": init})
 
     def resolved(self, manifest: Manifest) -> Settings:
         """The settings for this model: every gap filled and everything checked.
 
         UsageError for what no model could serve, EdgeAudioError for what this one cannot.
         """
+        for name in ("fit_length", "limiter"):
+            value = getattr(self, name)
+            if value is not None and not _is_truth(value):
+                raise UsageError(f"{name} {_shown(value)} is neither True nor False")
         best = manifest.defaults
         asked = dataclasses.replace(self, ids=_ids(self.ids))
         _check_text(asked, manifest)
-        longest = manifest.max_seconds
+        longest, init = manifest.max_seconds, _source(self, manifest)
         usual = longest if best.seconds is None else min(best.seconds, longest)
+        if init is not None:
+            usual = min(init.seconds, longest)
         _check_seconds(usual if self.seconds is None else self.seconds, manifest)
         padding = manifest.latent.padding
         settings = Settings(
@@ -101,11 +121,10 @@ class Request:
                 "pad_seconds", padding.seconds if self.pad_seconds is None else self.pad_seconds
             ),
             limiter=bool(best.limiter if self.limiter is None else self.limiter),
+            init=init,
+            strength=1.0 if self.strength is None else _within("strength", self.strength, 1.0),
         )
-        for name in ("fit_length", "limiter"):
-            value = getattr(self, name)
-            if value is not None and not _is_truth(value):
-                raise UsageError(f"{name} {_shown(value)} is neither True nor False")
+        settings = dataclasses.replace(settings, replace=_regions(self, settings.seconds))
         if not isinstance(settings.sampler, str) or settings.sampler not in SAMPLERS:
             raise UsageError(
                 f"sampler {_shown(settings.sampler)} is unknown; use one of {', '.join(SAMPLERS)}"
@@ -125,102 +144,71 @@ class Request:
         )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings of one clip, all decided and checked against a model (`Request.resolved`)."""
-
-    prompt: str | None
-    seconds: float
-    seed: int
-    steps: int
-    sampler: str
-    cfg_scale: float
-    negative: str | None
-    ids: tuple[int, ...] | None
-    fit_length: bool
-    apg: float = 0.0
-    #: None where the model's lengths are fixed
-    pad_seconds: float | None = None
-    limiter: bool = False
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there is a prompt (or ids) to follow."""
-        return _has_text(self)
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether guidance has an effect: not at scale 1, nor where both of its branches would be
-        the same.
-        """
-        return self.cfg_scale != 1 and (self.has_text or bool(self.negative))
-
-    def frames(self, manifest: Manifest) -> int:
-        """Samples of audio that the clip has."""
-        return round(self.seconds * manifest.sample_rate)
-
-    def latents(self, manifest: Manifest) -> int:
-        """Length of the latents that it is made of."""
-        latent, frames = manifest.latent, self.frames(manifest)
-        if latent.padding is not None:
-            needed = self._latents_for(self.seconds + (self.pad_seconds or 0.0), manifest)
-            needed += -needed % latent.padding.multiple
-            return min(max(needed, manifest.tiling.tile), latent.length)
-        fitting = latent.lengths if self.fit_length else (latent.length,)
-        return next(length for length in fitting if length * latent.downsampling >= frames)
-
-    def valid(self, manifest: Manifest) -> int:
-        """How many of those latents count: the others only make up the length."""
-        length = self.latents(manifest)
-        if manifest.latent.padding is None:
-            return length
-        pad = int((self.pad_seconds or 0.0) * manifest.sample_rate / manifest.latent.downsampling)
-        return min(self._latents_for(self.seconds, manifest) + pad, length)
-
-    def _latents_for(self, seconds: float, manifest: Manifest) -> int:
-        return math.ceil(int(seconds * manifest.sample_rate) / manifest.latent.downsampling)
-
-    def sigmas(self, manifest: Manifest, strength: float = 1.0) -> Sigmas:
-        """The noise levels, from `strength` to 0: the model's own, or else the sampler's."""
-        if (schedule := manifest.schedule) is not None:
-            return shifted_sigmas(self.steps, schedule.start, schedule.end, strength)
-        return SAMPLERS[self.sampler].schedule(self.steps, strength)
-
-    def advice(self, manifest: Manifest) -> list[Note]:
-        """What this model cannot do well of it, each with what it was made for."""
-        best, low, high = manifest.defaults, manifest.seconds.min, manifest.seconds.max
-        post_trained = manifest.objective == POST_TRAINED
-        recommended = (
-            f"this model was made for {best.sampler}, {best.steps} steps, cfg {best.cfg_scale:g}"
+def _source(asked: Request, manifest: Manifest) -> Source | None:
+    """The sound to start from; UsageError for what makes no sense without it, EdgeAudioError for a
+    bundle that cannot hear it.
+    """
+    if asked.init is None:
+        # a strength of 1 is all noise, which needs no sound
+        for name, given in (
+            ("strength", asked.strength not in (None, 1.0)),
+            ("replace", _is_given(asked.replace)),
+            ("keep", _is_given(asked.keep)),
+        ):
+            if given:
+                raise UsageError(f"{name} needs a sound to change; give it with init")
+        return None
+    if "encoder" not in manifest.graphs:
+        raise EdgeAudioError(
+            f"model {manifest.name} has no encoder, which a clip to start from needs; export it"
+            " again without --without-encoder"
         )
-        unguided = not self.is_guided and self.cfg_scale != 1
-        without = f" and without cfg {self.cfg_scale:g}" if unguided else ""
-        outside = not low <= self.seconds <= high and self.seconds != manifest.max_seconds
-        advice = {
-            "prompt": f"the prompt is empty; generating without one{without}"
-            if not self.has_text
-            else "",
-            "negative": "the negative prompt has no effect at cfg 1; use cfg 3 to 7 with a model"
-            " made for it"
-            if self.negative and self.cfg_scale == 1
-            else "",
-            "cfg": f"cfg {self.cfg_scale:g} overdrives a post-trained model; {recommended}"
-            if post_trained and self.is_guided and self.cfg_scale > 2
-            else "",
-            "sampler": f"euler with {self.steps} steps is not what a post-trained model can use;"
-            f" {recommended}"
-            if post_trained and self.sampler == "euler" and self.steps >= 30
-            else "",
-            "fit_length": "this model was exported with one latent length, so fit_length changes"
-            " nothing; export it with --latent-lengths"
-            if self.fit_length and not manifest.latent.shorter
-            else "",
-            "seconds": f"{self.seconds:g} seconds is outside what the model was trained on; it will"
-            f" hear {min(max(self.seconds, low), high):g}, use {low:g} to {high:g}"
-            if outside
-            else "",
-        }
-        return [Note(kind, text) for kind, text in advice.items() if text]
+    if not isinstance(asked.init, (Source, Clip, str, Path)):
+        raise UsageError(f"init {_shown(asked.init)} is no sound; give a file or a Clip")
+    if asked.strength is not None and (not _is_finite(asked.strength) or asked.strength <= 0):
+        raise UsageError(
+            f"strength {_shown(asked.strength)} is out of range; use more than 0, at most 1"
+        )
+    return Source.of(asked.init)
+
+
+def _regions(asked: Request, seconds: float) -> tuple[tuple[float, float], ...]:
+    """What is made anew, ascending; UsageError for regions that cannot be."""
+    keeps = _is_given(asked.keep)
+    if keeps and _is_given(asked.replace):
+        raise UsageError("give either what to replace or what to keep, one of them")
+    name, given = ("keep", asked.keep) if keeps else ("replace", asked.replace or ())
+    if not _is_list_of_pairs(given):
+        raise UsageError(f"{name} {_shown(given)} is no list of regions; give pairs of seconds")
+    regions: list[tuple[float, float]] = []
+    for begin, end in sorted(map(tuple, given)):
+        if not 0 <= begin < end <= seconds + 1e-9:
+            raise UsageError(
+                f"{name} {begin:g}-{end:g} is no part of {seconds:g} seconds; give the second where"
+                " it begins and the one where it ends"
+            )
+        if regions and begin < regions[-1][1]:
+            raise UsageError(f"{name} {begin:g}-{end:g} overlaps the region before it; join them")
+        regions.append((float(begin), float(min(end, seconds))))
+    if not keeps:
+        return tuple(regions)
+    edges = [0.0, *(edge for region in regions for edge in region), seconds]
+    return tuple((a, b) for a, b in zip(edges[::2], edges[1::2]) if a < b)
+
+
+def _check_source(entry: Any, given: Source | None) -> None:
+    """EdgeAudioError unless a recipe's sound to start from is the given one."""
+    if entry is None:
+        if given is not None:
+            raise EdgeAudioError("the clip was made from no other sound; give none")
+        return
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("sha256"), str):
+        raise EdgeAudioError("the recipe's init names no sound; use one that edge-audio wrote")
+    if given is None or given.sha256 != entry["sha256"]:
+        found = "" if given is None else f", and {given.name} is another"
+        raise EdgeAudioError(
+            f"the clip was made from {_shown(entry.get('file'))}{found}; give that with --init"
+        )
 
 
 def _within(name: str, value: Any, most: float | None = None) -> float:
@@ -229,10 +217,6 @@ def _within(name: str, value: Any, most: float | None = None) -> float:
         limits = "from 0" if most is None else f"from 0 to {most:g}"
         raise UsageError(f"{name} {_shown(value)} is out of range; use a number {limits}")
     return float(value)
-
-
-def _has_text(asked: Request | Settings) -> bool:
-    return bool(asked.ids) if asked.prompt is None else bool(asked.prompt.strip())
 
 
 def _check_text(asked: Request, manifest: Manifest) -> None:
@@ -246,7 +230,9 @@ def _check_text(asked: Request, manifest: Manifest) -> None:
             "give either a prompt or ids, one of them; an empty prompt generates without one"
         )
     ids, longest = asked.ids or (), manifest.prompt.max_length
-    text = asked.prompt if _has_text(asked) and asked.ids is None else asked.negative
+    text = (
+        asked.prompt if has_text(asked.prompt, asked.ids) and asked.ids is None else asked.negative
+    )
     if text and manifest.prompt.tokenizer is None:
         raise EdgeAudioError(
             f"model {manifest.name} has no tokenizer and cannot read {text[:40]!r}; "
@@ -336,6 +322,16 @@ def _is_list_of_whole(value: Any) -> bool:
     return _is_sequence(value) and all(map(_is_whole, value))
 
 
+def _is_given(regions: Any) -> bool:
+    return regions is not None and not (_is_sequence(regions) and len(regions) == 0)
+
+
+def _is_list_of_pairs(value: Any) -> bool:
+    return _is_sequence(value) and all(
+        _is_sequence(one) and len(one) == 2 and all(map(_is_number, one)) for one in value
+    )
+
+
 def _shown(value: Any) -> str:
     """A value in an error's one line: short, and without control characters."""
     if isinstance(value, (float, np.number)):
@@ -360,4 +356,6 @@ _RECIPE_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "apg": (_is_number, "no number"),
     "pad_seconds": (_is_number, "no number"),
     "limiter": (_is_truth, "neither true nor false"),
+    "strength": (_is_number, "no number"),
+    "replace": (_is_list_of_pairs, "no list of regions"),
 }

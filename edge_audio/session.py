@@ -5,26 +5,29 @@ consume. Whoever drives it owns progress and cancelling: to cancel is to ask for
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edge_audio.audio.limiter import Limiter
-from edge_audio.bundle.manifest import AUDIO, V
+from edge_audio.bundle.manifest import AUDIO, MEAN, V
 from edge_audio.errors import EdgeAudioError
-from edge_audio.model.codec import decode, faded, tiles_for
+from edge_audio.model.codec import decode, encode, faded, tiles_for
 from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, Call, Ports, Values
 from edge_audio.model.model import Lease, Model
 from edge_audio.model.tokens import Tokens, padded
 from edge_audio.notes import Note
-from edge_audio.request import Settings
+from edge_audio.sampling.editing import CROSS_FADE, keep_mask, keeping, pasted, started
 from edge_audio.sampling.features import level_features, seconds_features
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.samplers import SAMPLERS, Denoise, Noise, Step
+from edge_audio.settings import Settings
 from edge_audio.version import __version__
 
+#: what a sound to start from is timed as
+ENCODE = "encode"
 #: the branches of guidance
 BRANCHES = PROMPT, UNCONDITIONAL = "prompt", "unconditional"
 
@@ -98,6 +101,7 @@ class Session:
         self.notes: list[Note] = settings.advice(model.manifest)
         self.timings: dict[str, float] = {}
         self.latents: np.ndarray | None = None
+        self._init_latents: np.ndarray | None = None
         vocabulary = model.bundle.vocabulary
         for text in (settings.prompt, settings.negative):
             if text and vocabulary and (said := vocabulary.note(text, model.manifest.name)):
@@ -122,7 +126,7 @@ class Session:
         for index, samples in enumerate(self.finished(self.decode(self.latents))):
             left -= len(samples)
             yield Block(samples, left)
-            yield Progress(DECODE, min(index + 1, tiles), tiles)
+            yield Progress(DECODE, min(index + 1, tiles - 1) if left else tiles, tiles)
 
     # The parts, for those who look between them.
 
@@ -133,14 +137,18 @@ class Session:
         settings, guidance = self.settings, self.model.manifest.guidance
         with self.model.lease(self.timings, CONDITION) as lease:
             root = self._values(lease)
-            root.set(**_text_values(self.tokens()), **self._clip_values())
+            tokens, negative = self.tokens(), None
+            if settings.is_guided and settings.negative:
+                negative = self._encoded(self.reading(settings.negative), "negative prompt")
+                # as long as each other, so that graphs are not resized from branch to branch
+                tokens, negative = tokens.filled(negative), negative.filled(tokens)
+            root.set(**_text_values(tokens), **self._clip_values())
             # Without a prompt, and to steer away from nothing in particular: zeros, the seconds
             # token included. What `kept` names tells the seconds too, and stays.
             encoded = settings.has_text or guidance.empty == "encoded"
             prompt = root if encoded else root.fork(PROMPT, **self._zeros(root))
             branches = [prompt]
-            if settings.is_guided and settings.negative:
-                negative = self._encoded(self.reading(settings.negative), "negative prompt")
+            if negative is not None:
                 kept = {name: root[name] for name in guidance.kept}
                 branches.append(
                     root.fork(UNCONDITIONAL, **_text_values(negative, padding=0.0), **kept)
@@ -155,12 +163,25 @@ class Session:
     def branches(self, lease: Lease, *told: Mapping[str, np.ndarray]) -> list[Values]:
         """Branches that are told what `Contract.conditioning` names, rather than the settings."""
         root = self._values(lease)
-        shared = {name: told[0][name] for name in self.model.manifest.guidance.kept}
+        kept = self.model.manifest.guidance.kept
+        shared = {name: value for name, value in told[0].items() if name in kept}
         root.set(**self._clip_values(), **shared)
         return [
             root.fork(branch, **{n: v for n, v in values.items() if v is not shared.get(n)})
             for branch, values in zip(BRANCHES, told)
         ]
+
+    def init_latents(self) -> np.ndarray:
+        """Latents [1, T, C] of the sound to start from."""
+        if self._init_latents is None:
+            contract, manifest = self.model.contract, self.model.manifest
+            frames = self.settings.latents(manifest) * manifest.latent.downsampling
+            audio = self._original(frames)
+            with self.model.lease(self.timings, ENCODE) as lease:
+                call, _ = self.worker(lease)
+                latents = encode(lambda stage, given: call(stage, given, PROMPT), contract, audio)
+            self._init_latents = self._finite(latents, contract.gives[MEAN])
+        return self._init_latents
 
     def tokens(self) -> Tokens:
         """What the text encoder reads."""
@@ -202,6 +223,10 @@ class Session:
         sampler = SAMPLERS[settings.sampler]
         shape = (1, settings.latents(self.model.manifest), latent.channels)
         x = self.noise(shape)
+        if settings.init is not None:
+            x = started(x, self.init_latents(), settings.strength)
+            if settings.replace and not self._learned_to_keep:
+                v = keeping(v, self._keep_mask(), self.init_latents())
         sigmas = settings.sigmas(self.model.manifest)
         for step in sampler.sample(v, x, sigmas, self.noise):
             if step.index + 1 == step.total:
@@ -226,22 +251,24 @@ class Session:
         manifest, limiter = self.model.manifest, Limiter()
         if self.settings.limiter:
             blocks = limiter(blocks)
-        yield from faded(blocks, self.settings.frames(manifest), manifest.sample_rate)
-        if limiter.gain < 1:
-            self.notes.append(
-                Note(
-                    "limiter",
-                    f"the limiter turned peaks down by up to {limiter.reduction:.1f} dB; without it"
-                    " the whole clip would be scaled down",
-                )
-            )
+        rate, frames = manifest.sample_rate, self.settings.frames(manifest)
+        blocks = faded(blocks, frames, rate)
+        if self.settings.replace:
+            regions = self.settings.regions(manifest)
+            blocks = pasted(blocks, self._original(frames), regions, round(CROSS_FADE * rate))
+        left = frames
+        for block in blocks:
+            left -= len(block)
+            if not left and limiter.over > 0:  # before the last block, where some stop
+                over = f"{limiter.over:.1f} dB above full scale"
+                self.notes.append(Note("limiter", f"the limiter turned down peaks of up to {over}"))
+            yield block
 
     def recipe(self) -> dict[str, Any]:
         """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills
         in the gain. A clip of replayed noise says so: its seed does not make it.
         """
         settings, model = self.settings, self.model
-        ids = None if settings.ids is None else list(settings.ids)
         more = {"noise": "given"} if self.is_replayed else {}
         if settings.prompt and (reading := self.reading(settings.prompt)) != settings.prompt:
             more["read_as"] = reading
@@ -249,8 +276,7 @@ class Session:
             "edge_audio": __version__,
             "model": model.manifest.name,
             "bundle_sha256": model.bundle.sha256,
-            **asdict(settings),
-            "ids": ids,
+            **settings.entries,
             "precision": dict(model.precision),
             "half": model.half,
             "threads": model.threads,
@@ -285,12 +311,39 @@ class Session:
             # nothing is kept, which is the same for every latent: one row stands for all
             "keep": np.zeros((1, 1, 1), np.float32),
             "kept_latents": np.zeros((1, 1, manifest.latent.channels), np.float32),
+            **self._kept_values(),
         }
         if manifest.frequencies:
             values["seconds_features"] = seconds_features(
                 settings.seconds, seconds.min, seconds.max, manifest.frequencies
             )
         return values
+
+    @property
+    def _learned_to_keep(self) -> bool:
+        """Whether the model was trained to keep parts, and is told which."""
+        contract = self.model.contract
+        return "keep" in contract.reads[contract.gives[V]]
+
+    def _keep_mask(self) -> np.ndarray:
+        manifest, settings = self.model.manifest, self.settings
+        length, frames = settings.latents(manifest), settings.frames(manifest)
+        regions = settings.regions(manifest)
+        return keep_mask(length, manifest.latent.downsampling, frames, regions)
+
+    def _kept_values(self) -> dict[str, np.ndarray]:
+        """What a model is told that has learned to keep parts."""
+        if not (self.settings.replace and self._learned_to_keep):
+            return {}
+        keep = self._keep_mask()[None, :, None]
+        return {"keep": keep, "kept_latents": self.init_latents() * keep}
+
+    def _original(self, frames: int) -> np.ndarray:
+        """So many frames of the sound to start from, as the model's audio."""
+        manifest, source = self.model.manifest, self.settings.init
+        assert source is not None  # nobody else asks
+        original = source.at(manifest.sample_rate, manifest.channels)[:frames]
+        return np.pad(original, [(0, frames - len(original)), (0, 0)])
 
     def _zeros(self, values: Values) -> dict[str, np.ndarray]:
         return {name: np.zeros_like(values[name]) for name in self.model.manifest.guidance.zeroed}

@@ -191,7 +191,8 @@ def fidelity(expected: Examples, graph: Graph) -> dict[str, float]:
         compare(name, graph.resized(name, inputs_of[name], shapes), wanted)
         # and back to the lengths that it was written with
         shapes = {key: value.shape for key, value in expected.outputs[name].items()}
-        graph.resized(name, expected.inputs[name], shapes)
+        back = graph.resized(name, expected.inputs[name], shapes)
+        compare(name, back, expected.outputs[name])
     return measured
 
 

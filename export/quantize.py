@@ -121,7 +121,7 @@ EDGES = re.compile(r"\btransformer\.project_(in|out)$")
 #: the transformer's feed-forward layers, whose gated activations have outliers: rotated in `int8`,
 #: 4 bits in `int4`
 GATED = re.compile(r"\.ff\.ff\.")
-TEXT = re.compile(r"^t5\.")
+TEXT = re.compile(r"^t5(gemma)?\.")
 
 
 def methods_for(precision: str, layers: Iterable[str]) -> dict[str, str]:

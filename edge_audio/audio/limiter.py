@@ -33,13 +33,13 @@ class Limiter:
 
     def __init__(self, ceiling: float = CEILING):
         self.ceiling = ceiling
-        #: the least that was used so far
-        self.gain = 1.0
+        #: the least that was used so far, and the largest sample that came
+        self.gain, self.peak = 1.0, 0.0
 
     @property
-    def reduction(self) -> float:
-        """The most that was taken, in dB."""
-        return -20 * math.log10(self.gain)
+    def over(self) -> float:
+        """How far the clip went above full scale, in dB; 0 or less if it did not."""
+        return 20 * math.log10(max(self.peak, 1e-10))
 
     def __call__(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """float32 [n, channels] of any lengths, and the same samples in other lengths, limited.
@@ -74,4 +74,5 @@ class Limiter:
         samples = held[first * BLOCK : (first + count) * BLOCK]
         gain = gain.astype(np.float32).reshape(-1)[: len(samples)]
         self.gain = min(self.gain, float(gain.min()))
+        self.peak = max(self.peak, float(np.abs(samples).max()))
         return samples * gain[:, None]

@@ -10,8 +10,10 @@ from edge_audio.bundle.manifest import (
     AUDIO,
     BY_LENGTH,
     HOST_VALUES,
+    LATENTS,
     Manifest,
     Port,
+    Stage,
     V,
     files,
     order,
@@ -78,11 +80,15 @@ def _tiling_covers(manifest: Manifest) -> None:
 
 def _names_are_plain(manifest: Manifest) -> None:
     """Names are shown on terminals and pages, and files are opened: nothing may hide in them."""
-    for name, text in (("name", manifest.name), ("license", manifest.license)):
+    adapters = (("an adapter's name", adapter.name) for adapter in manifest.adapters)
+    for name, text in (("name", manifest.name), ("license", manifest.license), *adapters):
         if len(text) > LONGEST_NAME or not text.isprintable():
             raise ValueError(
                 f"{name} must be one line of at most {LONGEST_NAME} printable characters"
             )
+    for adapter in manifest.adapters:
+        if not re.fullmatch("[0-9a-f]{64}", adapter.sha256):
+            raise ValueError(f"the sha256 of adapter {adapter.name} cannot be")
     for entry in files(manifest):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", entry.file):
             raise ValueError(f"file {entry.file[:40]!r} is no bare file name")
@@ -98,6 +104,7 @@ def _stages_connect(manifest: Manifest) -> None:
             raise ValueError(f"stage {name} is in component {stage.component}, which has no graph")
         for port_name, port in (*stage.inputs.items(), *stage.outputs.items()):
             _port_exists(f"stages.{name}: port {port_name}", port)
+        _lengths_are_known(name, stage)
         for output in stage.outputs:
             if output in given:
                 raise ValueError(f"stages {given[output]} and {name} both give {output}")
@@ -115,6 +122,16 @@ def _stages_connect(manifest: Manifest) -> None:
         if name not in given:
             raise ValueError(f"guidance names {name[:40]}, which no stage gives")
     order(manifest.stages)
+
+
+def _lengths_are_known(name: str, stage: Stage) -> None:
+    read = frozenset().union(*(port.follows for port in stage.inputs.values()))
+    if unknown := stage.follows - read:
+        raise ValueError(f"stage {name} gives {min(unknown)} and reads nothing of that length")
+    if not stage.resizes and (others := stage.follows - {LATENTS}):
+        raise ValueError(f"stage {name} follows {min(others)}, so it must be one that resizes")
+    if stage.resizes and stage.more:
+        raise ValueError(f"stage {name} resizes, so it must list all its ports")
 
 
 def _port_exists(where: str, port: Port) -> None:

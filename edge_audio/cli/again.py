@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip, check_writable
+from edge_audio.audio.source import Source
 from edge_audio.cli.options import Commands, add_model
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError
@@ -46,18 +47,22 @@ def add_again(commands: Commands) -> None:
         metavar="DRAWS.npy",
         help="the noise that the clip was made of (generate --noise)",
     )
+    parser.add_argument("--init", metavar="FILE", help="the sound that the clip was made from")
     add_model(parser)
 
 
 def again(arguments: argparse.Namespace) -> int:
     """`edge-audio again`: 0 if the new clip is the old one, 1 if not."""
     recipe = Clip.recipe_of(arguments.file)
-    request = Request.from_recipe(recipe)
+    init = None if arguments.init is None else Source.of(arguments.init)
+    request = Request.from_recipe(recipe, init)
     if recipe.get("noise") is not None and not arguments.noise:
         raise EdgeAudioError(
             f"{arguments.file} was made of noise that was given, and not of a seed; give the same"
             " with --noise"
         )
+    if recipe.get("noise") is None and arguments.noise:
+        raise EdgeAudioError(f"{arguments.file} was made of a seed; leave --noise out")
     if arguments.output is not None:
         check_writable(arguments.output)
     noise = replayed(arguments.noise) if arguments.noise else None

@@ -24,6 +24,7 @@ from edge_audio.cli.options import (
     add_seconds,
     add_threads,
     numbers,
+    region,
 )
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
@@ -83,8 +84,8 @@ def add_generate(commands: Commands) -> None:
     parser.add_argument(
         "--limiter",
         choices=("on", "off"),
-        help="peaks above full scale are turned down as the clip is made, rather than the whole clip"
-        " when it is saved (default: the model's)",
+        help="turn peaks above full scale down as the clip is made, rather than the whole clip when"
+        " it is saved (default: the model's)",
     )
     parser.add_argument(
         "--precision",
@@ -105,6 +106,20 @@ def add_generate(commands: Commands) -> None:
     parser.add_argument(
         "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
     )
+    parser.add_argument("--init", metavar="FILE", help="start from this sound, or keep parts of it")
+    parser.add_argument(
+        "--strength",
+        metavar="S",
+        type=float,
+        help="how far to go from it, above 0 to 1 (default: 1, all the way)",
+    )
+    for name, what in (
+        ("replace", "make these seconds of it anew, such as 4-7; again for more of them"),
+        ("keep", "keep these seconds of it, and make the rest anew"),
+    ):
+        parser.add_argument(
+            f"--{name}", metavar="A-B", type=region, action="append", default=[], help=what
+        )
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     add_json(parser)
     add_quiet(parser, "print nothing but warnings and errors; the file keeps its notes")
@@ -140,6 +155,10 @@ def generate(arguments: argparse.Namespace) -> None:
                 apg=arguments.apg,
                 pad_seconds=arguments.pad_seconds,
                 limiter=_switch(arguments.limiter),
+                init=arguments.init,
+                strength=arguments.strength,
+                replace=arguments.replace,
+                keep=arguments.keep,
                 noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,

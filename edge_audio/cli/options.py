@@ -69,3 +69,14 @@ def numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is no list of numbers like 118,7,54,1"
         ) from None
+
+
+def region(text: str) -> tuple[float, float]:
+    """Seconds from and to; ArgumentTypeError if they are none."""
+    begin, _, end = text.partition("-")
+    try:
+        return float(begin), float(end)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no part of a sound; write where it begins and ends, such as 4-7"
+        ) from None

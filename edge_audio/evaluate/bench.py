@@ -29,8 +29,9 @@ from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.evaluate.bench_tasks import EXPLAINED
 from edge_audio.evaluate.benchmark import PACKAGES, Benchmark, Cost, Spread
 from edge_audio.pipeline import Pipeline, default_model
-from edge_audio.request import Request, Settings
+from edge_audio.request import Request
 from edge_audio.sampling.samplers import SAMPLERS
+from edge_audio.settings import Settings
 from edge_audio.system import cache, device
 
 #: for bundles without a tokenizer: any ids cost the same, and every vocabulary has these

@@ -29,7 +29,7 @@ from edge_audio.evaluate.precision_run import PrecisionRun, Say
 from edge_audio.evaluate.prompts import Prompt, of_bundle
 from edge_audio.evaluate.verdict import judge
 from edge_audio.pipeline import Pipeline, default_model
-from edge_audio.request import Settings
+from edge_audio.settings import Settings
 from edge_audio.system import device
 
 
@@ -62,7 +62,8 @@ def compare(
     prompts = list(prompts or of_bundle(first))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdgeAudioWarning)
-        settings = {name: value for name, value in settings.items() if value is not None}
+        given = {name: value for name, value in settings.items() if value is not None}
+        settings = {"limiter": False, **given}  # what is compared is the model's, peaks and all
         jobs = [
             (prompt, prompt.request(first, seed, **settings))
             for prompt in prompts

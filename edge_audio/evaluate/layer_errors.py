@@ -14,8 +14,8 @@ from edge_audio.evaluate.layers import exposed
 from edge_audio.evaluate.trace import stages
 from edge_audio.model.contract import Fitting
 from edge_audio.pipeline import Pipeline
-from edge_audio.request import Settings
 from edge_audio.session import Called
+from edge_audio.settings import Settings
 
 #: calls of a stage whose inside is looked at
 LAYER_CALLS = 3

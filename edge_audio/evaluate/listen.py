@@ -92,6 +92,7 @@ def listen(
                 sampler=asked.sampler,
                 steps=asked.steps,
                 cfg_scale=asked.cfg_scale,
+                limiter=False,
             )
         )
         file = f"{number}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.wav"

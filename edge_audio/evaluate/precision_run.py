@@ -15,7 +15,7 @@ from edge_audio.evaluate.layer_errors import compare_layers
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.evaluate.trace import Trace, answers, decoded, walk
 from edge_audio.pipeline import Pipeline
-from edge_audio.request import Settings
+from edge_audio.settings import Settings
 
 #: dB: latents that come to this are the same sound, however noisily it is decoded
 SAME_LATENTS = 10.0

@@ -15,8 +15,8 @@ from edge_audio.evaluate.prompts import Prompt
 from edge_audio.evaluate.trace import Trace
 from edge_audio.model.tokens import Tokens
 from edge_audio.pipeline import Conditioning, Pipeline
-from edge_audio.request import Settings
 from edge_audio.session import Called
+from edge_audio.settings import Settings
 
 
 class Probe:
@@ -31,7 +31,9 @@ class Probe:
     ):
         self.pipeline = pipeline
         self.bundle, self.manifest = pipeline.bundle, pipeline.bundle.manifest
-        self.prompts, self.seeds, self.settings = prompts, seeds, settings
+        self.prompts, self.seeds = prompts, seeds
+        # what is examined is the model's, peaks and all
+        self.settings = {"limiter": False, **settings}
         self._traces: dict[Settings, Trace] = {}
         self._stages: dict[Settings, dict[str, list[Called]]] = {}
 

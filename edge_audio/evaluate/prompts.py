@@ -11,7 +11,8 @@ from typing import Any
 
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
-from edge_audio.request import Request, Settings
+from edge_audio.request import Request
+from edge_audio.settings import Settings
 
 #: characters of a prompt; whatever is longer is no prompt, and probably no text file
 LONGEST = 1000

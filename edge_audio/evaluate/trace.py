@@ -10,9 +10,9 @@ import numpy as np
 
 from edge_audio.audio.clip import Clip
 from edge_audio.pipeline import Conditioning, Pipeline
-from edge_audio.request import Settings
 from edge_audio.sampling.samplers import Denoise
 from edge_audio.session import PROMPT, Called, Session
+from edge_audio.settings import Settings
 
 
 @dataclass

@@ -29,6 +29,8 @@ from edge_audio.system.graph import Graph
 CONDITION, SAMPLE, DECODE = "condition", "sample", "decode"
 _MEND = "copy the bundle again or export the model again"
 _stamps = itertools.count()
+#: what a runtime makes: also the audio that an encoder reads, whoever else gives some
+_HOST = frozenset(name for names in HOST_VALUES.values() for name in names)
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ class Contract:
         #: stage -> names of all that it reads, also by way of other stages
         self.reads: dict[str, frozenset[str]] = {}
         for name, stage in self.stages.items():
-            earlier = (self.reads[self.gives[port]] for port in stage.inputs if port in self.gives)
-            self.reads[name] = frozenset(stage.inputs).union(*earlier)
+            earlier = [port for port in stage.inputs if port in self.gives and port not in _HOST]
+            read = (self.reads[self.gives[port]] for port in earlier)
+            self.reads[name] = frozenset(stage.inputs).union(*read)
 
     def lasts(self, stage: str) -> bool:
         """Whether what a stage gives is the same on every step of a clip."""
@@ -115,6 +118,12 @@ class Contract:
             if length > (most := self.manifest.longest[kind]):
                 raise EdgeAudioError(f"{length} {kind} are more than the {most} of {stage}")
         if described.resizes:
+            for name, port in described.inputs.items():
+                if inputs[name].shape != (shape := port.shape_at(lengths)):
+                    raise EdgeAudioError(
+                        f"stage {stage} takes {name} {list(shape)}, not"
+                        f" {list(inputs[name].shape)}; {_MEND}"
+                    )
             ports = described.outputs.items()
             return Fitting(stage, inputs, {name: port.shape_at(lengths) for name, port in ports})
         return Fitting(self.manifest.latent.signature(stage, lengths[LATENTS]), inputs)

@@ -116,6 +116,10 @@ class Model:
             digest.update(np.ascontiguousarray(inputs[name]).tobytes())
         return _Memory(self._remembered, self._lock, (stage, digest.hexdigest()))
 
+    def precision_of(self, component: str) -> str:
+        """That a component runs in: of the encoder, which runs once a clip, the most exact."""
+        return self.precision.get(component) or self.bundle.precisions(component)[0]
+
     def acquire(self, component: str) -> Graph:
         """A component's graph, which stays open until it is released as often."""
         with self._lock:
@@ -127,7 +131,7 @@ class Model:
                     return self._graphs[component].graph
             graph = self._open(component)
             with self._lock:
-                size = self.manifest.graphs[component][self.precision[component]].bytes
+                size = self.manifest.graphs[component][self.precision_of(component)].bytes
                 self._graphs[component] = _Loaded(graph, size)
             return graph
 
@@ -157,7 +161,7 @@ class Model:
                 self._graphs.pop(component).graph.close()
 
     def _open(self, component: str) -> Graph:
-        precision = self.precision[component]
+        precision = self.precision_of(component)
         if component not in self._paths:  # checked once, then trusted
             self._paths[component] = self.bundle.graph_path(component, precision)
         path, entry = self._paths[component], self.manifest.graphs[component][precision]

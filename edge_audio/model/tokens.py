@@ -32,6 +32,12 @@ class Tokens:
         """Whether the prompt had more tokens than the model reads."""
         return bool(self.count > self.ids.shape[1])
 
+    def filled(self, other: Tokens) -> Tokens:
+        """The same in as many places as another prompt has, if that has more."""
+        missing = max(0, other.ids.shape[1] - self.ids.shape[1])
+        ids, mask = (np.pad(row, [(0, 0), (0, missing)]) for row in (self.ids, self.mask))
+        return Tokens(ids, mask, self.count)
+
 
 def padded(
     ids: Sequence[int], longest: int, pad_id: int = PAD_ID, ends: bool = True, fill: bool = True

@@ -132,17 +132,25 @@ class Graph:
         with self._running:
             if self._engine is None:
                 raise EdgeAudioError(f"{self.path} is closed; open it again")
+            self._check_names(signature, inputs)
             try:
                 if outputs is not None:
                     self._resize(signature, inputs, outputs)
                 self._check_inputs(signature, inputs)
-                return self._engine.run(signature, inputs)
+                found = self._engine.run(signature, inputs)
             except (ValueError, RuntimeError) as error:
                 raise EdgeAudioError(
                     f"{self.path} failed in signature {signature} ({first_line(error)}); check that"
                     f" its inputs {_listed(inputs)} are in range, as ids are in the vocabulary, or"
                     " free some memory"
                 ) from None
+            for name, shape in (outputs or {}).items():
+                if found[name].shape != shape:
+                    raise EdgeAudioError(
+                        f"signature {signature} of {self.path} gave {name}"
+                        f" {list(found[name].shape)}, not {list(shape)}; {_MEND}"
+                    )
+            return found
 
     def _resize(
         self,
@@ -152,18 +160,18 @@ class Graph:
     ) -> None:
         """Bring a signature to these lengths, unless it has them."""
         assert self._engine is not None
-        here = self._inputs.get(signature, {})
-        shapes = {
-            name: value.shape
-            for name, value in inputs.items()
-            if name in here and value.ndim == len(here[name][0]) and value.shape != here[name][0]
-        }
-        if shapes:
-            self._engine.resize(signature, shapes)
-        for specs, changed in ((here, shapes), (self._outputs.get(signature, {}), outputs)):
-            specs.update({name: (shape, specs[name][1]) for name, shape in changed.items()})
+        reads, gives = self._inputs[signature], self._outputs[signature]
+        for name, value in inputs.items():
+            shape, dtype = reads[name]
+            if value.shape != shape and value.ndim == len(shape):
+                self._engine.resize(signature, name, value.shape)
+                reads[name] = value.shape, dtype
+        for name, shape in outputs.items():
+            if name not in gives:
+                raise ValueError(f"it gives no {name}")
+            gives[name] = shape, gives[name][1]
 
-    def _check_inputs(self, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
+    def _check_names(self, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         if signature not in self._inputs:
             raise EdgeAudioError(
                 f"{self.path} has no signature {signature}, it has {_listed(self._inputs)}; {_MEND}"
@@ -174,8 +182,10 @@ class Graph:
                 f"signature {signature} of {self.path} takes {_listed(expected)}, "
                 f"not {_listed(inputs)}; {_MEND}"
             )
+
+    def _check_inputs(self, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
         for name, value in inputs.items():
-            shape, dtype = expected[name]
+            shape, dtype = self._inputs[signature][name]
             if value.shape != shape or value.dtype != dtype:
                 raise EdgeAudioError(
                     f"input {name} of signature {signature} of {self.path} is {dtype}"
@@ -214,7 +224,7 @@ class _Interpreted:
             name: _specs(runner.get_output_details()) for name, runner in self._runners.items()
         }
 
-    def resize(self, signature: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def resize(self, signature: str, name: str, shape: tuple[int, ...]) -> None:
         """A runner takes whatever shapes it is given."""
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -258,10 +268,9 @@ class _Compiled:
         }
         self._buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
-    def resize(self, signature: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        for name, shape in shapes.items():
-            self._model.resize_input_tensor_by_name(signature, name, list(shape), strict=False)
+    def resize(self, signature: str, name: str, shape: tuple[int, ...]) -> None:
         self._buffers.pop(signature, None)  # made anew in the new sizes
+        self._model.resize_input_tensor_by_name(signature, name, list(shape), strict=False)
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         first = signature not in self._buffers

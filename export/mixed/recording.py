@@ -16,8 +16,8 @@ from edge_audio.bundle.manifest import AUDIO, V
 from edge_audio.bundle.store import Bundle
 from edge_audio.model.contract import DECODE, Contract
 from edge_audio.model.model import ALL, Model
-from edge_audio.request import Settings
 from edge_audio.session import PROMPT, Called, Progress, Session
+from edge_audio.settings import Settings
 from edge_audio.system.graph import Graph
 
 THREADS = 2

@@ -25,7 +25,7 @@ LOGSNR_SHIFT = Schedule("logsnr", start=-6.2, end=2.0)
 PAD_SECONDS = 6.0
 #: Latents of one attention chunk of SAME: lengths are multiples of it.
 CHUNK = 2
-#: latents of the shortest clip, and of a tile of the decoder at most
+#: latents of the shortest clips that a bundle can be exported for
 SHORTEST = 12
 #: Lengths at which graphs are converted, and others at which they are proven: a runtime resizes
 #: them to those of a clip.

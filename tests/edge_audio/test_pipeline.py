@@ -184,6 +184,10 @@ def test_a_recipe_makes_the_clip_again(pipe, tmp_path):
         "fit_length": False,
         "apg": 0.0,
         "pad_seconds": None,
+        "limiter": False,
+        "init": None,
+        "strength": 1.0,
+        "replace": [],
         "gain": 1.0,
     }
 

@@ -1,6 +1,5 @@
 """Sessions: what several threads, several seeds and replayed noise get of one model."""
 
-import functools
 import json
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 import toy
 
-from edge_audio import EdgeAudioError, Pipeline, Request, UsageError, session
-from edge_audio.audio.limiter import Limiter
+from edge_audio import EdgeAudioError, Pipeline, Request, UsageError
+from edge_audio.audio.limiter import CEILING
 from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.sampling.noise import NoiseStream
 from edge_audio.sampling.replay import replayed
@@ -54,17 +53,22 @@ def test_what_the_prompt_made_serves_the_next_seed(pipe, calls) -> None:
 
 def test_a_limiter_acts_while_the_clip_is_made(pipe, monkeypatch) -> None:
     """It says so, the recipe has it, and what streams is what is made at once."""
+    decode = Session.decode
+    peak = pipe.generate("rain", seed=1).peak
+
+    def loud(self, latents):
+        return (block * (4 / peak) for block in decode(self, latents))
+
+    monkeypatch.setattr(Session, "decode", loud)
     plain = pipe.generate("rain", seed=1)
-    ceiling = 0.5 * plain.peak
-    monkeypatch.setattr(session, "Limiter", functools.partial(Limiter, ceiling))
-    assert np.array_equal(pipe.generate("rain", seed=1).samples, plain.samples)
+    assert plain.peak == pytest.approx(4) and not [n for n in plain.notes if n.kind == "limiter"]
     clip = pipe.generate("rain", seed=1, limiter=True)
-    assert clip.peak <= ceiling * (1 + 1e-6) and clip.recipe["limiter"] is True
+    assert clip.peak <= CEILING * (1 + 1e-6) and clip.recipe["limiter"] is True
     (note,) = (note.text for note in clip.notes if note.kind == "limiter")
-    assert note.startswith("the limiter turned peaks down by up to 6.0 dB")
-    assert np.array_equal(
-        np.concatenate(list(pipe.stream(Request.from_recipe(clip.recipe)))), clip.samples
-    )
+    assert note == "the limiter turned down peaks of up to 12.0 dB above full scale"
+    stream = pipe.stream(Request.from_recipe(clip.recipe))
+    assert np.array_equal(np.concatenate(list(stream)), clip.samples)
+    assert note in [said.text for said in stream.notes]
     with pytest.raises(UsageError, match="limiter 'on' is neither True nor False"):
         pipe.generate("rain", limiter="on")
 

@@ -12,8 +12,8 @@ from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.symptoms.measure import LITTLE, NOTHING, change, db
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
-from edge_audio.request import Settings
 from edge_audio.sampling.noise import NoiseStream
+from edge_audio.settings import Settings
 
 
 @symptom
@@ -31,7 +31,7 @@ def inputs_change_outputs(probe: Probe) -> Iterator[Row]:
             said,
             "every one changes the output",
             f"Without {'effect' if inert else 'much effect'}: {', '.join(inert or weak)}. "
-            + _INERT.get(_kind((inert or weak or [""])[0]), "The export lost it on the way."),
+            + _why((inert or weak or [""])[0]),
             effects[least],
             component,
         )
@@ -47,12 +47,15 @@ _INERT = {
         " skipped."
     ),
     "attention_mask": "The text encoder reads its padding.",
+    "padding_mask": "Latents that only make up the length count like the others.",
     "modulations": "The model cannot hear the noise level and the seconds: adaLN was dropped.",
 }
 
 
-def _kind(name: str) -> str:
-    return name.split(".")[-1].partition("_")[0] if "mask" not in name else "attention_mask"
+def _why(name: str) -> str:
+    """What it means that STAGE.INPUT has no effect."""
+    port = name.split(".")[-1]
+    return _INERT.get(port, _INERT.get(port.partition("_")[0], "The export lost it on the way."))
 
 
 def _effects(probe: Probe) -> dict[str, dict[str, float]]:
@@ -93,7 +96,9 @@ def _another(value: np.ndarray, other: np.ndarray) -> np.ndarray:
         return changed if len(ones) else np.ones_like(value)
     if other.shape == value.shape and not np.array_equal(other, value):
         return other
-    return _noise(value) if value.dtype == np.float32 else changed
+    if value.dtype == np.float32:
+        return _noise(value)
+    return np.where(value == 0, 1, 0).astype(value.dtype) if np.all(changed == value) else changed
 
 
 def _noise(like: np.ndarray) -> np.ndarray:

@@ -51,6 +51,9 @@ def text_tokens(probe: Probe) -> Iterator[Row]:
 @symptom
 def text_padding(probe: Probe) -> Iterator[Row]:
     """Padded tokens become zero vectors, and what stands in their place has no effect."""
+    if not probe.manifest.prompt.padded:
+        yield row(OK, "prompts are not padded: there is none")
+        return
     (call,) = _encoding(probe)
     plain, tokens = call.outputs[CROSS_ATTN_COND], probe.tokens()
     other = np.where(tokens.mask == 1, tokens.ids, 3).astype(np.int32)

@@ -12,7 +12,7 @@ from edge_audio.evaluate.probe import Probe
 from edge_audio.evaluate.symptoms.measure import NOTHING, by_limits, change, db, rms
 from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import OK, WARN
-from edge_audio.request import POST_TRAINED
+from edge_audio.settings import POST_TRAINED
 
 
 @symptom

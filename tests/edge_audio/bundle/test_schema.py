@@ -88,6 +88,18 @@ def graph(entries) -> dict:
             ),
             "wait for each other",
         ),
+        (
+            lambda m: m["stages"]["project"]["inputs"]["global_cond"].update(shape=[1, "tokens"]),
+            "stage project follows tokens, so it must be one that resizes",
+        ),
+        (
+            lambda m: m["stages"]["tail"]["outputs"]["audio"].update(shape=[1, "latents", 2]),
+            "stage tail gives latents and reads nothing of that length",
+        ),
+        (
+            lambda m: m["stages"]["head"].update(resizes=True, more=True),
+            "stage head resizes, so it must list all its ports",
+        ),
         (lambda m: m["guidance"].update(zeroed=["soul"]), "guidance names soul"),
         (lambda m: m.update(minor="x"), "minor: expected int"),
     ],

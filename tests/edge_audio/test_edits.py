@@ -1,0 +1,118 @@
+"""Clips that are made from others: what stays is what it was, and recipes make them again."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_audio import Clip, EdgeAudioError, Pipeline, UsageError
+from edge_audio.cli import main as cli
+from edge_audio.session import Session
+
+IDS = (5, 9, 40, 1)
+
+
+@pytest.fixture(scope="module", params=["tiny0", "tiny3"])
+def pipe(request):
+    """Of the older family, which was trained to keep nothing, and of the one that was."""
+    given = request.getfixturevalue(request.param)
+    folder = given[2] if request.param == "tiny0" else given
+    with Pipeline.load(folder, "f32", threads=2, memory="all") as pipe:
+        yield pipe
+
+
+@pytest.fixture(scope="module")
+def original(pipe, tmp_path_factory):
+    """A clip of half the model's length, in a file of 16 bits."""
+    seconds = round(pipe.bundle.manifest.max_seconds / 2, 2)
+    path = tmp_path_factory.mktemp("original") / "sound.wav"
+    pipe.generate(ids=IDS, seconds=seconds, seed=1).save(path)
+    return path
+
+
+def test_outside_of_a_region_are_the_original_samples(pipe, original):
+    held, rate = soundfile.read(original, dtype="float32", always_2d=True)
+    a, b = (round(part * len(held) / rate, 3) for part in (0.4, 0.7))
+    clip = pipe.generate(ids=(7, 8, 1), init=original, replace=[(a, b)], seed=2)
+    begin, end = int(a * rate), int(b * rate)
+    assert clip.samples.shape == held.shape
+    assert np.array_equal(clip.samples[:begin], held[:begin])
+    assert np.array_equal(clip.samples[end:], held[end:])
+    assert not np.array_equal(clip.samples[begin:end], held[begin:end])
+    other = pipe.generate(
+        ids=(7, 8, 1), init=original, keep=[(0, a), (b, len(held) / rate)], seed=2
+    )
+    assert np.array_equal(other.samples, clip.samples)
+
+
+def test_little_strength_is_the_round_trip_of_the_codec(pipe, original):
+    """At the least strength that the schedule has, hardly anything is left of the noise."""
+    settings = pipe.settings(ids=IDS, init=original, strength=1.0, seed=2)
+    latents = Session(pipe.model, settings).init_latents()
+    far = pipe.generate(settings).latents
+    if pipe.bundle.manifest.schedule:  # the other family's has a least one, of 0.119
+        near = pipe.generate(ids=IDS, init=original, strength=1e-4, seed=2).latents
+        assert np.square(near - latents).mean() < 1e-5 * np.square(latents).mean()
+    whole = pipe.generate(ids=IDS, seconds=settings.seconds, seed=2)
+    assert np.array_equal(far, whole.latents)  # all the way from it is all the way from anywhere
+
+
+def test_the_recipe_makes_it_again(pipe, original, tmp_path, capsys):
+    out, folder = tmp_path / "edit.wav", str(pipe.bundle.folder)
+    base = ["--model", folder, "--precision", "f32"]
+    made = [
+        "generate",
+        "--ids",
+        "5,9,1",
+        "--init",
+        str(original),
+        "--strength",
+        "0.7",
+        "--seed",
+        "3",
+    ]
+    end = round(soundfile.info(original).duration / 2, 3)
+    assert cli.main([*made, *base, "-o", str(out), "--replace", f"0.01-{end}"]) == 0
+    recipe = Clip.recipe_of(out)
+    assert recipe["init"]["file"] == "sound.wav" and recipe["replace"] == [[0.01, end]]
+    capsys.readouterr()
+    assert cli.main(["again", str(out), "--model", folder]) == 1
+    assert "the clip was made from 'sound.wav'; give that with --init" in capsys.readouterr().err
+    assert cli.main(["again", str(out), "--model", folder, "--init", str(out)]) == 1
+    assert "edit.wav is another" in capsys.readouterr().err
+    assert cli.main(["again", str(out), "--model", folder, "--init", str(original)]) == 0
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"replace": [(0.01, 0.005)]}, "replace 0.01-0.005 is no part of"),
+        ({"replace": [(0, 99.0)]}, "replace 0-99 is no part of"),
+        ({"replace": [(np.nan, 1)]}, "replace nan-1 is no part of"),
+        ({"replace": [(0.0, 0.02), (0.01, 0.03)]}, "replace 0.01-0.03 overlaps the region before"),
+        ({"replace": [(0.0, 0.01)], "keep": [(0.02, 0.03)]}, "either what to replace or what to"),
+        ({"replace": "4-7"}, "is no list of regions"),
+        ({"strength": 0}, "strength 0 is out of range; use more than 0"),
+        ({"strength": 1.5}, "strength 1.5 is out of range"),
+        ({"init": 7}, "init 7 is no sound"),
+    ],
+)
+def test_what_cannot_be_asked(pipe, original, given, message):
+    with pytest.raises(UsageError, match=message):
+        pipe.generate(ids=IDS, **{"init": original, **given})
+
+
+def test_what_needs_a_sound(pipe):
+    for given in ({"strength": 0.5}, {"replace": [(0, 1)]}, {"keep": [(0, 1)]}):
+        with pytest.raises(UsageError, match="needs a sound to change; give it with init"):
+            pipe.generate(ids=IDS, **given)
+
+
+def test_a_bundle_without_an_encoder(original):
+    with pytest.raises(EdgeAudioError, match="model pocket has no encoder.*--without-encoder"):
+        Pipeline.load().generate("rain", init=original)
+
+
+def test_another_length_is_said(pipe, original):
+    longer = soundfile.info(original).duration * 1.2
+    clip = pipe.generate(ids=IDS, init=original, seconds=longer, strength=0.5, seed=1)
+    assert any("was followed by silence to make" in str(note) for note in clip.notes)
