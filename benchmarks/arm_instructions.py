@@ -150,6 +150,7 @@ import numpy as np
 from edge_audio.system.graph import Graph
 path, signature, half, given, out, shapes = sys.argv[1:]
 graph, inputs, shapes = Graph(path, 1, half=half == "1"), dict(np.load(given)), json.loads(shapes)
+shapes = shapes and {name: tuple(shape) for name, shape in shapes.items()}
 run = lambda: graph.resized(signature, inputs, shapes) if shapes else graph(signature, **inputs)
 outputs = run()
 def mark(k):

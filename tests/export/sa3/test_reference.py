@@ -31,7 +31,7 @@ FIRST = {
         "t5gemma.model.encoder.layers.0.self_attn.q_proj",
         "w in place of 1 + w",
     ),
-    PADDED: ("input_ids", "padded"),
+    PADDED: ("cross_attn_bias", "how many tokens"),
     "an extra conditioning token": ("cross_attn_cond", "one token for the seconds"),
     "global condition dropped": ("transformer.global_cond_embedder.0", "the sum of the"),
     "beta of a tanh dropped": (
