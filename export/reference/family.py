@@ -114,6 +114,7 @@ STABLE_AUDIO_3 = Family(
             "Padding weighs as the logarithm of how many tokens of it there are: max_length less"
             " the prompt's."
         ),
+        "rotary_cos": "Positions count the memory tokens, which come before the latents.",
         "modulations": "They are the global_cond_embedder of seconds and noise level together.",
     },
     before={
@@ -122,8 +123,8 @@ STABLE_AUDIO_3 = Family(
             " decoder, a tanh, and from half way on chunks that lie one latent later"
         ),
         "self_attn.to_out": (
-            "self-attention itself: norms of q and k (eps 1e-6), rotary positions, which count the"
-            " memory tokens, softmax; in the decoder the difference of two"
+            "self-attention itself: norms of q and k (eps 1e-6), rotation, softmax; in the decoder"
+            " the difference of two"
         ),
         "to_q": (
             "what self-attention adds, y · sigmoid(1 - gate), or the norm before cross-attention"

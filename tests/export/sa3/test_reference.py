@@ -19,10 +19,7 @@ FIRST = {
     ),
     "a padding of zeros": ("cross_attn_cond", "the padding that the model has learned"),
     "gate without its sigmoid": ("transformer.layers.0.cross_attn.to_q", "sigmoid(1 - gate)"),
-    "positions from the latents on": (
-        "transformer.layers.0.self_attn.to_out",
-        "rotary positions, which count the memory tokens",
-    ),
+    "positions from the latents on": ("rotary_cos", "count the memory tokens"),
     "midpoint shift left out": (
         "decoder.layers.3.transformers.2.self_attn.to_qkv",
         "from half way on chunks that lie one latent later",
