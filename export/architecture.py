@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -56,6 +57,8 @@ class Architecture(abc.ABC):
     tile: ClassVar[int] = TILE
     #: whether stages that follow a length are resized to it, rather than exported for several
     resizes: ClassVar[bool] = False
+    #: component -> how the names of its tensors begin of which adapters may change the weights
+    adapted: ClassVar[Mapping[str, str]] = MappingProxyType({})
     #: where in a checkpoint's folder the SentencePiece model may be
     tokenizers: ClassVar[tuple[str, ...]]
 

@@ -20,6 +20,7 @@ from edge_audio.bundle.manifest import (
     COMPONENTS,
     GENERATING,
     MANIFEST_NAME,
+    AdapterEntry,
     FileEntry,
     GraphEntry,
     Manifest,
@@ -34,7 +35,7 @@ from edge_audio.evaluate.prompts import Prompt, read, to_json
 from edge_audio.sampling.schedule import check_steps
 from edge_audio.system.graph import Graph
 
-from . import mixed
+from . import lora, mixed
 from .architecture import Architecture
 from .architectures import architecture_of
 from .checkpoint import Checkpoint
@@ -78,6 +79,9 @@ class Options:
     #: how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another
     #: bundle, or a folder of them
     recipe: Path | None = None
+    #: adapters to merge into the weights, one after the other: a file or a folder (`lora`), and how
+    #: strongly it is to act; 1 is what it was trained at
+    adapters: tuple[tuple[Path, float], ...] = ()
 
 
 def export(
@@ -93,22 +97,27 @@ def export(
     _refuse_options(out, options)
     architecture = architecture_of(source)
     config = architecture.read_config(source, options.latent_lengths)
+    adapters = _read_adapters(architecture, options)
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out):
         if complete(out):
             say(f"{out}: an interrupted export was completed")
-        return _export(source, architecture, config, out, options, say)
+        return _export(source, architecture, config, adapters, out, options, say)
 
 
 def _export(
     source: Path,
     architecture: Architecture,
     config: Any,
+    adapters: tuple[lora.Adapter, ...],
     out: Path,
     options: Options,
     say: Callable[[str], None],
 ) -> Manifest:
     checkpoint = architecture.read_checkpoint(source, config)
+    starts = architecture.adapted
+    adapters = tuple(adapter.fitted(checkpoint, starts.values()) for adapter in adapters)
+    checkpoint = lora.merge(checkpoint, adapters)
     tokenizer = architecture.find_tokenizer(source, options.tokenizer, config)
     if tokenizer is None:
         say(
@@ -123,8 +132,14 @@ def _export(
         "tensors used: "
         + " · ".join(f"{part} {count}" for part, count in checkpoint.audit().items())
     )
+    for adapter in adapters:
+        say(
+            f"merged {adapter.name} at {adapter.strength:g}: {adapter.kind},"
+            f" {len(adapter.layers)} layers"
+        )
     origin = f"{checkpoint.sha256} {config} {tiling}"
-    staging = Staging(out, origin, architecture.sources, say)
+    own = {name: lora.identity(adapters, start) for name, start in starts.items()}
+    staging = Staging(out, origin, architecture.sources, say, own)
     measured = mixed.NAME in options.precisions
     plain = [precision for precision in options.precisions if precision != mixed.NAME]
     try:
@@ -169,6 +184,7 @@ def _export(
                 architecture,
                 config,
                 checkpoint,
+                adapters,
                 tiling,
                 tokenizer_entry,
                 checks_entry,
@@ -239,10 +255,20 @@ def _refuse_options(out: Path, options: Options) -> None:
         raise EdgeAudioError(f"{out} is not empty and holds no bundle; give a new folder")
 
 
+def _read_adapters(architecture: Architecture, options: Options) -> tuple[lora.Adapter, ...]:
+    if options.adapters and not architecture.adapted:
+        raise EdgeAudioError(
+            f"{options.adapters[0][0]} cannot be merged: models of type"
+            f" {architecture.model_type!r} have no adapters; export without it"
+        )
+    return tuple(lora.read_adapter(path, strength) for path, strength in options.adapters)
+
+
 def _manifest(
     architecture: Architecture,
     config: Any,
     checkpoint: Checkpoint,
+    adapters: tuple[lora.Adapter, ...],
     tiling: Tiling,
     tokenizer: FileEntry | None,
     checks: FileEntry | None,
@@ -257,6 +283,7 @@ def _manifest(
         name=options.name or folder_name,
         license=options.license,
         source_sha256=checkpoint.sha256,
+        adapters=tuple(AdapterEntry(one.name, one.sha256, one.strength) for one in adapters),
         sample_rate=config.sample_rate,
         channels=config.channels,
         latent=config.latent,

@@ -44,6 +44,9 @@ class Lazy(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         return self._readers[name]()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers  # without reading it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
 
@@ -145,13 +148,16 @@ def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -
     text = folder / text_folder / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
-    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
-    tensors |= {f"{prefix}.{name}": read for name, read in _read_safetensors(text).items()}
+    tensors = read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    tensors |= {f"{prefix}.{name}": read for name, read in read_safetensors(text).items()}
     sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
     return Checkpoint(Lazy(tensors), sha256)
 
 
-def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+def read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """Name -> function that reads the tensor; EdgeAudioError for a file that is damaged, or of
+    another kind.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -166,7 +172,9 @@ def _read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
                 )
         return {name: functools.partial(file.get_tensor, name) for name in names}
     except (SafetensorError, OSError) as error:
-        raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None
+        raise EdgeAudioError(
+            f"{path} cannot be read as safetensors ({first_line(error)}); download it again"
+        ) from None
 
 
 def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:

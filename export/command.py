@@ -112,6 +112,18 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument(
+        "--lora",
+        type=_adapter,
+        action="append",
+        default=[],
+        metavar="FILE[=STRENGTH]",
+        help=(
+            "merge a style into the weights: a .safetensors adapter for Stable Audio 3, or a folder"
+            " of PEFT; 1 is what it was trained at, and several act one after the other (default"
+            " strength: 1)"
+        ),
+    )
+    parser.add_argument(
         "--checks",
         type=Path,
         metavar="FILE.json",
@@ -186,6 +198,20 @@ def _lengths(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 64,128") from None
 
 
+def _adapter(text: str) -> tuple[Path, float]:
+    """FILE=STRENGTH, or FILE, whose name may have a = in it."""
+    file, _, strength = text.rpartition("=")
+    try:
+        given = (Path(file), float(strength)) if file else (Path(text), 1.0)
+    except ValueError:
+        given = Path(text), 1.0
+        if not given[0].exists():
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is neither a file nor one with a strength like style.safetensors=0.8"
+            ) from None
+    return given
+
+
 def _export(options: argparse.Namespace, prog: str) -> None:
     from .quiet import import_tensorflow
 
@@ -213,6 +239,7 @@ def _export(options: argparse.Namespace, prog: str) -> None:
             prompts=options.prompts,
             recipe=options.recipe,
             checks=from_json(options.checks) if options.checks else (),
+            adapters=tuple(options.lora),
         ),
         say=_say,
     )

@@ -11,8 +11,9 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import tensorflow as tf
 
@@ -35,10 +36,19 @@ class Staging:
     from.
     """
 
-    def __init__(self, out: Path, origin: str, sources: Iterable[str], say: Callable[[str], None]):
-        """origin: what all graphs depend on, and `sources`, the files that make them."""
+    def __init__(
+        self,
+        out: Path,
+        origin: str,
+        sources: Iterable[str],
+        say: Callable[[str], None],
+        own: Mapping[str, str] = MappingProxyType({}),
+    ):
+        """origin: what all graphs depend on, and `sources`, the files that make them. own:
+        component -> what its graphs depend on besides.
+        """
         self.folder, self._out, self._say = staging_folder(out), out, say
-        self._standing = _standing_graphs(out)
+        self._standing, self._own = _standing_graphs(out), own
         digest = hashlib.sha256(
             f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode()
         )
@@ -166,7 +176,8 @@ class Staging:
         return None
 
     def _made_from(self, name: str, precision: str) -> str:
-        return hashlib.sha256(f"{self._origin} {name} {precision}".encode()).hexdigest()
+        own = f" {self._own[name]}" if self._own.get(name) else ""
+        return hashlib.sha256(f"{self._origin} {name} {precision}{own}".encode()).hexdigest()
 
 
 def _standing_graphs(out: Path) -> dict[str, dict[str, GraphEntry]]:

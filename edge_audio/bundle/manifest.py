@@ -19,7 +19,7 @@ from edge_audio.bundle import schema
 
 #: Version of the manifest that this package writes: the second number counts entries that were
 #: added and may be ignored, the first one changes that may not.
-SCHEMA, MINOR = 2, 1
+SCHEMA, MINOR = 2, 2
 MANIFEST_NAME = "manifest.json"
 #: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
@@ -72,6 +72,17 @@ class GraphEntry(FileEntry):
     flops: dict[str, float] = field(default_factory=dict)
     made_from: str = ""
     recipe: FileEntry | None = None
+
+
+@dataclass(frozen=True)
+class AdapterEntry:
+    """An adapter that was merged into the weights (`edge-audio export --lora`): the name of its
+    file, the hash of what was read of it, and how strongly it acts; 1 is what it was trained at.
+    """
+
+    name: str
+    sha256: str
+    strength: float
 
 
 @dataclass(frozen=True)
@@ -315,6 +326,8 @@ class Manifest:
     schedule: Schedule | None = None
     #: of the features of numbers, for models that leave these to the runtime (`sampling.features`)
     frequencies: tuple[float, ...] = ()
+    #: in the order in which they were merged into the weights of the source
+    adapters: tuple[AdapterEntry, ...] = ()
 
     @property
     def longest(self) -> dict[str, int]:

@@ -126,6 +126,8 @@ def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
     latent, best = manifest.latent, manifest.defaults
     yield f"{manifest.name} in {bundle.folder}"
     yield f"  licence    {manifest.license}"
+    for adapter in manifest.adapters:
+        yield f"  adapter    {adapter.name}, strength {adapter.strength:g}"
     yield (
         f"  audio      up to {manifest.max_seconds:.2f} s, {manifest.sample_rate} Hz,"
         f" {manifest.channels} channels"

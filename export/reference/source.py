@@ -31,6 +31,11 @@ class Source:
         runtime makes; EdgeAudioError if the bundle is of another model.
         """
         manifest = bundle.manifest
+        if manifest.adapters:
+            raise EdgeAudioError(
+                f"{bundle.folder} has {manifest.adapters[0].name} merged into its weights, which"
+                f" {self.folder} has not; compare a bundle that was exported without --lora"
+            )
         self._config = self.architecture.read_config(self.folder, manifest.latent.lengths)
         config = self._config
         if (manifest.latent, manifest.channels) != (config.latent, config.channels):

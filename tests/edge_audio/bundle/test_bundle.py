@@ -3,9 +3,11 @@ import json
 import pytest
 import toy
 
-from edge_audio.bundle.manifest import MANIFEST_NAME, SCHEMA, Manifest
+from edge_audio.bundle.manifest import MANIFEST_NAME, SCHEMA, AdapterEntry, Manifest
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
+
+ADAPTER = {"name": "a", "sha256": "0" * 64, "strength": 1.0}
 
 
 def edit(folder, change):
@@ -20,6 +22,12 @@ def test_manifest_round_trip(toy_bundle):
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert Bundle.open(toy_bundle).manifest == manifest
     assert manifest.max_seconds == toy.LENGTH * toy.DOWNSAMPLING / toy.RATE
+
+
+def test_adapters_are_named_in_their_order(own_bundle):
+    adapters = (AdapterEntry("b.safetensors", "1" * 64, 0.8), AdapterEntry("a", "2" * 64, 1.0))
+    toy.write_manifest(own_bundle, adapters=adapters)
+    assert Bundle.open(own_bundle).manifest.adapters == adapters
 
 
 def test_the_hash_names_the_model(own_bundle):
@@ -85,6 +93,18 @@ def test_unknown_schema(own_bundle, schema, mend):
         ),
         (lambda m: m["latent"].update(shorter=[9, 8]), r"latent.shorter \[9, 8\] must ascend"),
         (lambda m: m["graphs"].update(dit={}), "lists no dit graph"),
+        (
+            lambda m: m.update(adapters=[{**ADAPTER, "name": "a\x1b[31m"}]),
+            "an adapter's name must be one line",
+        ),
+        (
+            lambda m: m.update(adapters=[{**ADAPTER, "sha256": "1"}]),
+            "the sha256 of adapter a cannot be",
+        ),
+        (
+            lambda m: m.update(adapters=[{**ADAPTER, "strength": float("nan")}]),
+            r"manifest.adapters\[0\].strength: expected a finite number",
+        ),
     ],
 )
 def test_a_manifest_that_is_not_valid(own_bundle, change, named):

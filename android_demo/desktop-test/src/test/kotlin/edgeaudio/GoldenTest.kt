@@ -234,7 +234,7 @@ private class Golden(private val folder: File, private val old: File, private va
             val found = Regex(old).find(good) ?: throw AssertionError("no $old")
             return good.replaceRange(found.range, new)
         }
-        val newer = Regex("\"minor\": 1").replace("{\"colour\": 1," + good.drop(1), "\"minor\": 2")
+        val newer = Regex("\"minor\": $MINOR").replace("{\"colour\": 1," + good.drop(1), "\"minor\": ${MINOR + 1}")
         expect(open(newer).manifest == open(good).manifest) { "a newer minor version" }
         val cases = listOf(
             edited("\\{", "{\"colour\": 1,") to "manifest.colour: expected no such entry",
