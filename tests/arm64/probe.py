@@ -39,10 +39,7 @@ def main(out: str) -> None:
                 manifest
             )
             conditioning = pipeline.condition(request)
-            found[f"{precision}_cross_attn_cond"], found[f"{precision}_global_cond"] = (
-                conditioning.cross_attn_cond,
-                conditioning.global_cond,
-            )
+            found |= {f"{precision}_{name}": value for name, value in conditioning.prompt.items()}
             x = NoiseStream(7).normal((1, request.latents(manifest), manifest.latent.channels))
             with pipeline.velocity(request, conditioning) as v:
                 for t in (1.0, 0.4):
