@@ -123,15 +123,16 @@ def _different(precisions: Sequence[str]) -> list[str]:
 
 
 def _same_model(bundles: list[Bundle]) -> None:
+    def model(bundle: Bundle) -> tuple[object, ...]:
+        manifest = bundle.manifest
+        return manifest.source_sha256, manifest.adapters, manifest.latent
+
     first = bundles[0]
     for other in bundles[1:]:
-        if (other.manifest.source_sha256, other.manifest.latent) != (
-            first.manifest.source_sha256,
-            first.manifest.latent,
-        ):
+        if model(other) != model(first):
             raise EdgeAudioError(
                 f"{first.folder} ({first.manifest.name}) and {other.folder} ({other.manifest.name})"
-                " are different models; compare precisions of one checkpoint"
+                " are different models; compare precisions of one checkpoint with the same adapters"
             )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_audio.bundle.manifest import MANIFEST_NAME
+from edge_audio.bundle.manifest import MANIFEST_NAME, AdapterEntry
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
 
@@ -134,11 +134,14 @@ def test_bad_input_is_one_clear_line(prompts, tmp_path):
     empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
     empty.write_text("\n \n")
     binary.write_bytes(b"\xff\xfe\x00rain")
-    other = tmp_path / "other"
-    shutil.copytree(POCKET, other)
-    (other / MANIFEST_NAME).write_text(
-        dataclasses.replace(Bundle.open(POCKET).manifest, source_sha256="1" * 64).to_json()
-    )
+    other, styled = tmp_path / "other", tmp_path / "styled"
+    for folder, change in (
+        (other, {"source_sha256": "1" * 64}),
+        (styled, {"adapters": (AdapterEntry("style", "1" * 64, 1.0),)}),
+    ):
+        shutil.copytree(POCKET, folder)
+        manifest = dataclasses.replace(Bundle.open(POCKET).manifest, **change)
+        (folder / MANIFEST_NAME).write_text(manifest.to_json())
     for arguments, said in (
         (
             (POCKET, "--precisions", "f32,f16", "--out", tmp_path / "a"),
@@ -149,6 +152,7 @@ def test_bad_input_is_one_clear_line(prompts, tmp_path):
         ((POCKET, "--prompts", binary, "--out", tmp_path / "a"), "not UTF-8"),
         ((POCKET, "--prompts", tmp_path / "none.txt", "--out", tmp_path / "a"), "cannot be read"),
         ((POCKET, other, "--out", tmp_path / "a"), "are different models"),
+        ((POCKET, styled, "--out", tmp_path / "a"), "are different models"),
         ((POCKET, "--out", tmp_path), "exists"),
     ):
         done = run(*arguments)
