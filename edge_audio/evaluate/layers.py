@@ -26,6 +26,8 @@ _SCOPE = re.compile(
     r"(?:^|;)([^;/]+(?:\.[^;/]+)+)/"
 )  # a dotted name before a slash, as the exporter gives it
 _ROOTS = re.compile(r"^(?:model\.model\.|pretransform\.model\.)")
+#: of constants behind a file's tables
+ALIGNMENT = 64
 _BITS = {"FLOAT32": 32, "FLOAT16": 16, "INT8": 8, "INT4": 4}
 
 
@@ -87,7 +89,6 @@ def expose(
     A layer of several operations (a convolution that is split over its inputs) gives their sum.
     """
     from ai_edge_litert.schema_py_generated import TensorMapT
-    from ai_edge_litert.tools import flatbuffer_utils
 
     model = _read(path)
     names: dict[str, list[str]] = {}
@@ -115,7 +116,7 @@ def expose(
                 outputs.append(tensor)
         graph.outputs = outputs
     _keep(model, signatures)
-    out.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    _write(model, out)
     return names
 
 
@@ -234,12 +235,38 @@ def _read(path: str | Path) -> Any:
     from ai_edge_litert.tools import flatbuffer_utils
 
     try:
-        return flatbuffer_utils.read_model(str(path))
+        model = flatbuffer_utils.read_model(str(path))
+        for buffer in model.buffers:  # what lies behind the tables comes as plain bytes
+            if buffer.data is not None and not isinstance(buffer.data, np.ndarray):
+                buffer.data = np.frombuffer(buffer.data, np.uint8)
+        return model
     except Exception as error:  # whatever a damaged flatbuffer makes of the generated reader
         raise EdgeAudioError(
             f"{path} is not a graph whose layers can be read ({error}); "
             "copy the bundle again or export the model again"
         ) from None
+
+
+def _write(model: Any, out: Path) -> None:
+    """A .tflite whose large constants lie behind its tables, where LiteRT maps them: a flatbuffer
+    alone is built by copying all of it again and again.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    large = [one for one in model.buffers if one.data is not None and len(one.data) > ALIGNMENT]
+    contents = [one.data for one in large]
+    for buffer, content in zip(large, contents):
+        buffer.data, buffer.offset, buffer.size = None, 2, len(content)
+    # an offset takes the same room whatever it is, so the tables' size is known before it
+    place = len(flatbuffer_utils.convert_object_to_bytearray(model))
+    for buffer in large:
+        buffer.offset = place + -place % ALIGNMENT
+        place = buffer.offset + buffer.size
+    with out.open("wb") as file:
+        file.write(flatbuffer_utils.convert_object_to_bytearray(model))
+        for buffer, content in zip(large, contents):
+            file.write(bytes(buffer.offset - file.tell()))
+            file.write(content)
 
 
 def _operations(model: Any) -> Iterator[Operation]:
