@@ -122,7 +122,7 @@ class Request:
             ),
             limiter=bool(best.limiter if self.limiter is None else self.limiter),
             init=init,
-            strength=1.0 if self.strength is None else _within("strength", self.strength, 1.0),
+            strength=1.0 if self.strength is None else float(self.strength),
         )
         settings = dataclasses.replace(settings, replace=_regions(self, settings.seconds))
         if not isinstance(settings.sampler, str) or settings.sampler not in SAMPLERS:
@@ -165,7 +165,7 @@ def _source(asked: Request, manifest: Manifest) -> Source | None:
         )
     if not isinstance(asked.init, (Source, Clip, str, Path)):
         raise UsageError(f"init {_shown(asked.init)} is no sound; give a file or a Clip")
-    if asked.strength is not None and (not _is_finite(asked.strength) or asked.strength <= 0):
+    if asked.strength is not None and not (_is_finite(asked.strength) and 0 < asked.strength <= 1):
         raise UsageError(
             f"strength {_shown(asked.strength)} is out of range; use more than 0, at most 1"
         )
@@ -193,7 +193,10 @@ def _regions(asked: Request, seconds: float) -> tuple[tuple[float, float], ...]:
     if not keeps:
         return tuple(regions)
     edges = [0.0, *(edge for region in regions for edge in region), seconds]
-    return tuple((a, b) for a, b in zip(edges[::2], edges[1::2]) if a < b)
+    made = tuple((a, b) for a, b in zip(edges[::2], edges[1::2]) if a < b)
+    if not made:
+        raise UsageError(f"keep {edges[1]:g}-{edges[-2]:g} is all of it; nothing is left to make")
+    return made
 
 
 def _check_source(entry: Any, given: Source | None) -> None:
@@ -205,7 +208,7 @@ def _check_source(entry: Any, given: Source | None) -> None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("sha256"), str):
         raise EdgeAudioError("the recipe's init names no sound; use one that edge-audio wrote")
     if given is None or given.sha256 != entry["sha256"]:
-        found = "" if given is None else f", and {given.name} is another"
+        found = "" if given is None else f", and {given.name} holds another sound"
         raise EdgeAudioError(
             f"the clip was made from {_shown(entry.get('file'))}{found}; give that with --init"
         )
@@ -234,9 +237,10 @@ def _check_text(asked: Request, manifest: Manifest) -> None:
         asked.prompt if has_text(asked.prompt, asked.ids) and asked.ids is None else asked.negative
     )
     if text and manifest.prompt.tokenizer is None:
+        mend = "export it again with --tokenizer FILE"
         raise EdgeAudioError(
-            f"model {manifest.name} has no tokenizer and cannot read {text[:40]!r}; "
-            "give token ids, or export it again with --tokenizer FILE"
+            f"model {manifest.name} has no tokenizer and cannot read {text[:40]!r};"
+            f" {mend if text == asked.negative else f'give token ids, or {mend}'}"
         )
     size = manifest.prompt.vocabulary_size
     if size is not None and any(i >= size for i in ids):

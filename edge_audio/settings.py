@@ -123,10 +123,7 @@ class Settings:
             f" {recommended}"
             if post_trained and self.sampler == "euler" and self.steps >= 30
             else "",
-            "fit_length": "this model was exported with one latent length, so fit_length changes"
-            " nothing; export it with --latent-lengths"
-            if self.fit_length and not manifest.latent.shorter
-            else "",
+            "fit_length": self._use_of_fit_length(manifest),
             "init": self._fit_of_init(),
             "seconds": f"{self.seconds:g} seconds is outside what the model was trained on; it will"
             f" hear {min(max(self.seconds, low), high):g}, use {low:g} to {high:g}"
@@ -134,6 +131,16 @@ class Settings:
             else "",
         }
         return [Note(kind, text) for kind, text in advice.items() if text]
+
+    def _use_of_fit_length(self, manifest: Manifest) -> str:
+        if not self.fit_length or manifest.latent.shorter:
+            return ""
+        if manifest.latent.padding is not None:
+            return "this model makes each length on its own latents, so fit_length changes nothing"
+        return (
+            "this model was exported with one latent length, so fit_length changes nothing; export"
+            " it with --latent-lengths"
+        )
 
     def _fit_of_init(self) -> str:
         """How the sound to start from was brought to the seconds, unless it has them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from edge_audio.bundle.store import file_entry
 from edge_audio.bundle.vocabulary import Vocabulary
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.prompts import Prompt, read, to_json
+from edge_audio.request import check_cfg_scale
 from edge_audio.sampling.schedule import check_steps
 from edge_audio.system.graph import Graph
 
@@ -244,10 +244,8 @@ def _refuse_options(out: Path, options: Options) -> None:
         raise EdgeAudioError(f"tile {options.tile} is not a number of latents; give 1 or more")
     if options.steps is not None:
         check_steps(options.steps)
-    if options.cfg_scale is not None and not math.isfinite(options.cfg_scale):
-        raise EdgeAudioError(
-            f"cfg {options.cfg_scale} is not a finite number; give 1 for no guidance"
-        )
+    if options.cfg_scale is not None:
+        check_cfg_scale(options.cfg_scale)
     if out.exists() and not out.is_dir():
         raise EdgeAudioError(f"{out} is a file; give a folder for the bundle")
     holds_bundle = (out / MANIFEST_NAME).exists() or is_interrupted(out)

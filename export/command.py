@@ -69,7 +69,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "checkpoint",
         type=Path,
         metavar="CHECKPOINT_DIR",
-        help="folder with model_config.json, model.safetensors (or a .ckpt) and t5/",
+        help=(
+            "folder with model_config.json, model.safetensors (or a .ckpt) and its text encoder's"
+            " folder"
+        ),
     )
     parser.add_argument(
         "out",
@@ -136,7 +139,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="LIST",
         help=(
             "shorter latents to serve as well, such as 64,128 (generate --fit-length); they share"
-            " the weights"
+            " the weights. Of Stable Audio 3, which serves any length: the most that it shall make"
         ),
     )
     parser.add_argument(

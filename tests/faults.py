@@ -180,7 +180,9 @@ def inject(
 
 def _converted(name: str, make, family: Architecture, source: Path, config, folder: Path) -> bytes:
     with make() as change:
-        component = family.builders[name](family.read_checkpoint(source, config), config, family.tile)
+        component = family.builders[name](
+            family.read_checkpoint(source, config), config, family.tile
+        )
         if change is not None:
             change(component)
         saved = folder / f"saved.{name}"

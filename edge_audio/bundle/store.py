@@ -15,6 +15,7 @@ from edge_audio.bundle.manifest import (
     SCHEMA,
     FileEntry,
     Manifest,
+    files,
 )
 from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary, read_vocabulary
@@ -137,6 +138,11 @@ class Bundle:
                     )
                 chosen[name] = precision
         return chosen
+
+    def verify(self) -> None:
+        """EdgeAudioError unless every file is there and has the hash that the manifest names."""
+        for entry in files(self.manifest):
+            self._checked(entry)
 
     def _checked(self, entry: FileEntry) -> Path:
         path = self.folder / entry.file

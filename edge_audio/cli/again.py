@@ -15,10 +15,11 @@ import numpy as np
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.source import Source
-from edge_audio.cli.options import Commands, add_model
+from edge_audio.bundle.store import Bundle
+from edge_audio.cli.options import Commands, add_model, refuse_overwriting
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError
-from edge_audio.pipeline import Pipeline
+from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request
 from edge_audio.sampling.replay import replayed
 from edge_audio.system import device
@@ -65,13 +66,22 @@ def again(arguments: argparse.Namespace) -> int:
         raise EdgeAudioError(f"{arguments.file} was made of a seed; leave --noise out")
     if arguments.output is not None:
         check_writable(arguments.output)
+        refuse_overwriting(arguments.output, arguments.file, arguments.init)
     noise = replayed(arguments.noise) if arguments.noise else None
-    pipeline = Pipeline.load(
-        arguments.model, _precision_of(recipe, arguments.file), half=_runs_half(recipe)
-    )
+    folder, precision = arguments.model or default_model(), _precision_of(recipe, arguments.file)
+    is_other = Bundle.open(folder).sha256 != recipe.get("bundle_sha256")
     start = time.perf_counter()
-    with Bar(sys.stderr.isatty()) as bar:
-        clip = pipeline.generate(request, noise=noise, progress=bar)
+    try:
+        pipeline = Pipeline.load(folder, precision, half=_runs_half(recipe))
+        with Bar(sys.stderr.isatty()) as bar:
+            clip = pipeline.generate(request, noise=noise, progress=bar)
+    except EdgeAudioError as error:
+        if not is_other:
+            raise
+        raise EdgeAudioError(
+            f"{arguments.file} was made by {_model(recipe)}, name that one's folder with --model;"
+            f" with this one: {error}"
+        ) from None
     if arguments.output is not None:
         clip.save(arguments.output)
     difference = _difference(clip, Path(arguments.file))

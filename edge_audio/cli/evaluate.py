@@ -240,7 +240,7 @@ def add_diagnose(commands: Commands) -> None:
     )
     add_threads(parser)
     add_json(parser)
-    add_quiet(parser)
+    add_quiet(parser, "print nothing but errors; the exit code tells")
 
 
 def diagnose(arguments: argparse.Namespace) -> int:

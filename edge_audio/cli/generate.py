@@ -24,6 +24,7 @@ from edge_audio.cli.options import (
     add_seconds,
     add_threads,
     numbers,
+    refuse_overwriting,
     region,
 )
 from edge_audio.cli.progress import Bar
@@ -129,6 +130,8 @@ def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
     out, named = _output(arguments)
     check_writable(out)
+    for written in (out if named else None, arguments.latents):
+        refuse_overwriting(written, arguments.init, arguments.noise)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
     pipeline = Pipeline.load(

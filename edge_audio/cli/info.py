@@ -22,7 +22,10 @@ def add_info(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
         help="what is in a model, and how this computer would run it",
-        description="What is in a model, and how this computer would run it.",
+        description=(
+            "What is in a model, and how this computer would run it. Fails if a file of it is"
+            " missing or is not what the manifest says."
+        ),
     )
     parser.set_defaults(run=info)
     parser.add_argument("folder", metavar="MODEL", nargs="?", help="the same as --model MODEL")
@@ -45,6 +48,7 @@ def info(arguments: argparse.Namespace) -> None:
             else "\n".join(_prompt_lines(bundle))
         )
         return
+    bundle.verify()
     here = device.describe()
     advice = recommended(here)
     chosen = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TypeAlias
 
+from edge_audio.errors import UsageError
 from edge_audio.sampling.samplers import SAMPLERS
 
 #: what commands are added to; quoted, since argparse's own class takes no brackets at run time
@@ -69,6 +71,15 @@ def numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is no list of numbers like 118,7,54,1"
         ) from None
+
+
+def refuse_overwriting(output: str | Path | None, *inputs: str | Path | None) -> None:
+    """UsageError where a file would be written over one that it is made from."""
+    for given in inputs:
+        if output is None or given is None or not Path(output).exists():
+            continue
+        if Path(given).exists() and Path(output).samefile(given):
+            raise UsageError(f"{output} would be written over {given}, which it is made from")
 
 
 def region(text: str) -> tuple[float, float]:

@@ -78,7 +78,7 @@ def test_the_recipe_makes_it_again(pipe, original, tmp_path, capsys):
     assert cli.main(["again", str(out), "--model", folder]) == 1
     assert "the clip was made from 'sound.wav'; give that with --init" in capsys.readouterr().err
     assert cli.main(["again", str(out), "--model", folder, "--init", str(out)]) == 1
-    assert "edit.wav is another" in capsys.readouterr().err
+    assert "edit.wav holds another sound" in capsys.readouterr().err
     assert cli.main(["again", str(out), "--model", folder, "--init", str(original)]) == 0
 
 
@@ -99,6 +99,20 @@ def test_the_recipe_makes_it_again(pipe, original, tmp_path, capsys):
 def test_what_cannot_be_asked(pipe, original, given, message):
     with pytest.raises(UsageError, match=message):
         pipe.generate(ids=IDS, **{"init": original, **given})
+
+
+def test_keeping_all_of_it_is_refused(pipe, original):
+    whole = soundfile.info(original).duration
+    with pytest.raises(UsageError, match="is all of it; nothing is left to make"):
+        pipe.generate(ids=IDS, init=original, keep=[(0, whole)])
+
+
+def test_the_original_is_not_written_over(pipe, original, capsys):
+    before = original.read_bytes()
+    made = ["generate", "--ids", "5,9,1", "--model", str(pipe.bundle.folder), "--init"]
+    assert cli.main([*made, str(original), "-o", str(original)]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert original.read_bytes() == before
 
 
 def test_what_needs_a_sound(pipe):

@@ -38,7 +38,7 @@ def text_tokens(probe: Probe) -> Iterator[Row]:
     known = KNOWN_MAX_LENGTH.get((latent.channels, latent.downsampling), limit)
     yield row(
         OK if limit == known else FAIL,
-        f"padded to {limit}",
+        f"{'padded' if probe.manifest.prompt.padded else 'up'} to {limit}",
         f"{known}",
         f"Models of this shape read {known} tokens. Padding takes its share of cross-attention, so"
         " that another length is another model: export again with the model_config.json that came"

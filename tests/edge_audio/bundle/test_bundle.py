@@ -166,3 +166,16 @@ def test_a_precision_that_is_not_here(toy_bundle):
 
 def test_no_tokenizer(ids_bundle):
     assert Bundle.open(ids_bundle).tokenizer_path() is None
+
+
+def test_info_looks_at_every_file(own_bundle, capsys):
+    from edge_audio.cli import main as cli
+
+    assert cli.main(["info", str(own_bundle)]) == 0
+    graph = own_bundle / "dit.int8.tflite"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    capsys.readouterr()
+    assert cli.main(["info", str(own_bundle)]) == 1
+    assert "dit.int8.tflite has another sha256 than the manifest says" in capsys.readouterr().err
+    graph.unlink()
+    assert cli.main(["info", str(own_bundle)]) == 1

@@ -59,6 +59,20 @@ def test_the_new_clip_is_kept_where_asked(again, made, tmp_path):
     assert code == 0 and Clip.recipe_of(tmp_path / "new.wav")["negative"] == "wind"
 
 
+def test_the_clip_itself_is_not_written_over(again, made):
+    path = made(change=lambda samples: samples / 2)
+    before = path.read_bytes()
+    code, out, err = again(path, "-o", path)
+    assert code == 2 and out == "" and "would be written over" in err
+    assert path.read_bytes() == before
+
+
+def test_a_clip_of_another_model_that_this_one_cannot_make(again, made):
+    code, out, err = again(made(bundle_sha256="ab" * 32, model="siren", seconds=99.0))
+    assert code == 1 and out == ""
+    assert "was made by siren (abababababab), name that one's folder with --model; with this" in err
+
+
 def test_a_clip_of_another_length(again, made):
     code, out, _ = again(made(change=lambda samples: samples[:9]))
     assert code == 1 and "not identical (9 samples of 2 channels at 64 Hz, now 96 of 2 at" in out
