@@ -75,7 +75,8 @@ def test_unknown_settings_are_refused(pipe):
 )
 def test_a_bundle_without_tokenizer_needs_ids(ids_bundle, settings):
     with pytest.raises(
-        EdgeAudioError, match="model toy has no tokenizer and cannot read .*; (give token ids|export)"
+        EdgeAudioError,
+        match="model toy has no tokenizer and cannot read .*; (give token ids|export)",
     ):
         Pipeline.load(ids_bundle).generate(**settings)
 
