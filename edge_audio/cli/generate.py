@@ -8,7 +8,9 @@ import itertools
 import json
 import os
 import re
+import secrets
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from edge_audio.cli.options import (
     region,
 )
 from edge_audio.cli.progress import Bar
-from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.model.model import FIT, FREE
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.replay import check_array_file, replayed, write_array
 
@@ -121,6 +124,13 @@ def add_generate(commands: Commands) -> None:
         parser.add_argument(
             f"--{name}", metavar="A-B", type=region, action="append", default=[], help=what
         )
+    parser.add_argument(
+        "--variations",
+        metavar="N",
+        type=int,
+        default=1,
+        help="so many clips, of seeds that follow each other, in numbered files",
+    )
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     add_json(parser)
     add_quiet(parser, "print nothing but warnings and errors; the file keeps its notes")
@@ -134,12 +144,43 @@ def generate(arguments: argparse.Namespace) -> None:
         refuse_overwriting(written, arguments.init, arguments.noise)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
+    count = arguments.variations
+    _refuse_variations(count, arguments)
     pipeline = Pipeline.load(
         arguments.model,
         arguments.precision,
         arguments.threads,
         half=_switch(arguments.fp16),
+        memory=FREE if count == 1 else FIT,
     )
+    first = secrets.randbits(31) if arguments.seed is None and count > 1 else arguments.seed
+    start, said = time.perf_counter(), set[str]()
+    for number in range(count):
+        place = out.with_stem(f"{out.stem}-{number + 1}") if named and count > 1 else out
+        seed = first if number == 0 else first + number
+        _make(pipeline, arguments, seed, place, named, said)
+    if count > 1 and not (arguments.quiet or arguments.json):
+        taken = time.perf_counter() - start
+        print(f"{count} variations in {taken:.2f} s, seeds {first} to {first + count - 1}")
+
+
+def _refuse_variations(count: int, arguments: argparse.Namespace) -> None:
+    if count < 1:
+        raise UsageError(f"variations {count} make no clip; use 1 or more")
+    for name in ("noise", "latents"):
+        if count > 1 and getattr(arguments, name):
+            raise UsageError(f"--{name} is one clip's; leave it out, or --variations")
+
+
+def _make(
+    pipeline: Pipeline,
+    arguments: argparse.Namespace,
+    seed: int | None,
+    out: Path,
+    named: bool,
+    said: set[str],
+) -> None:
+    """One clip, written and told; notes that were `said` of an earlier one are not repeated."""
     manifest = pipeline.bundle.manifest
     playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
     bar = Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
@@ -148,7 +189,7 @@ def generate(arguments: argparse.Namespace) -> None:
             clip = pipeline.generate(
                 arguments.prompt,
                 seconds=arguments.seconds,
-                seed=arguments.seed,
+                seed=seed,
                 steps=arguments.steps,
                 sampler=arguments.sampler,
                 cfg_scale=arguments.cfg,
@@ -168,7 +209,9 @@ def generate(arguments: argparse.Namespace) -> None:
             )
         if not arguments.quiet:
             for note in clip.notes:
-                print(f"note: {note}", file=sys.stderr)
+                if note.text not in said:
+                    print(f"note: {note}", file=sys.stderr)
+                said.add(note.text)
         if named:
             clip.save(out)
         else:

@@ -111,6 +111,24 @@ def test_a_folder_as_output(toy_bundle, tmp_path, monkeypatch, output):
         assert sorted(path.name for path in (tmp_path / "sounds").iterdir()) == names
 
 
+def test_variations_are_numbered_and_of_seeds_that_follow(toy_bundle, tmp_path, capsys):
+    out = tmp_path / "rain.wav"
+    made = ["generate", "rain", "--model", str(toy_bundle), "--steps", "2", "-o", str(out)]
+    assert cli.main([*made, "--variations", "3", "--seed", "5", "--cfg", "3"]) == 0
+    told = capsys.readouterr()
+    assert "3 variations in " in told.out and "seeds 5 to 7" in told.out
+    assert told.err.count("cfg 3 overdrives") == 1  # said once, not for each
+    paths = [tmp_path / f"rain-{number}.wav" for number in (1, 2, 3)]
+    assert sorted(tmp_path.iterdir()) == paths
+    assert [Clip.recipe_of(path)["seed"] for path in paths] == [5, 6, 7]
+    alone = Pipeline.load(toy_bundle).generate("rain", seed=6, steps=2, cfg_scale=3)
+    alone.save(tmp_path / "alone.wav")
+    held = [soundfile.read(tmp_path / name)[0] for name in ("alone.wav", "rain-2.wav")]
+    assert np.array_equal(*held)
+    assert cli.main([*made, "--variations", "0"]) == 2
+    assert cli.main([*made, "--variations", "2", "--latents", str(tmp_path / "x.npy")]) == 2
+
+
 def test_more_threads_than_cpus(toy_bundle, tmp_path, capsys):
     out = tmp_path / "x.wav"
     arguments = ["generate", "rain", "-o", str(out), "--model", str(toy_bundle), "--threads"]
