@@ -11,6 +11,7 @@ from faults import (
     SATURATED,
     built,
     cross_attention_zeroed,
+    global_condition_dropped,
     patched,
     qk_norm_eps,
     weight_norm_over_the_wrong_axis,
@@ -97,13 +98,6 @@ def an_extra_token():
         return found | {"cross_attn_cond": tf.concat([cond[:, :-2], cond[:, -1:], cond[:, -1:]], 1)}
 
     return patched(Conditioners, "condition", condition)
-
-
-def global_condition_dropped():
-    def change(dit):
-        dit.to_global_embed = lambda g: tf.zeros([1, dit.config.embed_dim]) + 0.0 * g[:, :1]
-
-    return built(change)
 
 
 def beta_of_a_tanh_dropped():

@@ -89,7 +89,7 @@ class StableAudio3(Architecture):
         *COMMON,
         "autoencoder.py",
         "dit.py",
-        "lora.py",
+        *("lora/adapter.py", "lora/reading.py"),
         "t5.py",
         *(f"sa3/{name}" for name in ("config.py", "conditioners.py", "dit.py", "same.py")),
         "sa3/t5gemma.py",
