@@ -40,6 +40,8 @@ __all__ = [
 #: a graph in float32, but for the tables that are stored otherwise in small precisions
 BASE = "base"
 CLIPS = 12
+#: seconds of a recorded clip of a model that makes any length
+SHORT = 2.0
 SEED = 20_240
 
 
@@ -73,8 +75,11 @@ def make(
     prompts = prompts or (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
     some = [prompts[index] for index in evenly(len(prompts), CLIPS)]
     say(f"mixed: recording what float32 does for {len(some)} prompts")
+    # short clips, where a model makes any length: what rounding costs does not depend on it
+    short = {} if bundle.manifest.latent.padding is None else {"seconds": SHORT, "pad_seconds": 0}
     recording = record(
-        bundle, [prompt.request(bundle, SEED + number) for number, prompt in enumerate(some)]
+        bundle,
+        [prompt.request(bundle, SEED + number, **short) for number, prompt in enumerate(some)],
     )
     given = recipes(recipe) if recipe else {}
     made = {}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_audio import EdgeAudioError, Pipeline, Request
-from edge_audio.bundle.manifest import Manifest
+from edge_audio.bundle.manifest import GENERATING, Manifest
 from edge_audio.exporter.bundle import Options, export
 from edge_audio.model.codec import decode
 from edge_audio.model.tokens import padded
@@ -290,3 +290,16 @@ def test_what_cannot_be_is_refused(pipe, tmp_path):
         pipe.generate(ids=(5,), seconds=1.0, apg=2)
     with pytest.raises(EdgeAudioError, match="latent length 13 cannot be exported"):
         export(SOURCE, tmp_path / "odd", Options(("f32",), latent_lengths=(13,)))
+
+
+@pytest.mark.slow
+def test_mixed_reaches_its_target(tmp_path):
+    """Layer by layer by measurement, on recorded clips: also where graphs are resized."""
+    options = Options(("f32", "mixed"), GENERATING, latent_lengths=(LONGEST,), target_snr=30.0)
+    manifest = export(SOURCE, tmp_path / "out", options, say=lambda line: None)
+    for component, least in (("dit", 30), ("conditioners", 35), ("decoder", 35)):
+        entry = manifest.graphs[component]["mixed"]
+        assert min(entry.fidelity.values()) >= least, component
+        assert entry.bytes < 0.6 * manifest.graphs[component]["f32"].bytes
+    clip = Pipeline.load(tmp_path / "out", "mixed", threads=2).generate(ids=(5, 9), seconds=1.0)
+    assert np.isfinite(clip.samples).all()
