@@ -24,10 +24,12 @@ from types import MappingProxyType
 from typing import Any
 
 import edge_audio
+from edge_audio.bundle.manifest import V
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.evaluate.bench_tasks import EXPLAINED
 from edge_audio.evaluate.benchmark import PACKAGES, Benchmark, Cost, Spread
+from edge_audio.model.contract import Contract
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request
 from edge_audio.sampling.samplers import SAMPLERS
@@ -166,10 +168,13 @@ def _cost(
 
 def _operations_per_step(bundle: Bundle, precision: str, settings: Settings) -> float:
     """Floating-point operations of the transformer in a step, guidance included; 0 where the bundle
-    does not tell them.
+    does not tell them, as of graphs that are resized: theirs are of one length.
     """
     manifest = bundle.manifest
-    signature = manifest.latent.signature("denoise", settings.latents(manifest))
+    stage = Contract(manifest).gives[V]
+    if manifest.stages[stage].resizes:
+        return 0.0
+    signature = manifest.latent.signature(stage, settings.latents(manifest))
     once = manifest.graphs["dit"][bundle.choose(precision)["dit"]].flops.get(signature, 0)
     return once * SAMPLERS[settings.sampler].evaluations * (2 if settings.is_guided else 1)
 
