@@ -2,7 +2,17 @@
 
 
 class EdgeAudioError(Exception):
-    """Something the caller can mend. The message is one line: what, where; what to do."""
+    """Something the caller can mend. The message is one line: what, where; what to do.
+
+    What cannot be printed is shown as U+FFFD: names from a stranger's file reach terminals and
+    pages.
+    """
+
+    def __init__(self, message: str = ""):
+        line = " ".join(message.splitlines())
+        super().__init__(
+            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        )
 
 
 class UsageError(EdgeAudioError):

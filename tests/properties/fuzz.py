@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio import EdgeAudioError, Pipeline
+from edge_audio import Bundle, EdgeAudioError, Pipeline
 from edge_audio.system import device
 
 SOURCE = Path(__file__).parents[1] / "data" / "schema1"
@@ -107,10 +107,19 @@ def damaged_manifest(random: np.random.Generator, folder: Path) -> str:
         damage = DAMAGES[random.integers(len(DAMAGES))]
         _write(folder / "manifest.json", bytes(damage(random, bytearray(raw))))
         return f"{damage.__name__} in manifest.json"
-    entries = json.loads(raw)
-    holder, key = _any_entry(random, entries)
+    # half of them in the present schema, with stages and ports to lie about
+    entries = json.loads(raw if random.integers(2) else Bundle.open(SOURCE).manifest.to_json())
     value = (None, True, -1, 0, 1, 2**31, 2**70, 1e308, "", "x", "../x", [], [[]], {}, {"x": 1})
-    holder[key] = value[random.integers(len(value))]
+    lengths = ("latents", "tokens", "kept", "latents+9999", "9*tokens")
+    for _ in range(random.integers(1, 4)):
+        holder, key = _any_entry(random, entries)
+        among = lengths if isinstance(holder, list) and random.integers(2) else value
+        holder[key] = among[random.integers(len(among))]
+    if "stages" in entries and random.integers(2):
+        stages = entries["stages"]
+        stage = stages[str(random.choice(sorted(stages)))] if isinstance(stages, dict) else None
+        if isinstance(stage, dict):
+            stage.update(resizes=True, more=bool(random.integers(2)))
     _write(folder / "manifest.json", json.dumps(entries).encode())
     return f"{key} is {holder[key]!r} in manifest.json"
 
