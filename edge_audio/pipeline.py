@@ -233,9 +233,7 @@ class Pipeline:
     def settings(self, prompt: str | Request | Settings | None = None, **given: Any) -> Settings:
         """What a request comes to with this model: every gap filled, everything checked."""
         if isinstance(prompt, Settings):
-            prompt = Request(
-                **{f.name: getattr(prompt, f.name) for f in dataclasses.fields(prompt)}
-            )
+            prompt = Request.of(prompt)
         request = prompt if isinstance(prompt, Request) else Request(prompt)
         known = [field.name for field in dataclasses.fields(Request)]
         for name in given:

@@ -62,6 +62,11 @@ class Request:
     keep: tuple[tuple[float, float], ...] = ()
 
     @classmethod
+    def of(cls, settings: Settings) -> Request:
+        """The request that comes to these settings."""
+        return cls(**{f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)})
+
+    @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any], init: Source | None = None) -> Request:
         """The request that a clip's recipe stands for (`Clip.recipe_of`); EdgeAudioError if it is
         not a recipe: it may come from a stranger's file. init: what the clip was made from, if it

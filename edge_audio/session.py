@@ -4,6 +4,7 @@ consume. Whoever drives it owns progress and cancelling: to cancel is to ask for
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -174,12 +175,12 @@ class Session:
     def init_latents(self) -> np.ndarray:
         """Latents [1, T, C] of the sound to start from."""
         if self._init_latents is None:
-            contract, manifest = self.model.contract, self.model.manifest
-            frames = self.settings.latents(manifest) * manifest.latent.downsampling
-            audio = self._original(frames)
+            contract = self.model.contract
             with self.model.lease(self.timings, ENCODE) as lease:
                 call, _ = self.worker(lease)
-                latents = encode(lambda stage, given: call(stage, given, PROMPT), contract, audio)
+                latents = encode(
+                    lambda stage, given: call(stage, given, PROMPT), contract, self._original
+                )
             self._init_latents = self._finite(latents, contract.gives[MEAN])
         return self._init_latents
 
@@ -255,7 +256,8 @@ class Session:
         blocks = faded(blocks, frames, rate)
         if self.settings.replace:
             regions = self.settings.regions(manifest)
-            blocks = pasted(blocks, self._original(frames), regions, round(CROSS_FADE * rate))
+            original, fade = self._original[:frames], round(CROSS_FADE * rate)
+            blocks = pasted(blocks, original, regions, fade)
         left = frames
         for block in blocks:
             left -= len(block)
@@ -338,11 +340,13 @@ class Session:
         keep = self._keep_mask()[None, :, None]
         return {"keep": keep, "kept_latents": self.init_latents() * keep}
 
-    def _original(self, frames: int) -> np.ndarray:
-        """So many frames of the sound to start from, as the model's audio."""
+    @functools.cached_property
+    def _original(self) -> np.ndarray:
+        """The sound to start from as the model's audio, for all the latents of the clip."""
         manifest, source = self.model.manifest, self.settings.init
         assert source is not None  # nobody else asks
-        original = source.at(manifest.sample_rate, manifest.channels)[:frames]
+        frames = self.settings.latents(manifest) * manifest.latent.downsampling
+        original = source.at(manifest.sample_rate, manifest.channels, frames)
         return np.pad(original, [(0, frames - len(original)), (0, 0)])
 
     def _zeros(self, values: Values) -> dict[str, np.ndarray]:

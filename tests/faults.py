@@ -16,6 +16,7 @@ import tensorflow as tf
 from edge_audio.bundle.manifest import MANIFEST_NAME
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.evaluate.layers import operations
+from edge_audio.evaluate.verdict import FAIL, OK
 from export.architecture import Architecture
 from export.architectures import architecture_of
 from export.autoencoder import TransposedConv
@@ -210,3 +211,18 @@ def _saturated(path: Path) -> bytes:
     )
     tensor.quantization.scale = [scale / 4 for scale in tensor.quantization.scale]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def seen(diagnosis) -> set[str]:
+    """The symptoms that are not well."""
+    return {row.symptom for row in diagnosis.rows if row.level != OK}
+
+
+def assert_pinned(diagnosis, stage: str, reason: str) -> None:
+    """A diagnosis with a checkpoint names the first stage that departs, and why."""
+    assert diagnosis.departs == stage and diagnosis.failed
+    assert reason in next(
+        row.meaning
+        for row in diagnosis.rows
+        if row.level == FAIL and row.symptom.startswith("stage")
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from edge_audio.audio.clip import Clip
+from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError, first_line
 
 #: seconds and channels of a file that is read
@@ -40,7 +41,9 @@ class Source:
             return given
         if isinstance(given, Clip):
             samples = np.ascontiguousarray(given.samples, np.float32)
-            return cls("clip", _sha256(samples.tobytes()), given.sample_rate, samples)
+            return cls(
+                "clip", hashlib.sha256(samples.tobytes()).hexdigest(), given.sample_rate, samples
+            )
         return _read(Path(given))
 
     @property
@@ -48,12 +51,16 @@ class Source:
         """Its length."""
         return len(self.samples) / self.sample_rate
 
-    def at(self, sample_rate: int, channels: int) -> np.ndarray:
-        """Its samples at another rate and with one channel or two, float32 [n, channels]."""
+    def at(self, sample_rate: int, channels: int, frames: int | None = None) -> np.ndarray:
+        """Its samples at another rate and with one channel or two, float32 [n, channels]: all, or
+        the first `frames`.
+        """
         samples = self.samples
+        if frames is not None:  # and a second more than they are made of, which the filter hears
+            samples = samples[: math.ceil((frames / sample_rate + 1) * self.sample_rate)]
         if samples.shape[1] > channels:
             samples = samples.mean(axis=1, keepdims=True)
-        samples = resampled(samples, self.sample_rate, sample_rate)
+        samples = resampled(samples, self.sample_rate, sample_rate)[:frames]
         return np.repeat(samples, channels, axis=1) if samples.shape[1] < channels else samples
 
 
@@ -70,7 +77,7 @@ def _read(path: Path) -> Source:
         if info.channels > MOST_CHANNELS:
             raise EdgeAudioError(f"{path} has {info.channels} channels; mix it to one or two")
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        sha256 = _sha256(path.read_bytes())
+        sha256 = file_sha256(path)
     except (OSError, RuntimeError, TypeError) as error:
         reason = "there is no such file" if not path.exists() else first_line(error)
         raise EdgeAudioError(
@@ -112,7 +119,3 @@ def _sinc(x: np.ndarray, cutoff: float, half: int) -> np.ndarray:
     weights = np.sinc(cutoff * x) * window
     normal: np.ndarray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return normal
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

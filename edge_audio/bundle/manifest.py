@@ -41,6 +41,8 @@ HOST_VALUES = {
     "step": ("x", "t", "t_features"),
     "decode": ("latents",),
 }
+#: all of them
+HOST = frozenset(name for names in HOST_VALUES.values() for name in names)
 #: What a runtime asks the stages for.
 V, AUDIO, MEAN = "v", "audio", "mean"
 #: A dimension of a port that follows a length, that of the latents, of the prompt, or of what is

@@ -9,7 +9,7 @@ import re
 from edge_audio.bundle.manifest import (
     AUDIO,
     BY_LENGTH,
-    HOST_VALUES,
+    HOST,
     LATENTS,
     Manifest,
     Port,
@@ -97,7 +97,6 @@ def _names_are_plain(manifest: Manifest) -> None:
 
 
 def _stages_connect(manifest: Manifest) -> None:
-    host = {name for names in HOST_VALUES.values() for name in names}
     given: dict[str, str] = {}
     for name, stage in manifest.stages.items():
         if stage.component not in manifest.graphs:
@@ -111,7 +110,7 @@ def _stages_connect(manifest: Manifest) -> None:
             given[output] = name
     for name, stage in manifest.stages.items():
         for port_name in stage.inputs:
-            if port_name not in host and port_name not in given:
+            if port_name not in HOST and port_name not in given:
                 raise ValueError(
                     f"stage {name} reads {port_name}, which no stage gives and no runtime makes"
                 )

@@ -68,7 +68,7 @@ def bench(
     """
     folder = default_model() if model is None else Path(model)
     bundle, here = Bundle.open(folder), device.describe()
-    asked = Request(**dataclasses.asdict(request)) if isinstance(request, Settings) else request
+    asked = Request.of(request) if isinstance(request, Settings) else request
     asked, precisions = asked or Request(), list(precisions or common_precisions(bundle))
     threads = threads or [device.recommended_threads(here)]
     threads = list(dict.fromkeys(map(device.usable_threads, threads)))
@@ -91,7 +91,7 @@ def bench(
     return Benchmark(
         model=bundle.manifest.name,
         bundle_sha256=bundle.sha256,
-        request=dataclasses.asdict(settings),
+        request=settings.entries,
         repeats=repeats,
         machine=_machine(here),
         rows=rows,
@@ -132,7 +132,7 @@ def _cost(
             "model": str(folder),
             "precision": precision,
             "threads": threads,
-            "request": dataclasses.asdict(settings),
+            "request": settings.entries,
         }
         environment = {cache.VARIABLE: "off" if off else own}
         cold = _child("clips", job | {"repeats": 0}, threads, environment)

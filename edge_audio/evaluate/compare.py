@@ -97,7 +97,7 @@ def _shared_settings(settings: Settings) -> dict[str, Any]:
     """What all clips were made with."""
     return {
         name: value
-        for name, value in dataclasses.asdict(settings).items()
+        for name, value in settings.entries.items()
         if name not in ("prompt", "seed", "ids")
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from edge_audio.bundle.manifest import GENERATING
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.comparison import Layer
 from edge_audio.evaluate.layers import exposed
-from edge_audio.evaluate.trace import stages
 from edge_audio.model.contract import Fitting
 from edge_audio.pipeline import Pipeline
 from edge_audio.session import Called
-from edge_audio.settings import Settings
 
 #: calls of a stage whose inside is looked at
 LAYER_CALLS = 3
@@ -23,12 +21,15 @@ LAYER_CALLS = 3
 Arrays = dict[str, np.ndarray]
 
 
-def compare_layers(pipeline: Pipeline, reference: Pipeline, settings: Settings) -> list[Layer]:
+def compare_layers(
+    pipeline: Pipeline, reference: Pipeline, calls: Mapping[str, list[Called]]
+) -> list[Layer]:
     """Every layer's output in the graphs of two precisions, in the order of execution; a graph that
-    is the same in both is left out. settings: of a clip of the reference's; both get its inputs.
+    is the same in both is left out. calls: of each stage, for a clip of the reference's; both get
+    their inputs.
     """
     found: list[Layer] = []
-    contract, calls = reference.model.contract, stages(reference, settings)
+    contract = reference.model.contract
     for component in GENERATING:
         if (
             pipeline.precision[component] == reference.precision[component]

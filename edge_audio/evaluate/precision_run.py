@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,9 @@ from edge_audio.evaluate import metrics
 from edge_audio.evaluate.comparison import Candidate, Layer, Sound
 from edge_audio.evaluate.layer_errors import compare_layers
 from edge_audio.evaluate.prompts import Prompt
-from edge_audio.evaluate.trace import Trace, answers, decoded, walk
+from edge_audio.evaluate.trace import Trace, answers, decoded, stages, walk
 from edge_audio.pipeline import Pipeline
+from edge_audio.session import Called
 from edge_audio.settings import Settings
 
 #: dB: latents that come to this are the same sound, however noisily it is decoded
@@ -103,8 +105,13 @@ class PrecisionRun:
                 "guided_snr", [metrics.snr(v, call[2]) for v, call in zip(guided, theirs.calls)]
             )
 
+    @functools.cached_property
+    def stages(self) -> dict[str, list[Called]]:
+        """What the stages were asked for the first clip, for all that are compared with it."""
+        return stages(self.pipeline, self.jobs[0][1])
+
     def _compared_layers(self, reference: PrecisionRun) -> list[Layer]:
-        return compare_layers(self.pipeline, reference.pipeline, reference.jobs[0][1])
+        return compare_layers(self.pipeline, reference.pipeline, reference.stages)
 
     def candidate(self, spread: dict[str, float]) -> Candidate:
         """The numbers."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_audio.bundle.manifest import (
     AUDIO,
+    HOST,
     HOST_VALUES,
     LATENTS,
     Manifest,
@@ -29,8 +30,6 @@ from edge_audio.system.graph import Graph
 CONDITION, SAMPLE, DECODE = "condition", "sample", "decode"
 _MEND = "copy the bundle again or export the model again"
 _stamps = itertools.count()
-#: what a runtime makes: also the audio that an encoder reads, whoever else gives some
-_HOST = frozenset(name for names in HOST_VALUES.values() for name in names)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class Contract:
         #: stage -> names of all that it reads, also by way of other stages
         self.reads: dict[str, frozenset[str]] = {}
         for name, stage in self.stages.items():
-            earlier = [port for port in stage.inputs if port in self.gives and port not in _HOST]
+            # the audio that an encoder reads is the runtime's, whoever else gives some
+            earlier = [port for port in stage.inputs if port in self.gives and port not in HOST]
             read = (self.reads[self.gives[port]] for port in earlier)
             self.reads[name] = frozenset(stage.inputs).union(*read)
 

@@ -43,8 +43,15 @@ class FloatGraph(Graph):
     def inputs(self, signature: str) -> list[str]:
         return list(self._functions[signature][1])
 
-    def __call__(self, signature: str, /, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """EdgeAudioError for a signature or an input that the checkpoint's component has not."""
+    def _run(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The functions take any length. EdgeAudioError for a signature or an input that the
+        checkpoint's component has not.
+        """
         mend = "give the checkpoint that the bundle was exported from"
         if signature not in self._functions:
             raise EdgeAudioError(
@@ -59,15 +66,6 @@ class FloatGraph(Graph):
             )
         outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
-
-    def resized(
-        self,
-        signature: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, tuple[int, ...]],
-    ) -> dict[str, np.ndarray]:
-        """The functions take any length."""
-        return self(signature, **inputs)
 
     def observed(
         self, signature: str, inputs: Mapping[str, np.ndarray]

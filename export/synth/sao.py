@@ -6,7 +6,17 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .tensors import Config, Tensor, conv, inverse_frequencies, linear, matrix, normal
+from .tensors import (
+    Config,
+    Tensor,
+    attentions,
+    conv,
+    embeds,
+    inverse_frequencies,
+    linear,
+    matrix,
+    normal,
+)
 
 T5_BASE = {
     "architectures": ["T5EncoderModel"],
@@ -103,17 +113,7 @@ def dit_tensors(config: Config) -> Iterator[Tensor]:
     dim, channels, name = config["embed_dim"], config["io_channels"], "model.model"
     head = dim // config["num_heads"]
     yield Tensor(f"{name}.timestep_features.weight", (128, 1), normal(1.0))
-    for embed, inputs in (
-        ("to_timestep_embed", 256),
-        ("to_cond_embed", config["cond_token_dim"]),
-        ("to_global_embed", config["global_cond_dim"]),
-    ):
-        for index, width in ((0, inputs), (2, dim)):
-            yield from linear(
-                f"{name}.{embed}.{index}", width, dim, bias=embed == "to_timestep_embed"
-            )
-    for plain in ("preprocess_conv", "postprocess_conv"):
-        yield Tensor(f"{name}.{plain}.weight", (channels, channels, 1), matrix(0.3))
+    yield from embeds(config)
     name += ".transformer"
     yield Tensor(f"{name}.project_in.weight", (dim, channels), matrix())
     yield Tensor(f"{name}.project_out.weight", (channels, dim), matrix(0.5))
@@ -123,22 +123,18 @@ def dit_tensors(config: Config) -> Iterator[Tensor]:
         (dims // 2,),
         inverse_frequencies(dims),
     )
+
+    def head_norm(which: str) -> Iterator[Tensor]:
+        yield Tensor(f"{which}.weight", (head,), normal(0.1, 1.0))
+        yield Tensor(f"{which}.bias", (head,), normal(0.1))
+
     residual = 0.5  # so that sixteen blocks add up to about the size of what enters them
     for block in range(config["depth"]):
         layer = f"{name}.layers.{block}"
         for norm in ("pre_norm", "cross_attend_norm", "ff_norm"):
             yield Tensor(f"{layer}.{norm}.gamma", (dim,), normal(0.1, 1.0))
             yield Tensor(f"{layer}.{norm}.beta", (dim,), normal(0.1))
-        for attention, inputs in (
-            ("self_attn", {"to_qkv": 3 * dim}),
-            ("cross_attn", {"to_q": dim, "to_kv": 2 * dim}),
-        ):
-            for matrix_name, outputs in inputs.items():
-                yield Tensor(f"{layer}.{attention}.{matrix_name}.weight", (outputs, dim), matrix())
-            yield Tensor(f"{layer}.{attention}.to_out.weight", (dim, dim), matrix(residual))
-            for norm in ("q_norm", "k_norm"):
-                yield Tensor(f"{layer}.{attention}.{norm}.weight", (head,), normal(0.1, 1.0))
-                yield Tensor(f"{layer}.{attention}.{norm}.bias", (head,), normal(0.1))
+        yield from attentions(layer, dim, residual, head_norm)
         yield from linear(f"{layer}.ff.ff.0.proj", dim, 8 * dim)
         yield from linear(f"{layer}.ff.ff.2", 4 * dim, dim, gain=residual)
 

@@ -60,6 +60,41 @@ def conv(
         yield Tensor(f"{name}.bias", (bias or first,), normal(0.02))
 
 
+def embeds(config: Config) -> Iterator[Tensor]:
+    """What a transformer of either family makes of noise level, prompt and seconds, and the
+    convolutions around it.
+    """
+    dim, channels, name = config["embed_dim"], config["io_channels"], "model.model"
+    for embed, inputs in (
+        ("to_timestep_embed", 256),
+        ("to_cond_embed", config["cond_token_dim"]),
+        ("to_global_embed", config["global_cond_dim"]),
+    ):
+        for index, width in ((0, inputs), (2, dim)):
+            yield from linear(
+                f"{name}.{embed}.{index}", width, dim, bias=embed == "to_timestep_embed"
+            )
+    for plain in ("preprocess_conv", "postprocess_conv"):
+        yield Tensor(f"{name}.{plain}.weight", (channels, channels, 1), matrix(0.3))
+
+
+def attentions(
+    layer: str, dim: int, residual: float, norm: Callable[[str], Iterator[Tensor]]
+) -> Iterator[Tensor]:
+    """Self- and cross-attention of a block. residual: gain of what they add. norm: name -> the
+    tensors of a head's norm of q or k.
+    """
+    for attention, inputs in (
+        ("self_attn", {"to_qkv": 3 * dim}),
+        ("cross_attn", {"to_q": dim, "to_kv": 2 * dim}),
+    ):
+        for matrix_name, outputs in inputs.items():
+            yield Tensor(f"{layer}.{attention}.{matrix_name}.weight", (outputs, dim), matrix())
+        yield Tensor(f"{layer}.{attention}.to_out.weight", (dim, dim), matrix(residual))
+        for which in ("q_norm", "k_norm"):
+            yield from norm(f"{layer}.{attention}.{which}")
+
+
 def inverse_frequencies(dims: int) -> Draw:
     """Rotary embedding's, of `dims` rotated dimensions: constant, though checkpoints hold them."""
     return lambda rng, shape: (10000.0 ** (-np.arange(0, dims, 2) / dims)).astype(np.float32)

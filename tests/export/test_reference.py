@@ -5,7 +5,7 @@ a reference too.
 from pathlib import Path
 
 import pytest
-from faults import FAULTS, inject
+from faults import FAULTS, assert_pinned, inject, seen
 from references import DATA
 
 from edge_audio.errors import EdgeAudioError
@@ -49,11 +49,7 @@ HEARD = ("transposed ConvTranspose weights", "weight norm over the wrong axis")
 
 @pytest.fixture(scope="module")
 def seen_in_a_sound_bundle(tiny0):
-    return _seen(diagnose(load(tiny0[2], "f32", None)))
-
-
-def _seen(diagnosis):
-    return {row.symptom for row in diagnosis.rows if row.level != OK}
+    return seen(diagnose(load(tiny0[2], "f32", None)))
 
 
 @pytest.mark.slow
@@ -62,20 +58,14 @@ def test_a_fault_is_pinned_to_its_stage(fault, tiny0, tmp_path):
     folder, precision = inject(fault, DATA / "tiny0", tiny0[2], tmp_path / "broken")
     with load(folder, precision, None) as pipeline:
         diagnosis = diagnose(pipeline, symptoms=[], checkpoint=DATA / "tiny0")
-    stage, reason = FIRST[fault]
-    assert diagnosis.departs == stage and diagnosis.failed
-    assert reason in next(
-        row.meaning
-        for row in diagnosis.rows
-        if row.level == FAIL and row.symptom.startswith("stage")
-    )
+    assert_pinned(diagnosis, *FIRST[fault])
 
 
 @pytest.mark.parametrize("fault", SEEN)
 def test_a_fault_is_found_without_a_reference(fault, tiny0, tmp_path, seen_in_a_sound_bundle):
     folder, precision = inject(fault, DATA / "tiny0", tiny0[2], tmp_path / "broken")
     with load(folder, precision, None) as pipeline:
-        assert SEEN[fault] in _seen(diagnose(pipeline)) - seen_in_a_sound_bundle
+        assert SEEN[fault] in seen(diagnose(pipeline)) - seen_in_a_sound_bundle
 
 
 @pytest.mark.slow

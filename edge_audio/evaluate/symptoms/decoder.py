@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from edge_audio.evaluate.symptoms.registry import row, symptom
 from edge_audio.evaluate.verdict import FAIL, OK, WARN
 from edge_audio.model.codec import encode, features_of, tiles_for
 from edge_audio.sampling.noise import NoiseStream
-from edge_audio.system.graph import Graph
 
 
 @symptom
@@ -88,15 +87,10 @@ def round_trip(probe: Probe) -> Iterator[Row]:
     if "encoder" not in probe.manifest.graphs:
         yield row(OK, "no encoder in this bundle")
         return
-    precision = probe.bundle.precisions("encoder")[0]
     latents_ = probe.trace(probe.request(fit_length=False)).latents
-    with Graph(probe.bundle.graph_path("encoder", precision), probe.pipeline.threads) as graph:
-
-        def call(stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return graph(stage, **inputs)
-
-        audio = probe.whole(latents_).samples
-        back = encode(call, probe.pipeline.model.contract, audio)
+    audio = probe.whole(latents_).samples
+    with probe.pipeline.model.lease() as lease:
+        back = encode(lease.call, probe.pipeline.model.contract, audio)
     likeness = metrics.cosine(back, latents_)
     yield row(
         OK if likeness > 0.5 else WARN,

@@ -3,7 +3,7 @@ without a reference too.
 """
 
 import pytest
-from faults import PADDED, SATURATED, inject
+from faults import PADDED, SATURATED, assert_pinned, inject, seen
 from faults_sa3 import FAULTS
 
 from edge_audio.evaluate.diagnose import diagnose, load
@@ -51,11 +51,7 @@ SEEN = {
 
 @pytest.fixture(scope="module")
 def seen_in_a_sound_bundle(tiny3):
-    return _seen(diagnose(load(tiny3, "f32", None)))
-
-
-def _seen(diagnosis):
-    return {row.symptom for row in diagnosis.rows if row.level != OK}
+    return seen(diagnose(load(tiny3, "f32", None)))
 
 
 @pytest.mark.slow
@@ -64,13 +60,7 @@ def test_a_fault_is_pinned_to_its_stage(fault, tiny3, tmp_path):
     folder, precision = inject(fault, SOURCE, tiny3, tmp_path / "broken", FAULTS)
     with load(folder, precision, None) as pipeline:
         diagnosis = diagnose(pipeline, symptoms=[], checkpoint=SOURCE)
-    stage, reason = FIRST[fault]
-    assert diagnosis.departs == stage and diagnosis.failed
-    assert reason in next(
-        row.meaning
-        for row in diagnosis.rows
-        if row.level == FAIL and row.symptom.startswith("stage")
-    )
+    assert_pinned(diagnosis, *FIRST[fault])
 
 
 @pytest.mark.slow
@@ -78,7 +68,7 @@ def test_a_fault_is_pinned_to_its_stage(fault, tiny3, tmp_path):
 def test_a_fault_is_found_without_a_reference(fault, tiny3, tmp_path, seen_in_a_sound_bundle):
     folder, precision = inject(fault, SOURCE, tiny3, tmp_path / "broken", FAULTS)
     with load(folder, precision, None) as pipeline:
-        assert SEEN[fault] in _seen(diagnose(pipeline)) - seen_in_a_sound_bundle
+        assert SEEN[fault] in seen(diagnose(pipeline)) - seen_in_a_sound_bundle
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
