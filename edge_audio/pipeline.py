@@ -26,6 +26,7 @@ from edge_audio.session import Block, Progress, Session
 from edge_audio.settings import Settings
 from edge_audio.system import device
 from edge_audio.system.graph import Graph
+from edge_audio.windows import session_for
 
 __all__ = ["MODEL_VARIABLE", "Cancelled", "Conditioning", "Pipeline", "Progress", "default_model"]
 
@@ -163,6 +164,11 @@ class Pipeline:
         strength: float | None = None,
         replace: Sequence[tuple[float, float]] | None = None,
         keep: Sequence[tuple[float, float]] | None = None,
+        extend: float | None = None,
+        extend_before: float | None = None,
+        loop: bool | None = None,
+        bars: float | None = None,
+        bpm: float | None = None,
         noise: Noise | None = None,
         progress: OnProgress | None = None,
         on_block: OnBlock | None = None,
@@ -179,7 +185,8 @@ class Pipeline:
             progress: called with a Progress; when it returns False, Cancelled is raised. Whatever
                 ends a generation, the next one works.
             seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds,
-            limiter, init, strength, replace, keep: as in Request.
+            limiter, init, strength, replace, keep, extend, extend_before, loop, bars, bpm: as in
+            Request.
 
         Returns:
             The clip; `clip.notes` says which settings this model cannot use well, and what is wrong
@@ -205,8 +212,13 @@ class Pipeline:
             "strength": strength,
             "replace": None if replace is None else tuple(map(tuple, replace)),
             "keep": None if keep is None else tuple(map(tuple, keep)),
+            "extend": extend,
+            "extend_before": extend_before,
+            "loop": loop,
+            "bars": bars,
+            "bpm": bpm,
         }
-        session = Session(self.model, self.settings(prompt, **given, **unknown), noise)
+        session = session_for(self.model, self.settings(prompt, **given, **unknown), noise)
         blocks = []
         for block in _blocks(session, progress):
             blocks.append(block.samples)
@@ -228,7 +240,7 @@ class Pipeline:
         """Like `generate`, as float32 blocks [frames, channels]: the first comes when one tile is
         decoded.
         """
-        return Stream(Session(self.model, self.settings(prompt, **settings), noise), progress)
+        return Stream(session_for(self.model, self.settings(prompt, **settings), noise), progress)
 
     def settings(self, prompt: str | Request | Settings | None = None, **given: Any) -> Settings:
         """What a request comes to with this model: every gap filled, everything checked."""

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from edge_audio.audio.limiter import Limiter
+from edge_audio.audio.loop import shortened
 from edge_audio.bundle.manifest import AUDIO, MEAN, V
 from edge_audio.errors import EdgeAudioError
-from edge_audio.model.codec import decode, encode, faded, tiles_for
+from edge_audio.model.codec import decode, decode_circle, encode, faded, tiles_for
 from edge_audio.model.contract import CONDITION, DECODE, SAMPLE, Call, Ports, Values
 from edge_audio.model.model import Lease, Model
 from edge_audio.model.tokens import Tokens, padded
 from edge_audio.notes import Note
-from edge_audio.sampling.editing import CROSS_FADE, keep_mask, keeping, pasted, started
+from edge_audio.sampling.editing import CROSS_FADE, keep_mask, keeping, pasted, rolled, started
 from edge_audio.sampling.features import level_features, seconds_features
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.noise import NoiseStream
@@ -120,8 +121,8 @@ class Session:
                 yield Progress(SAMPLE, step.index + 1, step.total)
                 yield Sampled(step)
         assert self.latents is not None  # the last step set them
-        frames = settings.frames(manifest)
-        tiles = len(tiles_for(manifest, self.latents.shape[1], frames))
+        frames, length = settings.frames(manifest), self.latents.shape[1]
+        tiles = len(tiles_for(manifest, length, frames))
         yield Progress(DECODE, 0, tiles)
         left = frames
         for index, samples in enumerate(self.finished(self.decode(self.latents))):
@@ -228,6 +229,8 @@ class Session:
             x = started(x, self.init_latents(), settings.strength)
             if settings.replace and not self._learned_to_keep:
                 v = keeping(v, self._keep_mask(), self.init_latents())
+        if settings.loop:
+            v = rolled(v)
         sigmas = settings.sigmas(self.model.manifest)
         for step in sampler.sample(v, x, sigmas, self.noise):
             if step.index + 1 == step.total:
@@ -235,7 +238,9 @@ class Session:
             yield step
 
     def decode(self, latents: np.ndarray) -> Iterator[np.ndarray]:
-        """Blocks of audio, float32 [frames, channels], as the decoder gives them: not faded."""
+        """Blocks of audio, float32 [frames, channels], as the decoder gives them: not faded. Of a
+        loop, all of the circle that it is made of.
+        """
         contract = self.model.contract
         frames = self.settings.frames(self.model.manifest)
         with self.model.lease(self.timings, DECODE) as lease:
@@ -244,16 +249,22 @@ class Session:
             def run(stage: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
                 return call(stage, inputs, PROMPT)
 
-            for block in decode(run, contract, latents, frames):
+            blocks = (
+                decode_circle(run, contract, latents)
+                if self.settings.loop
+                else decode(run, contract, latents, frames)
+            )
+            for block in blocks:
                 yield self._finite(block, contract.gives[AUDIO])
 
     def finished(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Blocks of audio as a clip has them: limited, if that was asked for, and faded."""
         manifest, limiter = self.model.manifest, Limiter()
-        if self.settings.limiter:
-            blocks = limiter(blocks)
         rate, frames = manifest.sample_rate, self.settings.frames(manifest)
-        blocks = faded(blocks, frames, rate)
+        if self.settings.loop:
+            blocks = self._looped(blocks, limiter)
+        else:
+            blocks = faded(limiter(blocks) if self.settings.limiter else blocks, frames, rate)
         if self.settings.replace:
             regions = self.settings.regions(manifest)
             original, fade = self._original[:frames], round(CROSS_FADE * rate)
@@ -265,6 +276,22 @@ class Session:
                 over = f"{limiter.over:.1f} dB above full scale"
                 self.notes.append(Note("limiter", f"the limiter turned down peaks of up to {over}"))
             yield block
+
+    def _looped(self, blocks: Iterable[np.ndarray], limiter: Limiter) -> Iterator[np.ndarray]:
+        """The blocks of a circle as those of the loop; one that has to be shortened or limited
+        comes at its end.
+        """
+        manifest = self.model.manifest
+        frames = self.settings.frames(manifest)
+        circle = self.settings.latents(manifest) * manifest.latent.downsampling
+        if frames == circle and not self.settings.limiter:
+            yield from blocks
+            return
+        loop = shortened(np.concatenate(list(blocks)), frames, manifest.sample_rate)
+        if self.settings.limiter:  # which at the ends hears what is played before and after
+            third = len(loop)
+            loop = np.concatenate(list(limiter([np.concatenate([loop] * 3)])))[third : 2 * third]
+        yield loop
 
     def recipe(self) -> dict[str, Any]:
         """All that makes the clip again, ready for JSON; `threads` is for information, `save` fills
@@ -306,8 +333,9 @@ class Session:
         """What the runtime tells the stages of the clip itself."""
         settings, manifest = self.settings, self.model.manifest
         length, seconds = settings.latents(manifest), manifest.seconds
+        seconds_told = settings.seconds_told(manifest)
         values = {
-            "seconds_total": np.array([settings.seconds], np.float32),
+            "seconds_total": np.array([seconds_told], np.float32),
             "positions": np.arange(length, dtype=np.int32)[None],
             "padding_mask": (np.arange(length) < settings.valid(manifest))[None].astype(np.float32),
             # nothing is kept, which is the same for every latent: one row stands for all
@@ -317,7 +345,7 @@ class Session:
         }
         if manifest.frequencies:
             values["seconds_features"] = seconds_features(
-                settings.seconds, seconds.min, seconds.max, manifest.frequencies
+                seconds_told, seconds.min, seconds.max, manifest.frequencies
             )
         return values
 

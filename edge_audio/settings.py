@@ -10,6 +10,7 @@ from typing import Any
 from edge_audio.audio.source import Source
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.notes import Note
+from edge_audio.sampling.editing import CROSS_FADE
 from edge_audio.sampling.samplers import SAMPLERS, Sigmas
 from edge_audio.sampling.schedule import shifted_sigmas
 
@@ -38,6 +39,11 @@ class Settings:
     strength: float = 1.0
     #: ascending, in seconds
     replace: tuple[tuple[float, float], ...] = ()
+    #: seconds made after the end of `init`, and before its beginning
+    extend: float = 0.0
+    extend_before: float = 0.0
+    #: whether its end leads into its beginning
+    loop: bool = False
 
     @property
     def entries(self) -> dict[str, Any]:
@@ -51,9 +57,23 @@ class Settings:
         }
 
     def regions(self, manifest: Manifest) -> list[tuple[int, int]]:
-        """What is made anew of `init`, in frames."""
-        rate = manifest.sample_rate
-        return [(int(begin * rate), int(end * rate)) for begin, end in self.replace]
+        """What is made anew of `init`, in frames; where it is extended, a cross-fade more."""
+        rate, frames = manifest.sample_rate, self.frames(manifest)
+        # a frame's own time is that frame's, however it was rounded
+        regions = [(int(a * rate + 1e-6), int(b * rate + 1e-6)) for a, b in self.replace]
+        seam = round(CROSS_FADE * rate)
+        if self.extend_before:
+            regions.insert(0, (0, round(self.extend_before * rate) + seam))
+        if self.extend:
+            regions.append((frames - round(self.extend * rate) - seam, frames))
+        return regions
+
+    def is_windowed(self, manifest: Manifest) -> bool:
+        """Whether it is made window by window: what is longer than the model makes, and what goes
+        on where `init` ends.
+        """
+        longest = manifest.latent.length * manifest.latent.downsampling
+        return bool(self.extend or self.extend_before) or self.frames(manifest) > longest
 
     @property
     def has_text(self) -> bool:
@@ -75,7 +95,8 @@ class Settings:
         """Length of the latents that it is made of."""
         latent, frames = manifest.latent, self.frames(manifest)
         if latent.padding is not None:
-            needed = self._latents_for(self.seconds + (self.pad_seconds or 0.0), manifest)
+            pad = 0.0 if self.loop else self.pad_seconds or 0.0
+            needed = self._latents_for(self.seconds + pad, manifest)
             needed += -needed % latent.padding.multiple
             return min(max(needed, manifest.tiling.tile), latent.length)
         fitting = latent.lengths if self.fit_length else (latent.length,)
@@ -84,10 +105,19 @@ class Settings:
     def valid(self, manifest: Manifest) -> int:
         """How many of those latents count: the others only make up the length."""
         length = self.latents(manifest)
-        if manifest.latent.padding is None:
+        if manifest.latent.padding is None or self.loop:
             return length
         pad = int((self.pad_seconds or 0.0) * manifest.sample_rate / manifest.latent.downsampling)
         return min(self._latents_for(self.seconds, manifest) + pad, length)
+
+    def seconds_told(self, manifest: Manifest) -> float:
+        """The seconds that the model is told: a loop's are those of all its latents, for it has no
+        end.
+        """
+        if not self.loop:
+            return self.seconds
+        made = self.latents(manifest) * manifest.latent.downsampling / manifest.sample_rate
+        return min(made, manifest.seconds.max)
 
     def _latents_for(self, seconds: float, manifest: Manifest) -> int:
         return math.ceil(int(seconds * manifest.sample_rate) / manifest.latent.downsampling)
@@ -107,7 +137,9 @@ class Settings:
         )
         unguided = not self.is_guided and self.cfg_scale != 1
         without = f" and without cfg {self.cfg_scale:g}" if unguided else ""
-        outside = not low <= self.seconds <= high and self.seconds != manifest.max_seconds
+        told = self.seconds_told(manifest)
+        outside = not low <= told <= high and told != manifest.max_seconds
+        outside = outside and not self.is_windowed(manifest)
         advice = {
             "prompt": f"the prompt is empty; generating without one{without}"
             if not self.has_text
@@ -144,7 +176,8 @@ class Settings:
 
     def _fit_of_init(self) -> str:
         """How the sound to start from was brought to the seconds, unless it has them."""
-        if self.init is None or abs(self.init.seconds - self.seconds) < 1e-3:
+        given = self.seconds - self.extend - self.extend_before
+        if self.init is None or abs(self.init.seconds - given) < 1e-3:
             return ""
         what = "cut" if self.init.seconds > self.seconds else "followed by silence"
         return (

@@ -17,6 +17,7 @@ from typing import Any
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.audio.play import Playback
+from edge_audio.cli.edit import add_edit, edit_of
 from edge_audio.cli.options import (
     Commands,
     add_json,
@@ -27,7 +28,6 @@ from edge_audio.cli.options import (
     add_threads,
     numbers,
     refuse_overwriting,
-    region,
 )
 from edge_audio.cli.progress import Bar
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
@@ -110,20 +110,7 @@ def add_generate(commands: Commands) -> None:
     parser.add_argument(
         "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
     )
-    parser.add_argument("--init", metavar="FILE", help="start from this sound, or keep parts of it")
-    parser.add_argument(
-        "--strength",
-        metavar="S",
-        type=float,
-        help="how far to go from it, above 0 to 1 (default: 1, all the way)",
-    )
-    for name, what in (
-        ("replace", "make these seconds of it anew, such as 4-7; again for more of them"),
-        ("keep", "keep these seconds of it, and make the rest anew"),
-    ):
-        parser.add_argument(
-            f"--{name}", metavar="A-B", type=region, action="append", default=[], help=what
-        )
+    add_edit(parser)
     parser.add_argument(
         "--variations",
         metavar="N",
@@ -185,24 +172,12 @@ def _make(
     playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
     bar = Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
     try:
+        asked = _asked(arguments, seed)
+        if arguments.latents and pipeline.settings(**asked).is_windowed(manifest):
+            raise UsageError("a clip that is made in windows has no latents; leave --latents out")
         with bar:
             clip = pipeline.generate(
-                arguments.prompt,
-                seconds=arguments.seconds,
-                seed=seed,
-                steps=arguments.steps,
-                sampler=arguments.sampler,
-                cfg_scale=arguments.cfg,
-                negative=arguments.negative,
-                ids=arguments.ids,
-                fit_length=arguments.fit_length,
-                apg=arguments.apg,
-                pad_seconds=arguments.pad_seconds,
-                limiter=_switch(arguments.limiter),
-                init=arguments.init,
-                strength=arguments.strength,
-                replace=arguments.replace,
-                keep=arguments.keep,
+                **asked,
                 noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,
@@ -217,7 +192,7 @@ def _make(
         else:
             out = _save_beside(clip, out)
         if arguments.latents:
-            assert clip.latents is not None  # only clips that were not generated have none
+            assert clip.latents is not None  # what has none was refused above
             write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
             print(json.dumps(_report(clip, out)))
@@ -229,6 +204,18 @@ def _make(
         if playback:
             playback.stop()
         raise
+
+
+def _asked(arguments: argparse.Namespace, seed: int | None) -> dict[str, Any]:
+    """The settings that were given, as `Pipeline.generate` takes them."""
+    same = "prompt seconds steps sampler negative ids fit_length apg pad_seconds".split()
+    return {
+        **{name: getattr(arguments, name) for name in same},
+        "seed": seed,
+        "cfg_scale": arguments.cfg,
+        "limiter": _switch(arguments.limiter),
+        **edit_of(arguments),
+    }
 
 
 def _switch(given: str | None) -> bool | None:

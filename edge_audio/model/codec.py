@@ -81,11 +81,40 @@ def features_of(run: Run, contract: Contract, latents: np.ndarray) -> tuple[str,
 
 def decode(run: Run, contract: Contract, latents: np.ndarray, frames: int) -> Iterator[np.ndarray]:
     """Decode latents [1, T, C] and yield float32 blocks [n, channels], `frames` samples in all."""
-    manifest, tail = contract.manifest, contract.gives[AUDIO]
-    length, tiling = latents.shape[1], manifest.tiling
     port, features = features_of(run, contract, latents)
+    yield from _tail(run, contract, port, features, frames)
+
+
+def decode_circle(run: Run, contract: Contract, latents: np.ndarray) -> Iterator[np.ndarray]:
+    """Decode latents [1, T, C] whose last is followed by the first, and yield float32 blocks
+    [n, channels]: all of the circle once.
+    """
+    tiling = contract.manifest.tiling
+    port, features = features_of(run, contract, latents)
+    if port != LATENTS:  # near its ends, features are those of a circle that begins elsewhere
+        half, near = latents.shape[1] // 2, features.shape[1] // 4
+        _, turned = features_of(run, contract, np.roll(latents, half, axis=1))
+        turned = np.roll(turned, -half * tiling.per_latent, axis=1)
+        features = features.copy()
+        features[:, :near], features[:, -near:] = turned[:, :near], turned[:, -near:]
+    around, per_frame = tiling.overlap, contract.manifest.latent.downsampling // tiling.per_latent
+    circle = np.arange(-around, features.shape[1] + around) % features.shape[1]
+    frames, done = features.shape[1] * per_frame, -around * per_frame
+    for block in _tail(run, contract, port, features[:, circle], frames + around * per_frame):
+        if done + len(block) > 0:
+            yield block[max(0, -done) :]
+        done += len(block)
+
+
+def _tail(
+    run: Run, contract: Contract, port: str, features: np.ndarray, frames: int
+) -> Iterator[np.ndarray]:
+    """Blocks of audio of features [1, n, channels], tile by tile, `frames` samples in all."""
+    manifest, tail = contract.manifest, contract.gives[AUDIO]
+    tiling = manifest.tiling
     per_frame = manifest.latent.downsampling // tiling.per_latent
-    for one in tiles_for(manifest, length, frames):
+    tiles = plan(features.shape[1], tiling.tile, tiling.overlap)
+    for one in (tile for tile in tiles if tile.begin * per_frame < frames):
         tile = features[:, one.start : one.start + tiling.tile]
         audio = run(tail, {port: tile})[AUDIO][0]
         if len(audio) != tiling.tile * per_frame:

@@ -5,6 +5,7 @@ None of it knows a model or a sampler.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from edge_audio.sampling.samplers import Denoise
 Regions = Sequence[tuple[int, int]]
 #: seconds of the cross-fade at either end of a region, inside of it
 CROSS_FADE = 0.015
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def started(noise: np.ndarray, latents: np.ndarray, strength: float) -> np.ndarray:
@@ -54,6 +56,24 @@ def keeping(v: Denoise, keep: np.ndarray, latents: np.ndarray) -> Denoise:
         return np.where(kept, last, v(x, t))
 
     return constrained
+
+
+def rolled(v: Denoise) -> Denoise:
+    """The same v for a sound without an end: at every evaluation the circle of x [1, T, C] begins
+    at another latent, so that no place is an end all the time.
+
+    Where it begins are multiples of the golden ratio, which leave no large gap (Weyl's sequence)
+    and are the same in every language.
+    """
+    count = 0
+
+    def circular(x: np.ndarray, t: float) -> np.ndarray:
+        nonlocal count
+        length, count = x.shape[1], count + 1
+        shift = math.floor(math.modf(count * GOLDEN)[0] * length)
+        return np.roll(v(np.roll(x, -shift, axis=1), t), shift, axis=1)
+
+    return circular
 
 
 def pasted(

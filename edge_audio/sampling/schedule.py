@@ -12,7 +12,7 @@ import numpy as np
 from edge_audio.errors import UsageError
 
 LOGSNR_START, LOGSNR_END = -6.0, 2.0
-#: Below this strength (0.119) the logSNR schedule would have to rise.
+#: Below this strength (0.119) the logSNR schedule would have to rise: levels are linear there.
 MIN_SIGMA_MAX = 1 / (1 + math.exp(LOGSNR_END))
 
 
@@ -25,7 +25,9 @@ def logsnr_sigmas(steps: int, sigma_max: float = 1.0) -> np.ndarray:
     `sample_flow_pingpong`.
     """
     check_steps(steps)
-    _check_sigma_max(sigma_max, MIN_SIGMA_MAX)
+    _check_sigma_max(sigma_max, 0.0)
+    if sigma_max <= MIN_SIGMA_MAX:
+        return linear_sigmas(steps, sigma_max)
     start = LOGSNR_START if sigma_max == 1.0 else math.log((1.0 - sigma_max) / sigma_max + 1e-6)
     sigmas = 1.0 / (1.0 + np.exp(np.linspace(start, LOGSNR_END, steps + 1)))
     sigmas[0], sigmas[-1] = sigma_max, 0.0

@@ -188,6 +188,9 @@ def test_a_recipe_makes_the_clip_again(pipe, tmp_path):
         "init": None,
         "strength": 1.0,
         "replace": [],
+        "extend": 0.0,
+        "extend_before": 0.0,
+        "loop": False,
         "gain": 1.0,
     }
 

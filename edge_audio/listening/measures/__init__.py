@@ -46,6 +46,7 @@ from edge_audio.listening.measures.rhythm import (
     repetition,
     self_similarity,
 )
+from edge_audio.listening.measures.seams import seam_jumps
 from edge_audio.listening.measures.spectrum import (
     bar_overtone,
     centroid,
@@ -93,6 +94,7 @@ __all__ = [
     "repetition",
     "rise_time",
     "roughness",
+    "seam_jumps",
     "self_similarity",
     "share_near",
     "sharpest_rise",

@@ -30,7 +30,7 @@ def test_linear_schedule():
     np.testing.assert_allclose(linear_sigmas(4), GOLDEN[0]["sigmas_rk4_4"], atol=0)
 
 
-@pytest.mark.parametrize("sigma_max", [0.12, 0.5, 0.99, 0.9999, 1.0])
+@pytest.mark.parametrize("sigma_max", [1e-3, 0.119, 0.12, 0.5, 0.99, 0.9999, 1.0])
 @pytest.mark.parametrize("schedule", [logsnr_sigmas, linear_sigmas])
 def test_levels_fall_to_zero(schedule, sigma_max):
     sigmas = schedule(12, sigma_max)
@@ -38,11 +38,11 @@ def test_levels_fall_to_zero(schedule, sigma_max):
     assert (np.diff(sigmas) < 0).all()
 
 
-@pytest.mark.parametrize("schedule, lowest", [(logsnr_sigmas, 0.119), (linear_sigmas, 0.0)])
-def test_bad_settings_are_refused(schedule, lowest):
+@pytest.mark.parametrize("schedule", [logsnr_sigmas, linear_sigmas])
+def test_bad_settings_are_refused(schedule):
     for steps in (0, -3, 2.5, True):
         with pytest.raises(UsageError, match="steps .* use a whole number from 1"):
             schedule(steps)
-    for sigma_max in (lowest, -0.3, 1.1, float("nan")):
-        with pytest.raises(UsageError, match=f"strength .* choose more than {lowest:g}"):
+    for sigma_max in (0, -0.3, 1.1, float("nan")):
+        with pytest.raises(UsageError, match="strength .* choose more than 0 "):
             schedule(8, sigma_max)

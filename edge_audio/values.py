@@ -1,0 +1,61 @@
+"""What a value from outside is, before it is believed."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def is_sequence(value: Any) -> bool:
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_truth(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def is_list_of_whole(value: Any) -> bool:
+    return is_sequence(value) and all(map(is_whole, value))
+
+
+def is_given(regions: Any) -> bool:
+    return regions is not None and not (is_sequence(regions) and len(regions) == 0)
+
+
+def is_list_of_pairs(value: Any) -> bool:
+    return is_sequence(value) and all(
+        is_sequence(one) and len(one) == 2 and all(map(is_number, one)) for one in value
+    )
+
+
+def shown(value: Any) -> str:
+    """A value in an error's one line: short, and without control characters."""
+    if isinstance(value, (float, np.number)):
+        return str(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no int of thousands of digits
+        return type(value).__name__
