@@ -43,7 +43,9 @@ class Edit:
         """
         for name, value in self._extension.items():
             if value is not None and not (is_finite(value) and 0 <= value <= LONGEST):
-                raise UsageError(f"{name} {shown(value)} is no duration; use seconds above 0")
+                raise UsageError(
+                    f"{name} {shown(value)} is no duration; use 0 to {LONGEST:g} seconds"
+                )
         # a strength of 1 is all noise, which needs no sound
         asked = {
             "strength": self.strength not in (None, 1.0),
