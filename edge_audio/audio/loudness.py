@@ -86,7 +86,7 @@ def _response(size: int, rate: int) -> np.ndarray:
     """K-weighting at the frequencies of a real FFT of `size`, complex."""
     hertz = np.minimum(np.fft.rfftfreq(size, 1 / rate), _TABLES_RATE / 2)
     delay = np.exp(-2j * np.pi * hertz / _TABLES_RATE)
-    response = np.ones_like(delay)
+    response: np.ndarray = np.ones_like(delay)
     for numerator, denominator in _K_WEIGHTING:
         response *= np.polyval(numerator[::-1], delay) / np.polyval(denominator[::-1], delay)
     return response
