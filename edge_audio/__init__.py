@@ -14,6 +14,7 @@ __all__ = [
     "Clip",
     "EdgeAudioError",
     "EdgeAudioWarning",
+    "Finish",
     "Model",
     "Note",
     "Pipeline",
@@ -25,10 +26,12 @@ __all__ = [
     "UsageError",
     "Vocabulary",
     "__version__",
+    "finished",
 ]
 
 if TYPE_CHECKING:
     from edge_audio.audio.clip import Clip
+    from edge_audio.audio.finish import Finish, finished
     from edge_audio.bundle.store import Bundle
     from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary
     from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
@@ -48,6 +51,7 @@ else:
         "Clip": "audio.clip",
         "EdgeAudioError": "errors",
         "EdgeAudioWarning": "errors",
+        "Finish": "audio.finish",
         "Model": "model.model",
         "Note": "notes",
         "Pipeline": "pipeline",
@@ -58,6 +62,7 @@ else:
         "SoundFamily": "bundle.vocabulary",
         "UsageError": "errors",
         "Vocabulary": "bundle.vocabulary",
+        "finished": "audio.finish",
     }
 
     def __getattr__(name: str) -> object:

@@ -4,34 +4,30 @@ was made.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import io
 import json
 import math
 import os
 import secrets
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from edge_audio.audio.resample import resampled
+from edge_audio.audio.sound_file import FORMATS, Format, comment_of, encoded, format_for
 from edge_audio.bundle.manifest import UsualLevel
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.notes import Note
 
-#: extension -> libsndfile's format and the subtype that is written unless another one is asked for
-FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 #: What a clip that would clip is scaled to.
 SAFE_PEAK = 0.999
 #: A sample that large counts as clipped.
 CLIPPED = 0.999
-#: Bytes of a recipe that are written, and read from a file that anybody may have written.
-MAX_RECIPE = 1 << 16
-#: Frames a write: libsndfile's Vorbis encoder overflows the stack on very long ones.
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -133,16 +129,29 @@ class Clip:
         )
 
     def save(
-        self, file: str | Path | BinaryIO, subtype: str | None = None, format: str | None = None
+        self,
+        file: str | Path | BinaryIO,
+        subtype: str | None = None,
+        format: str | None = None,
+        quality: float | None = None,
     ) -> float:
-        """Write .wav, .flac or .ogg with the recipe in its comment, and return the gain that was
-        applied.
+        """Write .wav, .flac, .ogg, .mp3 or .opus with the recipe in its comment, and return the
+        gain that was applied.
 
-        file: a path whose extension says the format, or a binary file for which `format` ("wav",
-        "flac", "ogg") says it. subtype: libsndfile's name of the sample format (default 16-bit;
-        "PCM_24", "FLOAT" for .wav). Samples never clip silently: a peak above 1.0 is scaled down to
-        0.999, which is warned about and recorded. The file appears whole or not at all.
-        EdgeAudioError if it cannot be written.
+        Samples never clip silently: a peak above 1.0 is scaled down to 0.999, which is warned about
+        and recorded. So is a rate that the format does not have, and that the next takes the place
+        of. The file appears whole or not at all.
+
+        Args:
+            file: a path whose extension says the format, or a binary file for which `format`
+                ("wav", "flac", "ogg", "mp3", "opus") says it.
+            subtype: libsndfile's name of the sample format (default 16-bit; "PCM_24", "FLOAT" for
+                .wav).
+            quality: of .ogg, .mp3 and .opus, 0 to 1, the best (default: libsndfile's).
+
+        Raises:
+            UsageError: a quality that this format cannot have.
+            EdgeAudioError: the file cannot be written, or the format not here.
         """
         write: Callable[[bytes], object]
         if isinstance(file, (str, os.PathLike)):
@@ -150,27 +159,31 @@ class Clip:
             if format is not None:
                 raise EdgeAudioError(f"{path} says its format by its extension; leave out format")
             check_writable(path)
-            suffix, where = path.suffix, str(path)
-            write = functools.partial(_replace, path)
+            where, write = str(path), functools.partial(_replace, path)
+            kind = FORMATS[path.suffix.lower()]
         else:
-            suffix = f".{format or 'no format'}"
-            where, write = f"the {suffix[1:]} file", file.write
-            if suffix.lower() not in FORMATS:
-                raise EdgeAudioError(f"{where} has no known format; use one of wav, flac, ogg")
-        gain = self.gain
+            where, write = f"the {format or 'no format'} file", file.write
+            kind = format_for(f".{format}", where, "has no known format", dot="")
         if not math.isfinite(self.peak):
             raise EdgeAudioError(
                 f"the clip for {where} has samples that are not numbers; generate it again"
             )
-        if gain < 1.0:
-            warnings.warn(
-                f"peak {self.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that"
-                f" {where} does not clip",
-                EdgeAudioWarning,
-                stacklevel=2,
+        clip = self._at_rate_of(kind)
+        if clip is not self:
+            _warn(
+                f"{where} cannot hold {self.sample_rate} Hz; resampled to {clip.sample_rate} Hz",
             )
+        gain = clip.gain
+        if gain < 1.0:
+            _warn(
+                f"peak {clip.peak:.2f} is above 1.0; scaled down by {-_dbfs(gain):.1f} dB so that"
+                f" {where} does not clip"
+            )
+        recipe = clip.saved_recipe | ({} if quality is None else {"quality": quality})
+        samples = clip.samples if gain == 1.0 else clip.samples * np.float32(gain)
         try:
-            write(self._encoded(suffix, subtype, gain, where))
+            comment = json.dumps(recipe)
+            write(encoded(samples, clip.sample_rate, kind, subtype, comment, quality, where))
         except (OSError, RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error) or "short write"
             raise EdgeAudioError(
@@ -178,35 +191,20 @@ class Clip:
             ) from None
         return gain
 
-    def _encoded(self, suffix: str, subtype: str | None, gain: float, where: str) -> bytes:
-        """The whole file. It is made in memory, where libsndfile cannot fail half-way."""
-        import soundfile
-
-        kind, default = FORMATS[suffix.lower()]
-        comment, stream = json.dumps(self.saved_recipe), io.BytesIO()
-        with soundfile.SoundFile(
-            stream,
-            "w",
-            self.sample_rate,
-            self.samples.shape[1],
-            subtype or default,
-            format=kind,
-        ) as sound:
-            sound.comment, sound.software = comment, "edge-audio"
-            for start in range(0, len(self.samples), _BLOCK):
-                sound.write(self.samples[start : start + _BLOCK] * np.float32(gain))
-        # libsndfile reports neither a header that no longer fits nor a comment that is too long.
-        stream.seek(0)
-        if len(comment) > MAX_RECIPE or _comment_of(stream) != comment:
-            raise EdgeAudioError(f"{where} cannot hold a recipe this long; shorten the prompt")
-        return stream.getvalue()
+    def _at_rate_of(self, format: Format) -> Clip:
+        """This clip, or where the format has not its rate, the same at the next that it has."""
+        rate = format.rate_for(self.sample_rate)
+        if rate == self.sample_rate:
+            return self
+        samples = resampled(self.samples, self.sample_rate, rate)
+        return dataclasses.replace(self, samples=samples, sample_rate=rate)
 
     @staticmethod
     def recipe_of(path: str | Path) -> dict[str, Any]:
         """The recipe inside a file that `save` wrote; EdgeAudioError if there is none."""
         try:
             with open(path, "rb") as file:
-                recipe = json.loads(_comment_of(file))
+                recipe = json.loads(comment_of(file))
         except (OSError, RuntimeError, ValueError) as error:
             reason = "no recipe in it" if isinstance(error, ValueError) else error
             raise EdgeAudioError(
@@ -217,6 +215,11 @@ class Clip:
                 f"{path} tells no recipe (another comment); name a file that edge-audio wrote"
             )
         return recipe
+
+
+def _warn(message: str) -> None:
+    """A warning of `save`, at the line that called it."""
+    warnings.warn(message, EdgeAudioWarning, stacklevel=3)
 
 
 def loudest_dbfs(samples: np.ndarray, sample_rate: int) -> float:
@@ -232,10 +235,7 @@ def loudest_dbfs(samples: np.ndarray, sample_rate: int) -> float:
 def check_writable(path: str | Path) -> None:
     """EdgeAudioError unless a sound file can be written at `path`; nothing is left behind."""
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise EdgeAudioError(
-            f"{path} has no known sound file extension; use one of {', '.join(FORMATS)}"
-        )
+    format_for(path.suffix, str(path), "has no known sound file extension")
     temporary = _temporary(path)
     try:
         if path.is_dir():
@@ -260,50 +260,6 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".edge-audio-{secrets.token_hex(4)}{path.suffix.lower()}")
-
-
-def _comment_of(file: BinaryIO) -> str:
-    """The comment of a sound file, "" if there is none; ValueError if it is too long to be a
-    recipe.
-    """
-    import soundfile
-
-    with soundfile.SoundFile(file) as sound:
-        comment = sound.comment
-    # libsndfile writes a long comment into a .wav, but skips those above 2 kB when it reads.
-    comment = comment or _riff_comment(file)
-    if len(comment) > MAX_RECIPE:
-        raise ValueError(f"a comment of {len(comment)} characters")
-    return comment
-
-
-def _riff_comment(file: BinaryIO) -> str:
-    """The ICMT text of a WAV file, "" if there is none; samples are passed over."""
-    file.seek(0)
-    if file.read(4) != b"RIFF":
-        return ""
-    for name, start, size in _chunks(file, 12, math.inf):
-        if name != b"LIST" or file.read(4) != b"INFO":
-            continue
-        for entry, _, length in _chunks(file, start + 4, start + size):
-            if entry == b"ICMT":
-                # one byte more than a recipe has tells that it is none
-                return file.read(min(length, MAX_RECIPE + 1)).rstrip(b"\0").decode(errors="replace")
-    return ""
-
-
-def _chunks(file: BinaryIO, place: int, end: float) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, size) of the RIFF chunks between two places of a file, which stands at the
-    start of each.
-    """
-    while place < end:
-        file.seek(place)
-        header = file.read(8)
-        if len(header) < 8:
-            return
-        size = int.from_bytes(header[4:], "little")
-        yield header[:4], place + 8, size
-        place += 8 + size + size % 2
 
 
 def _dbfs(amplitude: float) -> float:

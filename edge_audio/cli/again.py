@@ -14,15 +14,17 @@ import numpy as np
 
 from edge_audio import __version__
 from edge_audio.audio.clip import Clip, check_writable
+from edge_audio.audio.finish import Finish, finished
+from edge_audio.audio.sound_file import FORMATS, extension_of
 from edge_audio.audio.source import Source
 from edge_audio.bundle.store import Bundle
 from edge_audio.cli.options import Commands, add_model, refuse_overwriting
 from edge_audio.cli.progress import Bar
+from edge_audio.cli.recipe import model_name, precision_of, runs_half
 from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request
 from edge_audio.sampling.replay import replayed
-from edge_audio.system import device
 
 #: precisions whose arithmetic is float32 to the last step
 _FLOAT = ("f32", "f16")
@@ -56,7 +58,7 @@ def again(arguments: argparse.Namespace) -> int:
     """`edge-audio again`: 0 if the new clip is the old one, 1 if not."""
     recipe = Clip.recipe_of(arguments.file)
     init = None if arguments.init is None else Source.of(arguments.init)
-    request = Request.from_recipe(recipe, init)
+    request, finish = Request.from_recipe(recipe, init), Finish.from_recipe(recipe)
     if recipe.get("noise") is not None and not arguments.noise:
         raise EdgeAudioError(
             f"{arguments.file} was made of noise that was given, and not of a seed; give the same"
@@ -68,23 +70,26 @@ def again(arguments: argparse.Namespace) -> int:
         check_writable(arguments.output)
         refuse_overwriting(arguments.output, arguments.file, arguments.init)
     noise = replayed(arguments.noise) if arguments.noise else None
-    folder, precision = arguments.model or default_model(), _precision_of(recipe, arguments.file)
+    folder, precision = arguments.model or default_model(), precision_of(recipe, arguments.file)
     is_other = Bundle.open(folder).sha256 != recipe.get("bundle_sha256")
     start = time.perf_counter()
     try:
-        pipeline = Pipeline.load(folder, precision, half=_runs_half(recipe))
+        pipeline = Pipeline.load(folder, precision, half=runs_half(recipe))
         with Bar(sys.stderr.isatty()) as bar:
             clip = pipeline.generate(request, noise=noise, progress=bar)
+        clip = finished(clip, finish)
     except EdgeAudioError as error:
         if not is_other:
             raise
         raise EdgeAudioError(
-            f"{arguments.file} was made by {_model(recipe)}, name that one's folder with --model;"
-            f" with this one: {error}"
+            f"{arguments.file} was made by {model_name(recipe)}, name that one's folder with"
+            f" --model; with this one: {error}"
         ) from None
+    quality = _quality_of(recipe, arguments.file)
     if arguments.output is not None:
-        clip.save(arguments.output)
-    difference = _difference(clip, Path(arguments.file))
+        is_lossy = FORMATS[Path(arguments.output).suffix.lower()].is_lossy
+        clip.save(arguments.output, quality=quality if is_lossy else None)
+    difference = _difference(clip, Path(arguments.file), quality)
     seconds = time.perf_counter() - start
     print(f"{arguments.file}: {difference or 'identical'}, made again in {seconds:.2f} s")
     for reason in _reasons(recipe, clip, Path(arguments.file), bool(difference)):
@@ -92,36 +97,35 @@ def again(arguments: argparse.Namespace) -> int:
     return 1 if difference else 0
 
 
-def _precision_of(recipe: dict[str, Any], path: str) -> dict[str, str] | None:
-    """What the recipe says, None for a recipe of a time when it said nothing."""
-    precision = recipe.get("precision")
-    if not isinstance(precision, (dict, type(None))):
+def _quality_of(recipe: dict[str, Any], path: str) -> float | None:
+    """What a lossy format was told, None if nothing."""
+    quality = recipe.get("quality")
+    if quality is not None and (not isinstance(quality, (int, float)) or not 0 <= quality <= 1):
         raise EdgeAudioError(
-            f"{path} has a recipe whose precision is none; name a file that edge-audio wrote"
+            f"{path} has a recipe whose quality is none; name a file that edge-audio wrote"
         )
-    return precision
+    return quality
 
 
-def _runs_half(recipe: dict[str, Any]) -> bool:
-    return recipe.get("half") is True and device.runs_compiled_model(device.describe())
-
-
-def _difference(clip: Clip, path: Path) -> str | None:
+def _difference(clip: Clip, path: Path, quality: float | None) -> str | None:
     """How a clip differs from what a file holds, None if each sample is the same. It is written in
     the format of the file first, into memory.
     """
     import soundfile
 
     held, copy = soundfile.info(path), io.BytesIO()
-    if (held.frames, held.channels) != clip.samples.shape or held.samplerate != clip.sample_rate:
-        return (
-            f"not identical ({held.frames} samples of {held.channels} channels at"
-            f" {held.samplerate} Hz, now {len(clip.samples)} of {clip.samples.shape[1]} at"
-            f" {clip.sample_rate} Hz)"
-        )
+    format = extension_of(held.format, held.subtype)[1:]
+    is_lossy = bool(format) and FORMATS[f".{format}"].is_lossy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it was scaled down, as the file was
-        clip.save(copy, held.subtype, held.format.lower())
+        clip.save(copy, held.subtype, format or held.format.lower(), quality if is_lossy else None)
+    copy.seek(0)
+    now = soundfile.info(copy)
+    if (held.frames, held.channels, held.samplerate) != (now.frames, now.channels, now.samplerate):
+        return (
+            f"not identical ({held.frames} samples of {held.channels} channels at"
+            f" {held.samplerate} Hz, now {now.frames} of {now.channels} at {now.samplerate} Hz)"
+        )
     copy.seek(0)
     old, new = (soundfile.read(file, always_2d=True)[0] for file in (path, copy))
     if np.array_equal(old, new):
@@ -135,16 +139,17 @@ def _reasons(recipe: dict[str, Any], clip: Clip, path: Path, differs: bool) -> l
     reasons = []
     if recipe.get("bundle_sha256") != clip.recipe["bundle_sha256"]:
         reasons.append(
-            f"the model is another one: {_model(clip.recipe)}, the file was made by"
-            f" {_model(recipe)}; name that one's folder with --model"
+            f"the model is another one: {model_name(clip.recipe)}, the file was made by"
+            f" {model_name(recipe)}; name that one's folder with --model"
         )
     if recipe.get("edge_audio") != __version__:
         reasons.append(f"made by edge-audio {recipe.get('edge_audio')}, this is {__version__}")
     if bool(recipe.get("half")) != clip.recipe["half"]:
         reasons.append("made with a decoder in fp16, which this CPU cannot run")
-    if path.suffix.lower() == ".ogg":
+    suffix = path.suffix.lower()
+    if suffix in FORMATS and FORMATS[suffix].is_lossy:
         reasons.append(
-            "an .ogg file is lossy: what it holds was compared, which depends on the encoder's"
+            f"an {suffix} file is lossy: what it holds was compared, which depends on the encoder's"
             " version, too"
         )
     if differs:
@@ -154,7 +159,3 @@ def _reasons(recipe: dict[str, Any], clip: Clip, path: Path, differs: bool) -> l
             + ("int8 and fp16 by far more than float32" if inexact else "float32 in its last bits")
         )
     return reasons
-
-
-def _model(recipe: dict[str, Any]) -> str:
-    return f"{recipe.get('model')} ({str(recipe.get('bundle_sha256'))[:12]})"

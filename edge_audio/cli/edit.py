@@ -51,6 +51,7 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
 
 
 def edit_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What they say, as `Pipeline.generate` takes it."""
+    """What they say, as `Pipeline.generate` takes it; None for what was not given."""
     names = "init strength replace keep extend extend_before loop bars bpm".split()
-    return {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: None if value == [] else value for name, value in given.items()}

@@ -16,8 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from edge_audio.audio.clip import Clip, check_writable
+from edge_audio.audio.finish import finished
 from edge_audio.audio.play import Playback
+from edge_audio.audio.sound_file import FORMATS
 from edge_audio.cli.edit import add_edit, edit_of
+from edge_audio.cli.finish import (
+    DEFAULT,
+    STDOUT,
+    add_finish,
+    check_output,
+    write_to_stdout,
+)
 from edge_audio.cli.options import (
     Commands,
     add_json,
@@ -30,6 +39,7 @@ from edge_audio.cli.options import (
     refuse_overwriting,
 )
 from edge_audio.cli.progress import Bar
+from edge_audio.cli.recipe import Base, add_from, base_of
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.model import FIT, FREE
 from edge_audio.pipeline import Pipeline
@@ -51,7 +61,7 @@ def add_generate(commands: Commands) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help=".wav, .flac or .ogg (default: named after the prompt)",
+        help=f"{', '.join(FORMATS)}; - for standard output (default: named after the prompt)",
     )
     add_model(parser)
     add_seconds(parser)
@@ -118,6 +128,8 @@ def add_generate(commands: Commands) -> None:
         default=1,
         help="so many clips, of seeds that follow each other, in numbered files",
     )
+    add_from(parser)
+    add_finish(parser)
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     add_json(parser)
     add_quiet(parser, "print nothing but warnings and errors; the file keeps its notes")
@@ -125,27 +137,32 @@ def add_generate(commands: Commands) -> None:
 
 def generate(arguments: argparse.Namespace) -> None:
     """`edge-audio generate`"""
-    out, named = _output(arguments)
-    check_writable(out)
+    base = base_of(arguments)
+    out, named = _output(arguments, base.request.prompt)
+    check_output(arguments, out.suffix, named)
+    if arguments.output != STDOUT:
+        check_writable(out)
     for written in (out if named else None, arguments.latents):
-        refuse_overwriting(written, arguments.init, arguments.noise)
+        refuse_overwriting(written, arguments.init, arguments.noise, arguments.source)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
     count = arguments.variations
     _refuse_variations(count, arguments)
     pipeline = Pipeline.load(
         arguments.model,
-        arguments.precision,
+        arguments.precision or base.precision,
         arguments.threads,
-        half=_switch(arguments.fp16),
+        half=base.half if arguments.fp16 is None else _switch(arguments.fp16),
         memory=FREE if count == 1 else FIT,
     )
-    first = secrets.randbits(31) if arguments.seed is None and count > 1 else arguments.seed
+    first = base.request.seed if arguments.seed is None else arguments.seed
+    if first is None and count > 1:
+        first = secrets.randbits(31)
     start, said = time.perf_counter(), set[str]()
     for number in range(count):
         place = out.with_stem(f"{out.stem}-{number + 1}") if named and count > 1 else out
-        seed = first if number == 0 else first + number
-        _make(pipeline, arguments, seed, place, named, said)
+        seed = None if first is None else first + number
+        _make(pipeline, arguments, base, seed, place, named, said)
     if count > 1 and not (arguments.quiet or arguments.json):
         taken = time.perf_counter() - start
         print(f"{count} variations in {taken:.2f} s, seeds {first} to {first + count - 1}")
@@ -162,6 +179,7 @@ def _refuse_variations(count: int, arguments: argparse.Namespace) -> None:
 def _make(
     pipeline: Pipeline,
     arguments: argparse.Namespace,
+    base: Base,
     seed: int | None,
     out: Path,
     named: bool,
@@ -173,31 +191,37 @@ def _make(
     bar = Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
     try:
         asked = _asked(arguments, seed)
-        if arguments.latents and pipeline.settings(**asked).is_windowed(manifest):
+        if arguments.latents and pipeline.settings(base.request, **asked).is_windowed(manifest):
             raise UsageError("a clip that is made in windows has no latents; leave --latents out")
         with bar:
             clip = pipeline.generate(
+                base.request,
                 **asked,
                 noise=replayed(arguments.noise) if arguments.noise else None,
                 progress=bar,
                 on_block=playback,
             )
+        clip = finished(clip, base.finish)
         if not arguments.quiet:
-            for note in clip.notes:
+            for note in (*base.notes, *clip.notes):
                 if note.text not in said:
                     print(f"note: {note}", file=sys.stderr)
                 said.add(note.text)
-        if named:
-            clip.save(out)
+        if arguments.output == STDOUT:
+            write_to_stdout(clip, out.suffix[1:], arguments.quality)
+        elif named:
+            clip.save(out, quality=arguments.quality)
         else:
-            out = _save_beside(clip, out)
+            out = _save_beside(clip, out, arguments.quality)
         if arguments.latents:
             assert clip.latents is not None  # what has none was refused above
             write_array(Path(arguments.latents), clip.latents[0])
         if arguments.json:
             print(json.dumps(_report(clip, out)))
         elif not arguments.quiet:
-            print(_summary(clip, out))
+            is_sent = arguments.output == STDOUT
+            said_on = sys.stderr if is_sent else sys.stdout
+            print(_summary(clip, "standard output" if is_sent else out), file=said_on)
         if playback:
             _finish(playback)
     except BaseException:
@@ -207,12 +231,13 @@ def _make(
 
 
 def _asked(arguments: argparse.Namespace, seed: int | None) -> dict[str, Any]:
-    """The settings that were given, as `Pipeline.generate` takes them."""
-    same = "prompt seconds steps sampler negative ids fit_length apg pad_seconds".split()
+    """The settings that were given beside prompt and recipe, as `Pipeline.generate` takes them."""
+    same = "seconds steps sampler negative apg pad_seconds".split()
     return {
         **{name: getattr(arguments, name) for name in same},
         "seed": seed,
         "cfg_scale": arguments.cfg,
+        "fit_length": arguments.fit_length or None,
         "limiter": _switch(arguments.limiter),
         **edit_of(arguments),
     }
@@ -223,18 +248,20 @@ def _switch(given: str | None) -> bool | None:
     return None if given is None else given == "on"
 
 
-def _output(arguments: argparse.Namespace) -> tuple[Path, bool]:
+def _output(arguments: argparse.Namespace, prompt: str | None) -> tuple[Path, bool]:
     """Where the clip goes, and whether the caller named that file: else the prompt does, in the
     folder that was given or the current one.
     """
-    given = arguments.output or ""
+    given, format = arguments.output or "", arguments.format or DEFAULT
+    if given == STDOUT:
+        return Path(f"clip.{format}"), False
     if given and not given.endswith(("/", os.sep)) and not os.path.isdir(given):
         return Path(given), True
-    slug = "-".join(re.findall(r"\w+", (arguments.prompt or "").lower()))[:48].strip("-_")
-    return Path(given) / f"{slug or 'clip'}.wav", False
+    slug = "-".join(re.findall(r"\w+", (prompt or "").lower()))[:48].strip("-_")
+    return Path(given) / f"{slug or 'clip'}.{format}", False
 
 
-def _save_beside(clip: Clip, path: Path) -> Path:
+def _save_beside(clip: Clip, path: Path, quality: float | None) -> Path:
     """Save under a name that nothing has, with a number if need be; returns it.
 
     An empty file takes the name first, so that of several processes each finds another one.
@@ -247,7 +274,7 @@ def _save_beside(clip: Clip, path: Path) -> Path:
         except FileExistsError:
             continue
     try:
-        clip.save(out)
+        clip.save(out, quality=quality)
     except BaseException:
         out.unlink(missing_ok=True)
         raise
@@ -262,7 +289,7 @@ def _finish(playback: Playback) -> None:
         warnings.warn(str(error), EdgeAudioWarning, stacklevel=2)
 
 
-def _summary(clip: Clip, out: Path) -> str:
+def _summary(clip: Clip, out: Path | str) -> str:
     stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in _stages(clip).items())
     total = sum(clip.timings.values())
     read_as = f", read as '{clip.recipe['read_as']}'" if "read_as" in clip.recipe else ""
@@ -273,18 +300,20 @@ def _summary(clip: Clip, out: Path) -> str:
 
 
 def _report(clip: Clip, out: Path) -> dict[str, Any]:
-    total = sum(clip.timings.values())
+    import soundfile
+
+    total, held = sum(clip.timings.values()), soundfile.info(out)
     return {
         "file": str(out),
         "seconds": clip.seconds,
-        "frames": len(clip.samples),
-        "sample_rate": clip.sample_rate,
-        "channels": clip.samples.shape[1],
+        "frames": held.frames,
+        "sample_rate": held.samplerate,
+        "channels": held.channels,
         "total": total,
         "times_real_time": clip.seconds / total,
         "timings": clip.timings,
         "levels": dataclasses.asdict(clip.levels()),
-        "recipe": clip.saved_recipe,
+        "recipe": Clip.recipe_of(out),
     }
 
 

@@ -12,6 +12,7 @@ from edge_audio import __version__
 from edge_audio.cli.again import add_again
 from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
 from edge_audio.cli.export import add_export
+from edge_audio.cli.finish import joined
 from edge_audio.cli.generate import add_generate
 from edge_audio.cli.info import add_cache, add_info
 from edge_audio.errors import UsageError
@@ -24,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # of argparse's overloads, the one that is used here
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        given = sys.argv[1:] if args is None else list(args)
+        given = joined(sys.argv[1:] if args is None else args)
         arguments, left = self.parse_known_args(given, namespace)
         prompt = getattr(arguments, "prompt", None)
         if left and isinstance(prompt, str) and not any(word.startswith("-") for word in left):

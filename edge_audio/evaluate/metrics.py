@@ -1,8 +1,7 @@
 """How far apart two arrays, two sounds, two sets of sounds are. Audio is float [frames, channels],
 full scale ±1.
 
-`snr`, `cosine` and `channel_errors` need numpy alone; what looks at spectra and loudness needs the
-extra `eval`.
+`snr`, `cosine` and `channel_errors` need numpy alone; what looks at spectra needs the extra `eval`.
 """
 
 from __future__ import annotations
@@ -89,20 +88,6 @@ def log_mel_distance(actual: np.ndarray, expected: np.ndarray, sample_rate: int)
     """Root mean square difference of two log-mel spectrograms, in dB."""
     difference = log_mel(actual, sample_rate) - log_mel(expected, sample_rate)
     return float(np.sqrt(np.mean(difference**2)))
-
-
-def loudness(samples: np.ndarray, sample_rate: int) -> float | None:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4, by pyloudnorm); None for silence and for clips
-    under 0.4 s.
-    """
-    import pyloudnorm
-
-    meter = pyloudnorm.Meter(sample_rate)
-    if len(samples) < meter.block_size * sample_rate:
-        return None
-    with np.errstate(divide="ignore"):
-        value = float(meter.integrated_loudness(samples.astype(np.float64)))
-    return value if math.isfinite(value) else None
 
 
 def flatness(samples: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_audio.errors import EdgeAudioError
 
-EVAL = ("scipy", "matplotlib", "pyloudnorm", "jinja2")
+EVAL = ("scipy", "matplotlib", "jinja2")
 EXPORT = ("tensorflow", "safetensors", "ai_edge_quantizer")
 
 

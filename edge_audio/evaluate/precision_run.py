@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_audio import listening
+from edge_audio.audio.loudness import loudness
 from edge_audio.evaluate import metrics
 from edge_audio.evaluate.comparison import Candidate, Layer, Sound
 from edge_audio.evaluate.layer_errors import compare_layers
@@ -165,7 +166,7 @@ class PrecisionRun:
         return Sound(
             prompt=prompt.text,
             seed=request.seed,
-            loudness=metrics.loudness(clip.samples, clip.sample_rate),
+            loudness=loudness(clip.samples, clip.sample_rate),
             peak_dbfs=levels.peak_dbfs,
             clipped=levels.clipped,
             dc=levels.dc,

@@ -217,3 +217,16 @@ def test_another_length_is_said(pipe, original):
     longer = soundfile.info(original).duration * 1.2
     clip = pipe.generate(ids=IDS, init=original, seconds=longer, strength=0.5, seed=1)
     assert any("was followed by silence to make" in str(note) for note in clip.notes)
+
+
+def test_a_recipe_that_started_from_a_sound_wants_it_again(pipe, original, tmp_path, capsys):
+    good, out = tmp_path / "good.wav", tmp_path / "x.wav"
+    pipe.generate(ids=IDS, init=original, strength=0.6, seed=1).save(good)
+    made = ["generate", "--model", str(pipe.bundle.folder), "--from", str(good), "-o", str(out)]
+    assert cli.main(made) == 1
+    assert "was made from 'sound.wav'; give that with --init" in capsys.readouterr().err
+    assert cli.main([*made, "--init", str(original)]) == 0
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(good)[0])
+    assert cli.main([*made, "--init", str(good), "--seed", "3"]) == 0
+    assert "was made from another sound than" in capsys.readouterr().err
+    assert Clip.recipe_of(out)["strength"] == 0.6 and Clip.recipe_of(out)["seed"] == 3

@@ -30,13 +30,25 @@ def tone(peak, frames=RATE, channels=2):
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(
-    "extension, tolerance", [(".wav", 2**-15), (".flac", 2**-15), (".ogg", 0.2), (".WAV", 2**-15)]
+    "extension, tolerance",
+    [
+        (".wav", 2**-15),
+        (".flac", 2**-15),
+        (".ogg", 0.2),
+        (".mp3", 0.2),
+        (".opus", 0.2),
+        (".WAV", 2**-15),
+        (".Mp3", 0.2),
+    ],
 )
 def test_save_and_read_back(tmp_path, extension, tolerance, channels):
     path = tmp_path / f"bell{extension}"
     clip = Clip(tone(0.5, channels=channels), RATE, RECIPE)
     assert clip.save(path) == 1.0
     samples, rate = soundfile.read(path, always_2d=True)
+    if extension == ".opus":  # 6.5 ms of silence follow (Format.swallowed)
+        samples, rest = samples[:RATE], samples[RATE:]
+        assert len(rest) == 104 and np.abs(rest[-9:]).max() < 0.01
     assert rate == RATE and samples.shape == clip.samples.shape
     assert np.max(np.abs(samples - clip.samples)) < tolerance
     assert Clip.recipe_of(path) == {**RECIPE, "gain": 1.0}
@@ -77,15 +89,15 @@ def test_a_clip_at_full_scale_is_left_alone(tmp_path, recwarn):
 
 
 @pytest.mark.parametrize("length", [3000, 10_000, 50_000])
-@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg", ".mp3", ".opus"])
 def test_a_long_prompt_stays_in_the_file(tmp_path, extension, length):
     path = tmp_path / f"long{extension}"
     Clip(tone(0.5), RATE, {"prompt": "x" * length}).save(path)
     assert Clip.recipe_of(path)["prompt"] == "x" * length
-    assert soundfile.info(path).frames == RATE
+    assert soundfile.info(path).frames == RATE + 104 * (extension == ".opus")
 
 
-@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg", ".mp3", ".opus"])
 def test_a_recipe_that_does_not_fit_is_not_lost_silently(tmp_path, extension):
     with pytest.raises(EdgeAudioError, match="cannot hold a recipe this long; shorten the prompt"):
         Clip(tone(0.5), RATE, {"prompt": "x" * 200_000}).save(tmp_path / f"long{extension}")
@@ -126,7 +138,10 @@ def test_samples_that_are_not_numbers(tmp_path):
             "absent/x.wav",
             r"absent/x.wav cannot be written \(No such file or directory\); choose another folder",
         ),
-        ("x.mp7", "x.mp7 has no known sound file extension; use one of .wav, .flac, .ogg"),
+        (
+            "x.mp7",
+            "x.mp7 has no known sound file extension; use one of .wav, .flac, .ogg, .mp3, .opus",
+        ),
         ("x", "has no known sound file extension"),
         ("folder.wav", "folder.wav is a folder; name a file in it"),
         ("file/x.wav", "file/x.wav cannot be written"),
@@ -151,7 +166,7 @@ def test_an_unknown_subtype(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg", ".mp3", ".opus"])
 def test_a_full_disk_leaves_no_file_and_keeps_the_old_one(tmp_path, extension):
     """The limit on file size fails a write in the middle, as a full disk does."""
     path = tmp_path / f"rain{extension}"
@@ -244,13 +259,14 @@ def test_no_samples_are_read_for_a_recipe(tmp_path):
     assert done.stdout == "3000\n", done.stderr
 
 
-@pytest.mark.parametrize("format", ["wav", "flac", "ogg", "WAV"])
+@pytest.mark.parametrize("format", ["wav", "flac", "ogg", "mp3", "opus", "WAV"])
 def test_save_to_an_open_file(tmp_path, format):
     clip, path, file = Clip(tone(0.5), RATE, RECIPE), tmp_path / f"x.{format}", io.BytesIO()
     assert clip.save(file, format=format) == clip.save(path) == 1.0
     path.write_bytes(file.getvalue())
     assert Clip.recipe_of(path) == {**RECIPE, "gain": 1.0}
-    assert soundfile.info(path).frames == RATE and soundfile.info(path).subtype != "FLOAT"
+    assert soundfile.info(path).frames == RATE + 104 * (format == "opus")
+    assert soundfile.info(path).subtype != "FLOAT"
     with pytest.warns(EdgeAudioWarning, match=f"so that the {format} file does not clip"):
         assert Clip(tone(2.0), RATE).save(io.BytesIO(), format=format) == pytest.approx(0.4995)
 
@@ -263,7 +279,7 @@ class Full(io.BytesIO):
 @pytest.mark.parametrize(
     "make, format, message",
     [
-        (io.BytesIO, "mp7", "the mp7 file has no known format; use one of wav, flac, ogg"),
+        (io.BytesIO, "mp7", "the mp7 file has no known format; use one of wav, flac, ogg, mp3"),
         (io.BytesIO, None, "has no known format; use one of wav, flac, ogg"),
         (lambda: "x.wav", "flac", "x.wav says its format by its extension; leave out format"),
         (Full, "wav", r"the wav file cannot be written \(No space left on device\); free some"),

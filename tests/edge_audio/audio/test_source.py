@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from edge_audio import Clip, EdgeAudioError
-from edge_audio.audio.source import Source, resampled
+from edge_audio.audio.resample import resampled
+from edge_audio.audio.source import Source
 from edge_audio.evaluate.metrics import snr
 
 

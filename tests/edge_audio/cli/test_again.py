@@ -40,13 +40,22 @@ def made(toy_bundle, tmp_path):
 
 @pytest.mark.parametrize(
     "name, subtype",
-    [("x.wav", None), ("x.flac", None), ("x.ogg", None), ("x.wav", "PCM_24"), ("x.wav", "FLOAT")],
+    [
+        ("x.wav", None),
+        ("x.flac", None),
+        ("x.ogg", None),
+        ("x.mp3", None),
+        ("x.opus", None),
+        ("x.wav", "PCM_24"),
+        ("x.wav", "FLOAT"),
+    ],
 )
 def test_the_same_again(again, made, tmp_path, name, subtype):
     path = made(name, subtype=subtype)
     code, out, err = again(path)
     assert code == 0 and out.startswith(f"{path}: identical, made again in "), out + err
-    assert ("an .ogg file is lossy" in out) == (name == "x.ogg")
+    suffix = name[1:]
+    assert (f"an {suffix} file is lossy" in out) == (suffix in (".ogg", ".mp3", ".opus"))
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [name]
 
 
@@ -111,6 +120,10 @@ def test_threads_are_those_of_this_computer(again, made):
         ({"precision": {"dit": "int1"}}, "precision 'dit=int1' is not understood"),
         ({"precision": {"dit": "f16"}}, "has no dit in f16"),
         ({"seed": None}, "no prompt or no seed"),
+        ({"quality": 2}, "has a recipe whose quality is none; name a file"),
+        ({"quality": [1]}, "has a recipe whose quality is none; name a file"),
+        ({"finish": {"reverb": 1}}, "finish is none that this edge-audio knows; use the newest"),
+        ({"finish": {"rate": 1e99}}, "the recipe's rate 1e+99 is out of range"),
     ],
 )
 def test_what_is_no_recipe(again, made, recipe, message):

@@ -92,7 +92,7 @@ def test_processes_that_name_their_clips_at_once_lose_none(toy_bundle, tmp_path)
 
 
 def test_a_clip_that_cannot_be_saved_leaves_no_name_behind(toy_bundle, tmp_path, monkeypatch):
-    def broken(clip, path):
+    def broken(clip, path, quality=None):
         assert path.exists()
         raise EdgeAudioError("no")
 

@@ -168,7 +168,7 @@ def test_without_the_extra_the_command_is_told(tmp_path):
     """In a process that cannot import what the extra brings, as after a plain installation."""
     absent = tmp_path / "absent.py"
     absent.write_text(
-        "import sys\nfor name in ('scipy', 'matplotlib', 'pyloudnorm', 'jinja2'):\n   "
+        "import sys\nfor name in ('scipy', 'matplotlib', 'jinja2'):\n   "
         " sys.modules[name] = None\n"
         "from edge_audio.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
     )
