@@ -21,6 +21,7 @@ from edge_audio.cli.edit import add_edit, edit_of
 from edge_audio.cli.options import (
     Commands,
     add_json,
+    add_lora,
     add_model,
     add_quiet,
     add_sampling,
@@ -111,6 +112,7 @@ def add_generate(commands: Commands) -> None:
         "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
     )
     add_edit(parser)
+    add_lora(parser)
     parser.add_argument(
         "--variations",
         metavar="N",
@@ -128,18 +130,22 @@ def generate(arguments: argparse.Namespace) -> None:
     out, named = _output(arguments)
     check_writable(out)
     for written in (out if named else None, arguments.latents):
-        refuse_overwriting(written, arguments.init, arguments.noise)
+        styles = (path for path, _ in arguments.lora)
+        refuse_overwriting(written, arguments.init, arguments.noise, *styles)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
     count = arguments.variations
     _refuse_variations(count, arguments)
-    pipeline = Pipeline.load(
-        arguments.model,
-        arguments.precision,
-        arguments.threads,
-        half=_switch(arguments.fp16),
-        memory=FREE if count == 1 else FIT,
-    )
+    with Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json)) as bar:
+        pipeline = Pipeline.load(
+            arguments.model,
+            arguments.precision,
+            arguments.threads,
+            half=_switch(arguments.fp16),
+            memory=FREE if count == 1 else FIT,
+            lora=arguments.lora,
+            progress=bar,
+        )
     first = secrets.randbits(31) if arguments.seed is None and count > 1 else arguments.seed
     start, said = time.perf_counter(), set[str]()
     for number in range(count):
