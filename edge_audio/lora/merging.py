@@ -19,7 +19,7 @@ import numpy as np
 
 from edge_audio.bundle.manifest import AdapterEntry
 from edge_audio.bundle.store import Bundle
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.lora.adapter import ADAPTED, Adapter, identity
 from edge_audio.lora.folded import FACTORS, folded, gain, offset
 from edge_audio.lora.graphs import layers
@@ -98,12 +98,18 @@ def styles(
     for name, part in changed.items():
         key = part.key(adapters)
         merge = functools.partial(part.merge, adapters=adapters, advance=advance)
-        path = cache.copy(key, part.path, merge)
-        if path is None:
-            folder = folder or tempfile.TemporaryDirectory(prefix="edge-audio-")
-            path = Path(folder.name) / part.path.name
-            _copy(part.path, path)
-            merge(path)
+        try:
+            path = cache.copy(key, part.path, merge)
+            if path is None:
+                folder = folder or tempfile.TemporaryDirectory(prefix="edge-audio-")
+                path = Path(folder.name) / part.path.name
+                _copy(part.path, path)
+                merge(path)
+        except OSError as error:
+            raise EdgeAudioError(
+                f"no copy of {part.path.name} with styles can be written ({first_line(error)});"
+                " free some space"
+            ) from None
         graphs[name] = MergedGraph(path, key)
     return Styles(tuple(adapter.entry for adapter in adapters), graphs, folder)
 

@@ -175,6 +175,11 @@ class Model:
                 else self.bundle.graph_path(component, precision)
             )
         path = self._paths[component]
+        if component in merged and not path.is_file():
+            raise EdgeAudioError(
+                f"{path}, the {component} graph with styles, was deleted from the cache; open the"
+                " model again"
+            )
         half = self.half and self.contract.phase(component) == DECODE
         with cache.packed_weights(path, f"{sha256} half" if half else sha256) as packed:
             if packed is None:  # the graph packs a copy of its own

@@ -290,6 +290,24 @@ def test_a_few_copies_of_a_graph_are_kept(tiny3, place):
     assert not made[1].with_suffix(".json").exists()
 
 
+def test_a_copy_that_is_deleted_while_it_is_needed(tiny3):
+    with Pipeline.load(tiny3, "f32", lora=[(LORA, 0.5)]) as pipe:
+        pipe.generate(ids=IDS, seed=1, steps=1)
+        cache.purge()
+        with pytest.raises(EdgeAudioError, match="was deleted from the cache; open the model aga"):
+            pipe.generate(ids=(3, 1), seed=1, steps=1)
+
+
+def test_a_disk_that_fills_up(tiny3, place, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(merging, "store", full)
+    with pytest.raises(EdgeAudioError, match=r"can be written \(.*No space left.*\); free"):
+        Pipeline.load(tiny3, "f32", lora=[(LORA, 0.5)])
+    assert not copies(place) and not list(place.glob("*.building"))
+
+
 def test_strength_0_takes_the_bundles_own_graphs(tiny3, place):
     with Pipeline.load(tiny3, "f32", lora=[(LORA, 0)]) as pipe:
         assert not pipe.model.styles.graphs and pipe.model.styles.adapters[0].name == LORA.name
