@@ -17,6 +17,7 @@ from edge_audio.audio.source import Source
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
+from edge_audio.lora.merging import styles
 from edge_audio.model.model import FREE, MODEL_VARIABLE, Model, default_model
 from edge_audio.model.tokens import Tokens
 from edge_audio.notes import Note
@@ -29,6 +30,9 @@ from edge_audio.system.graph import Graph
 from edge_audio.windows import session_for
 
 __all__ = ["MODEL_VARIABLE", "Cancelled", "Conditioning", "Pipeline", "Progress", "default_model"]
+
+#: what merging styles is called in a Progress
+MERGE = "merge"
 
 OnProgress = Callable[[Progress], "bool | None"]
 OnBlock = Callable[[np.ndarray, int], None]
@@ -86,6 +90,8 @@ class Pipeline:
         threads: int | None = None,
         half: bool | None = None,
         memory: str | int = FREE,
+        lora: Sequence[tuple[str | Path, float]] = (),
+        progress: OnProgress | None = None,
     ) -> Pipeline:
         """Open a bundle; graphs are opened when they are needed.
 
@@ -99,9 +105,16 @@ class Pipeline:
                 this CPU.
             memory: what stays loaded between stages and clips: "free" (nothing), "fit" (what fits
                 into half of the free memory), "all", or a number of bytes of weights.
+            lora: styles to merge into the weights, one after the other: adapters with their
+                strengths, such as [("vinyl.safetensors", 0.8)]. What was merged is kept for the
+                next time.
+            progress: called with a Progress while styles are merged; when it returns False,
+                Cancelled is raised.
 
         Raises:
-            EdgeAudioError: there is no such bundle, or this system cannot run it at all.
+            EdgeAudioError: there is no such bundle, this system cannot run it at all, or an adapter
+                is not for it.
+            UsageError: a precision, strength or budget that is none.
         """
         asked = None if threads is None else device.usable_threads(threads)
         bundle, here = Bundle.open(default_model() if model is None else model), device.describe()
@@ -113,7 +126,14 @@ class Pipeline:
                 " --fp16 out"
             )
         threads = asked or device.recommended_threads(here)
-        return cls(Model(bundle, chosen, threads, half, memory))
+
+        def merged(done: int, layers: int) -> None:
+            if progress and progress(Progress(MERGE, done, layers)) is False:
+                raise Cancelled(f"cancelled after layer {done} of {layers}; load it again")
+
+        return cls(
+            Model(bundle, chosen, threads, half, memory, styles(bundle, chosen, lora, merged))
+        )
 
     def __enter__(self) -> Pipeline:
         return self

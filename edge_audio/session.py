@@ -4,6 +4,7 @@ consume. Whoever drives it owns progress and cancelling: to cancel is to ask for
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -298,9 +299,11 @@ class Session:
         in the gain. A clip of replayed noise says so: its seed does not make it.
         """
         settings, model = self.settings, self.model
-        more = {"noise": "given"} if self.is_replayed else {}
+        more: dict[str, Any] = {"noise": "given"} if self.is_replayed else {}
         if settings.prompt and (reading := self.reading(settings.prompt)) != settings.prompt:
             more["read_as"] = reading
+        if model.styles.adapters:
+            more["lora"] = [dataclasses.asdict(adapter) for adapter in model.styles.adapters]
         return {
             "edge_audio": __version__,
             "model": model.manifest.name,

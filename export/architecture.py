@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -31,7 +30,7 @@ from .checkpoint import Checkpoint
 StageTable = Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]]
 Builder = Callable[[Checkpoint, Any, int], tf.Module]
 #: of sources that decide how every family's graphs come out
-COMMON = ("checkpoint.py", "convert.py", "layers.py", "quantize.py")
+COMMON = ("checkpoint.py", "convert.py", "layers.py", "quantize.py", "styles.py")
 
 
 class Architecture(abc.ABC):
@@ -57,8 +56,6 @@ class Architecture(abc.ABC):
     tile: ClassVar[int] = TILE
     #: whether stages that follow a length are resized to it, rather than exported for several
     resizes: ClassVar[bool] = False
-    #: component -> how the names of its tensors begin of which adapters may change the weights
-    adapted: ClassVar[Mapping[str, str]] = MappingProxyType({})
     #: where in a checkpoint's folder the SentencePiece model may be
     tokenizers: ClassVar[tuple[str, ...]]
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
 from edge_audio.bundle.manifest import (
     COMPONENTS,
     GENERATING,
     MANIFEST_NAME,
-    AdapterEntry,
     FileEntry,
     GraphEntry,
     Manifest,
@@ -31,16 +33,20 @@ from edge_audio.bundle.store import file_entry
 from edge_audio.bundle.vocabulary import Vocabulary
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.prompts import Prompt, read, to_json
+from edge_audio.lora.adapter import ADAPTED, Adapter, identity
+from edge_audio.lora.folded import kept
+from edge_audio.lora.reading import read_adapters
 from edge_audio.request import check_cfg_scale
 from edge_audio.sampling.schedule import check_steps
 from edge_audio.system.graph import Graph
 
-from . import lora, mixed
+from . import mixed
 from .architecture import Architecture
 from .architectures import architecture_of
 from .checkpoint import Checkpoint
 from .publish import (
     CHECKS_NAME,
+    FOLDED_NAME,
     TOKENIZER_NAME,
     VOCABULARY_NAME,
     complete,
@@ -50,6 +56,7 @@ from .publish import (
 )
 from .quantize import PRECISIONS
 from .staging import Staging
+from .styles import merge, prove
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Options:
     #: how `mixed` stores each layer, if that is known already: a file NAME.mixed.json of another
     #: bundle, or a folder of them
     recipe: Path | None = None
-    #: adapters to merge into the weights, one after the other: a file or a folder (`lora`), and how
+    #: adapters to merge into the weights, one after the other: a file or a folder, and how
     #: strongly it is to act; 1 is what it was trained at
     adapters: tuple[tuple[Path, float], ...] = ()
 
@@ -97,7 +104,7 @@ def export(
     _refuse_options(out, options)
     architecture = architecture_of(source)
     config = architecture.read_config(source, options.latent_lengths)
-    adapters = _read_adapters(architecture, options)
+    adapters = read_adapters(options.adapters)
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out):
         if complete(out):
@@ -109,15 +116,14 @@ def _export(
     source: Path,
     architecture: Architecture,
     config: Any,
-    adapters: tuple[lora.Adapter, ...],
+    adapters: tuple[Adapter, ...],
     out: Path,
     options: Options,
     say: Callable[[str], None],
 ) -> Manifest:
     checkpoint = architecture.read_checkpoint(source, config)
-    starts = architecture.adapted
-    adapters = tuple(adapter.fitted(checkpoint, starts.values()) for adapter in adapters)
-    checkpoint = lora.merge(checkpoint, adapters)
+    adapters = tuple(adapter.fitted(checkpoint.tensors) for adapter in adapters)
+    checkpoint = merge(checkpoint, adapters)
     tokenizer = architecture.find_tokenizer(source, options.tokenizer, config)
     if tokenizer is None:
         say(
@@ -138,7 +144,7 @@ def _export(
             f" {len(adapter.layers)} layers"
         )
     origin = f"{checkpoint.sha256} {config} {tiling}"
-    own = {name: lora.identity(adapters, start) for name, start in starts.items()}
+    own = {name: identity(adapters, name) for name in ADAPTED}
     staging = Staging(out, origin, architecture.sources, say, own)
     measured = mixed.NAME in options.precisions
     plain = [precision for precision in options.precisions if precision != mixed.NAME]
@@ -153,10 +159,18 @@ def _export(
             )
             builder = functools.partial(architecture.builders[name], checkpoint, config, tile)
             graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
+            if "f32" in graphs[name]:
+                prove(staging.folder / graphs[name]["f32"].file, name, checkpoint)
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
         if options.checks:
             (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
+        factors = {name: checkpoint.tensors[name] for name in kept(checkpoint.tensors)}
+        (staging.folder / FOLDED_NAME).write_bytes(
+            save(
+                {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in factors.items()}
+            )
+        )
         if options.vocabulary:
             (staging.folder / VOCABULARY_NAME).write_text(options.vocabulary.to_json())
         entries = tuple(
@@ -165,9 +179,10 @@ def _export(
                 (tokenizer, TOKENIZER_NAME),
                 (options.checks, CHECKS_NAME),
                 (options.vocabulary, VOCABULARY_NAME),
+                (True, FOLDED_NAME),
             )
         )
-        tokenizer_entry, checks_entry, vocabulary_entry = entries
+        tokenizer_entry, checks_entry, vocabulary_entry, folded_entry = entries
 
         stages: dict[str, Stage] = {}
         for name, found in graphs.items():
@@ -189,6 +204,7 @@ def _export(
                 tokenizer_entry,
                 checks_entry,
                 vocabulary_entry,
+                folded_entry,
                 chosen,
                 stages,
                 options,
@@ -253,24 +269,16 @@ def _refuse_options(out: Path, options: Options) -> None:
         raise EdgeAudioError(f"{out} is not empty and holds no bundle; give a new folder")
 
 
-def _read_adapters(architecture: Architecture, options: Options) -> tuple[lora.Adapter, ...]:
-    if options.adapters and not architecture.adapted:
-        raise EdgeAudioError(
-            f"{options.adapters[0][0]} cannot be merged: models of type"
-            f" {architecture.model_type!r} have no adapters; export without it"
-        )
-    return tuple(lora.read_adapter(path, strength) for path, strength in options.adapters)
-
-
 def _manifest(
     architecture: Architecture,
     config: Any,
     checkpoint: Checkpoint,
-    adapters: tuple[lora.Adapter, ...],
+    adapters: tuple[Adapter, ...],
     tiling: Tiling,
     tokenizer: FileEntry | None,
     checks: FileEntry | None,
     vocabulary: FileEntry | None,
+    folded: FileEntry | None,
     graphs: dict[str, dict[str, GraphEntry]],
     stages: dict[str, Stage],
     options: Options,
@@ -281,7 +289,7 @@ def _manifest(
         name=options.name or folder_name,
         license=options.license,
         source_sha256=checkpoint.sha256,
-        adapters=tuple(AdapterEntry(one.name, one.sha256, one.strength) for one in adapters),
+        adapters=tuple(adapter.entry for adapter in adapters),
         sample_rate=config.sample_rate,
         channels=config.channels,
         latent=config.latent,
@@ -294,6 +302,7 @@ def _manifest(
         guidance=architecture.guidance,
         checks=checks,
         vocabulary=vocabulary,
+        folded=folded,
         usual_level=options.usual_level,
         defaults=dataclasses.replace(
             suggested,

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.system import safetensors
 
 PARTS = {
     "DiT": "model.model.",
@@ -148,33 +148,12 @@ def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -
     text = folder / text_folder / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
-    tensors = read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
-    tensors |= {f"{prefix}.{name}": read for name, read in read_safetensors(text).items()}
+    tensors: dict[str, Callable[[], np.ndarray]] = (
+        dict(safetensors.read(path)[0]) if path.suffix == ".safetensors" else _read_ckpt(path)
+    )
+    tensors |= {f"{prefix}.{name}": read for name, read in safetensors.read(text)[0].items()}
     sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
     return Checkpoint(Lazy(tensors), sha256)
-
-
-def read_safetensors(path: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """Name -> function that reads the tensor; EdgeAudioError for a file that is damaged, or of
-    another kind.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        # maps the file; stays open as long as a reader of it is held
-        file: Any = safe_open(path, framework="numpy")
-        names = list(file.keys())
-        for name in names:
-            kind = file.get_slice(name).get_dtype()
-            if kind not in ("F32", "F16", "BF16"):
-                raise EdgeAudioError(
-                    f"tensor {name} of {path} is {kind}; convert it to F32, F16 or BF16"
-                )
-        return {name: functools.partial(file.get_tensor, name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise EdgeAudioError(
-            f"{path} cannot be read as safetensors ({first_line(error)}); download it again"
-        ) from None
 
 
 def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:

@@ -15,6 +15,7 @@ from typing import NoReturn
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
+from edge_audio.lora.reading import argument
 from edge_audio.sampling.samplers import SAMPLERS
 
 SYNTH = "synth"
@@ -116,12 +117,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--lora",
-        type=_adapter,
+        type=argument,
         action="append",
         default=[],
         metavar="FILE[=STRENGTH]",
         help=(
-            "merge a style into the weights: a .safetensors adapter for Stable Audio 3, or a folder"
+            "merge a style into the weights: a .safetensors adapter, or a folder"
             " of PEFT; 1 is what it was trained at, and several act one after the other (default"
             " strength: 1)"
         ),
@@ -199,20 +200,6 @@ def _lengths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 64,128") from None
-
-
-def _adapter(text: str) -> tuple[Path, float]:
-    """FILE=STRENGTH, or FILE, whose name may have a = in it."""
-    file, _, strength = text.rpartition("=")
-    try:
-        given = (Path(file), float(strength)) if file else (Path(text), 1.0)
-    except ValueError:
-        given = Path(text), 1.0
-        if not given[0].exists():
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is neither a file nor one with a strength like style.safetensors=0.8"
-            ) from None
-    return given
 
 
 def _export(options: argparse.Namespace, prog: str) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
+from edge_audio.lora.folded import FACTORS, PROJECT_IN, PROJECT_OUT, folded
+
 from .checkpoint import Checkpoint
 from .config import DiTConfig, ModelConfig
 from .layers import (
@@ -136,17 +138,19 @@ def projections(checkpoint: Checkpoint, dit: DiTConfig) -> tuple[Linear, Linear]
     lost in 8 bits.
     """
 
-    def residual(name: str) -> np.ndarray:
-        """x + conv(x), with a convolution of kernel 1, as one matrix, float64."""
-        shape = (dit.io_channels, dit.io_channels, 1)
-        weight = checkpoint.take(f"{PREFIX}.{name}.weight", shape)[:, :, 0]
-        return np.asarray(np.eye(dit.io_channels) + weight)
+    io, width = dit.io_channels, dit.embed_dim
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, shape in ((PROJECT_IN, (width, io)), (PROJECT_OUT, (io, width))):
+        convolution, projection = FACTORS[layer]
+        shapes |= {convolution: (io, io, 1), projection: shape}
 
-    before, after = residual("preprocess_conv"), residual("postprocess_conv")
-    name = f"{PREFIX}.transformer.project"
-    first = checkpoint.take(f"{name}_in.weight", (dit.embed_dim, dit.io_channels))
-    last = checkpoint.take(f"{name}_out.weight", (dit.io_channels, dit.embed_dim))
-    return Linear(f"{name}_in", first @ before), Linear(f"{name}_out", after @ last)
+    def tensor(name: str) -> np.ndarray:
+        return checkpoint.take(name, shapes[name])
+
+    return (
+        Linear(PROJECT_IN, folded(PROJECT_IN, tensor)),
+        Linear(PROJECT_OUT, folded(PROJECT_OUT, tensor)),
+    )
 
 
 def keys_and_values(

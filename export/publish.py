@@ -29,12 +29,14 @@ except ImportError:  # Windows: two exports into one folder at once are the user
 TOKENIZER_NAME = "tokenizer.model"
 CHECKS_NAME = "checks.json"
 VOCABULARY_NAME = "vocabulary.json"
+FOLDED_NAME = "dit.folded.safetensors"
 #: every name that an export may give a file of a bundle; other files in its folder stay
 NAMES = (
     MANIFEST_NAME,
     TOKENIZER_NAME,
     CHECKS_NAME,
     VOCABULARY_NAME,
+    FOLDED_NAME,
     *(f"{component}.mixed.json" for component in GENERATING),
     *(f"{component}.{precision}.tflite" for component in COMPONENTS for precision in PRECISIONS),
 )

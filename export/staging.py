@@ -21,6 +21,7 @@ from edge_audio.bundle.manifest import GraphEntry
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.layers import operations
+from edge_audio.lora import adapter, folded, reading
 from edge_audio.system.graph import Graph
 
 from . import mixed
@@ -52,8 +53,9 @@ class Staging:
         digest = hashlib.sha256(
             f"{origin} {tf.__version__} {importlib.metadata.version('ai-edge-quantizer')}".encode()
         )
-        for name in sources:
-            digest.update((Path(__file__).parent / name).read_bytes())
+        files = [Path(__file__).parent / name for name in sources]
+        for file in (*files, *map(Path, (adapter.__file__, folded.__file__, reading.__file__))):
+            digest.update(file.read_bytes())
         self._origin = digest.hexdigest()
         self.folder.mkdir(exist_ok=True)
 

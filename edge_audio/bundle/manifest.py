@@ -19,7 +19,7 @@ from edge_audio.bundle import schema
 
 #: Version of the manifest that this package writes: the second number counts entries that were
 #: added and may be ignored, the first one changes that may not.
-SCHEMA, MINOR = 2, 2
+SCHEMA, MINOR = 2, 3
 MANIFEST_NAME = "manifest.json"
 #: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
@@ -78,8 +78,8 @@ class GraphEntry(FileEntry):
 
 @dataclass(frozen=True)
 class AdapterEntry:
-    """An adapter that was merged into the weights (`edge-audio export --lora`): the name of its
-    file, the hash of what was read of it, and how strongly it acts; 1 is what it was trained at.
+    """An adapter that was merged into the weights (`--lora`): the name of its file, the hash of
+    what was read of it, and how strongly it acts; 1 is what it was trained at.
     """
 
     name: str
@@ -330,6 +330,9 @@ class Manifest:
     frequencies: tuple[float, ...] = ()
     #: in the order in which they were merged into the weights of the source
     adapters: tuple[AdapterEntry, ...] = ()
+    #: tensors of the source that graphs hold only as products, for adapters that change them
+    #: (`lora.folded`)
+    folded: FileEntry | None = None
 
     @property
     def longest(self) -> dict[str, int]:
@@ -392,5 +395,10 @@ def files(manifest: Manifest) -> Iterator[FileEntry]:
     """Every file that the manifest names."""
     graphs = [entry for entries in manifest.graphs.values() for entry in entries.values()]
     recipes = [entry.recipe for entry in graphs]
-    others = (manifest.prompt.tokenizer, manifest.checks, manifest.vocabulary)
+    others = (
+        manifest.prompt.tokenizer,
+        manifest.checks,
+        manifest.vocabulary,
+        manifest.folded,
+    )
     return (entry for entry in (*graphs, *recipes, *others) if entry is not None)

@@ -91,6 +91,11 @@ class Bundle:
         entry = self.manifest.checks
         return None if entry is None else self._checked(entry)
 
+    def folded_path(self) -> Path | None:
+        """Path of the checked tensors that graphs hold only as products, or None."""
+        entry = self.manifest.folded
+        return None if entry is None else self._checked(entry)
+
     @functools.cached_property
     def vocabulary(self) -> Vocabulary | None:
         """The words that the model knows, or None for a bundle without such a list."""

@@ -22,6 +22,7 @@ from edge_audio.cli.options import Commands, add_model, refuse_overwriting
 from edge_audio.cli.progress import Bar
 from edge_audio.cli.recipe import model_name, precision_of, runs_half
 from edge_audio.errors import EdgeAudioError
+from edge_audio.lora.reading import read_adapter
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request
 from edge_audio.sampling.replay import replayed
@@ -51,6 +52,13 @@ def add_again(commands: Commands) -> None:
         help="the noise that the clip was made of (generate --noise)",
     )
     parser.add_argument("--init", metavar="FILE", help="the sound that the clip was made from")
+    parser.add_argument(
+        "--lora",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a style that the clip was made with, again for more of them",
+    )
     add_model(parser)
 
 
@@ -70,11 +78,12 @@ def again(arguments: argparse.Namespace) -> int:
         check_writable(arguments.output)
         refuse_overwriting(arguments.output, arguments.file, arguments.init)
     noise = replayed(arguments.noise) if arguments.noise else None
+    lora = _styles_of(recipe, arguments.lora, arguments.file)
     folder, precision = arguments.model or default_model(), precision_of(recipe, arguments.file)
     is_other = Bundle.open(folder).sha256 != recipe.get("bundle_sha256")
     start = time.perf_counter()
     try:
-        pipeline = Pipeline.load(folder, precision, half=runs_half(recipe))
+        pipeline = Pipeline.load(folder, precision, half=runs_half(recipe), lora=lora)
         with Bar(sys.stderr.isatty()) as bar:
             clip = pipeline.generate(request, noise=noise, progress=bar)
         clip = finished(clip, finish)
@@ -105,6 +114,34 @@ def _quality_of(recipe: dict[str, Any], path: str) -> float | None:
             f"{path} has a recipe whose quality is none; name a file that edge-audio wrote"
         )
     return quality
+
+
+def _styles_of(
+    recipe: dict[str, Any], given: list[str], path: str
+) -> list[tuple[str | Path, float]]:
+    """The styles that the recipe names, at its strengths, found by their hashes among those that
+    were given; EdgeAudioError unless these are exactly the recipe's.
+    """
+    try:
+        wanted = [
+            (str(entry["sha256"]), ascii(str(entry["name"]))[:100], float(entry["strength"]))
+            for entry in recipe.get("lora") or ()
+        ]
+    except (TypeError, KeyError, ValueError):
+        raise EdgeAudioError(
+            f"{path} has a recipe whose styles are none; name a file that edge-audio wrote"
+        ) from None
+    here = {read_adapter(Path(file)).sha256: file for file in given}
+    for sha256, name, _ in wanted:
+        if sha256 not in here:
+            raise EdgeAudioError(
+                f"{path} was made with the style {name} (sha256 {ascii(sha256)[1:13]}); give"
+                f" {'that very file' if given else 'it'} with --lora"
+            )
+    for sha256, file in here.items():
+        if sha256 not in [hash for hash, _, _ in wanted]:
+            raise EdgeAudioError(f"{path} was made without {file}; leave it out")
+    return [(here[sha256], strength) for sha256, _, strength in wanted]
 
 
 def _difference(clip: Clip, path: Path, quality: float | None) -> str | None:

@@ -30,6 +30,7 @@ from edge_audio.cli.finish import (
 from edge_audio.cli.options import (
     Commands,
     add_json,
+    add_lora,
     add_model,
     add_quiet,
     add_sampling,
@@ -121,6 +122,7 @@ def add_generate(commands: Commands) -> None:
         "--latents", metavar="OUT.npy", help="write the latents too: float32 [T, C]"
     )
     add_edit(parser)
+    add_lora(parser)
     parser.add_argument(
         "--variations",
         metavar="N",
@@ -143,18 +145,22 @@ def generate(arguments: argparse.Namespace) -> None:
     if arguments.output != STDOUT:
         check_writable(out)
     for written in (out if named else None, arguments.latents):
-        refuse_overwriting(written, arguments.init, arguments.noise, arguments.source)
+        styles = (path for path, _ in arguments.lora)
+        refuse_overwriting(written, arguments.init, arguments.noise, arguments.source, *styles)
     if arguments.latents:
         check_array_file(Path(arguments.latents))
     count = arguments.variations
     _refuse_variations(count, arguments)
-    pipeline = Pipeline.load(
-        arguments.model,
-        arguments.precision or base.precision,
-        arguments.threads,
-        half=base.half if arguments.fp16 is None else _switch(arguments.fp16),
-        memory=FREE if count == 1 else FIT,
-    )
+    with Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json)) as bar:
+        pipeline = Pipeline.load(
+            arguments.model,
+            arguments.precision or base.precision,
+            arguments.threads,
+            half=base.half if arguments.fp16 is None else _switch(arguments.fp16),
+            memory=FREE if count == 1 else FIT,
+            lora=arguments.lora,
+            progress=bar,
+        )
     first = base.request.seed if arguments.seed is None else arguments.seed
     if first is None and count > 1:
         first = secrets.randbits(31)

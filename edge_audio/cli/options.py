@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edge_audio.errors import UsageError
+from edge_audio.lora.reading import argument
 from edge_audio.sampling.samplers import SAMPLERS
 
 #: what commands are added to; quoted, since argparse's own class takes no brackets at run time
@@ -43,6 +44,21 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         help="guidance scale, 1 for none (default: the model's)",
+    )
+
+
+def add_lora(parser: argparse.ArgumentParser) -> None:
+    """`--lora FILE[=STRENGTH]`"""
+    parser.add_argument(
+        "--lora",
+        type=argument,
+        action="append",
+        default=[],
+        metavar="FILE[=STRENGTH]",
+        help=(
+            "merge a style into the weights: a .safetensors adapter, or a folder of PEFT; 1 is what"
+            " it was trained at, and several act one after the other (default strength: 1)"
+        ),
     )
 
 

@@ -63,6 +63,9 @@ def base_of(arguments: argparse.Namespace) -> Base:
     if other and isinstance(was, dict) and other != was.get("sha256"):
         said = f"{arguments.source} was made from another sound than {arguments.init}"
         notes.append(Note("from", said))
+    if recipe.get("lora") and not arguments.lora:
+        said = f"{arguments.source} was made with styles; give them with --lora"
+        notes.append(Note("from", said))
     if recipe.get("noise") is not None and not arguments.noise:
         said = f"{arguments.source} was made of noise that was given; its seed makes another sound"
         notes.append(Note("from", said))

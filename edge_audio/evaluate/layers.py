@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 
 from edge_audio.errors import EdgeAudioError
+from edge_audio.lora.graphs import scope
 from edge_audio.system.graph import Graph
 
 #: operations that have weights, and that a quantizer may change
 KINDS = ("FULLY_CONNECTED", "CONV_2D")
-_SCOPE = re.compile(
-    r"(?:^|;)([^;/]+(?:\.[^;/]+)+)/"
-)  # a dotted name before a slash, as the exporter gives it
 _ROOTS = re.compile(r"^(?:model\.model\.|pretransform\.model\.)")
 #: of constants behind a file's tables
 ALIGNMENT = 64
@@ -312,7 +310,5 @@ def _layer(names: list[str]) -> str:
     """The layer's official name, without the part that all layers of a component share; a graph
     without one has its tensor's.
     """
-    for name in names:
-        if found := _SCOPE.findall(name):
-            return _ROOTS.sub("", found[-1])
-    return names[0]
+    found = scope(names)
+    return names[0] if found is None else _ROOTS.sub("", found)

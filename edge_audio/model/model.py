@@ -18,6 +18,7 @@ from edge_audio.bundle.manifest import MANIFEST_NAME, Manifest
 from edge_audio.bundle.precision import FLOATING
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.lora.merging import Styles
 from edge_audio.model.contract import DECODE, Contract
 from edge_audio.model.tokens import Tokenizer
 from edge_audio.system import cache, device
@@ -49,11 +50,13 @@ class Model:
         threads: int,
         half: bool = False,
         memory: str | int = FREE,
+        styles: Styles | None = None,
     ):
         """precision: component -> precision, for every generating component (`Bundle.choose`).
 
         half: whether a decoder in floating point computes in float16. memory: FREE, FIT, ALL, or
-        the bytes of weights that may stay loaded between stages and clips.
+        the bytes of weights that may stay loaded between stages and clips. styles: adapters that
+        are merged into its weights (`lora.merging`).
         """
         if memory not in (FREE, FIT, ALL) and (isinstance(memory, (str, bool)) or memory < 0):
             raise UsageError(f"memory {memory!r} is no budget; use free, fit, all, or bytes")
@@ -61,6 +64,7 @@ class Model:
         self.contract = Contract(bundle.manifest)
         self.half = half and self.precision["decoder"] in FLOATING
         self.memory = memory
+        self.styles = styles or Styles()
         self._lock = threading.RLock()
         self._graphs: OrderedDict[str, _Loaded] = OrderedDict()
         self._paths: dict[str, Path] = {}
@@ -162,11 +166,22 @@ class Model:
 
     def _open(self, component: str) -> Graph:
         precision = self.precision_of(component)
+        entry, merged = self.manifest.graphs[component][precision], self.styles.graphs
+        sha256 = merged[component].sha256 if component in merged else entry.sha256
         if component not in self._paths:  # checked once, then trusted
-            self._paths[component] = self.bundle.graph_path(component, precision)
-        path, entry = self._paths[component], self.manifest.graphs[component][precision]
+            self._paths[component] = (
+                merged[component].path
+                if component in merged
+                else self.bundle.graph_path(component, precision)
+            )
+        path = self._paths[component]
+        if component in merged and not path.is_file():
+            raise EdgeAudioError(
+                f"{path}, the {component} graph with styles, was deleted from the cache; open the"
+                " model again"
+            )
         half = self.half and self.contract.phase(component) == DECODE
-        with cache.packed_weights(path, f"{entry.sha256} half" if half else entry.sha256) as packed:
+        with cache.packed_weights(path, f"{sha256} half" if half else sha256) as packed:
             if packed is None:  # the graph packs a copy of its own
                 _check_memory(path, entry.bytes)
             graph = Graph(path, self.threads, packed, half)

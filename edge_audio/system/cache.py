@@ -1,5 +1,5 @@
-"""What is kept between runs: weights as XNNPACK packs them, and which files were already found
-intact.
+"""What is kept between runs: weights as XNNPACK packs them, graphs with styles merged into them,
+and which files were already found intact.
 
 LiteRT packs a graph's weights into the order that its kernels read. Kept in a file and mapped into
 memory, they load in milliseconds, serve all signatures of a graph, and can be dropped by the system
@@ -26,7 +26,7 @@ import stat
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,11 @@ VARIABLE = "EDGE_AUDIO_CACHE"
 #: Graphs below these bytes are packed in a few hundredths of a second: they are not kept.
 MINIMUM = 16 << 20
 _WEIGHTS, _RECORD, _BUILDING, _VERIFIED = ".weights", ".json", ".building", "verified-graphs.json"
+_GRAPH = ".tflite"
+#: merged copies of a graph that are kept, those that were used last
+MOST_COPIES = 3
 _OURS = re.compile(
-    r"[0-9a-f]{32}\.(weights|json)|verified-graphs\.json"
+    r"[0-9a-f]{32}\.(weights|tflite|json)|verified-graphs\.json"
     r"|([0-9a-f]{32}|verified-graphs)\.\d+-[0-9a-f]{8}\.building"
 )
 _ABANDONED = 3600  # seconds after which a file that is still being built is nobody's
@@ -120,7 +123,7 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
         yield entry
         return
     building = _building(entry)
-    if not (_make(entry.parent) and _reserve(building, graph.stat().st_size)):
+    if not (_make(entry.parent) and _reserve(building, _packed_bytes(graph.stat().st_size))):
         _warn(
             f"{entry.parent} has no room for the packed weights of {graph.name}, or cannot be"
             " written; every start will pack them again, which takes time and memory: free some"
@@ -134,6 +137,58 @@ def packed_weights(graph: Path, sha256: str) -> Iterator[Path | None]:
             _publish(building, entry, graph)
     finally:
         building.unlink(missing_ok=True)
+
+
+def copy(key: str, graph: Path, change: Callable[[Path], None]) -> Path | None:
+    """A changed copy of a graph that is kept under a key of 64 hexadecimal digits, which stands for
+    all that it is made from; None where nothing can be kept.
+
+    change: what is done to a new copy, once: it stays if that raises nothing.
+    """
+    place = folder()
+    if place is None:
+        return None
+    entry = place / f"{key[:32]}{_GRAPH}"
+    record = entry.with_suffix(_RECORD)
+    if _is_intact(entry):
+        with contextlib.suppress(OSError):
+            os.utime(record)  # used just now
+        return entry
+    building = _building(entry)
+    if not (_make(place) and _reserve(building, graph.stat().st_size)):
+        _warn(
+            f"{place} has no room for a copy of {graph.name}, or cannot be written; every start"
+            f" will make one anew: free some space, or name another folder in ${VARIABLE}"
+        )
+        return None
+    try:
+        with graph.open("rb") as source, building.open("r+b") as target:
+            shutil.copyfileobj(source, target, 1 << 22)
+        change(building)
+        os.replace(building, entry)
+        _write(record, {"copy_of": str(graph.resolve()), "stamp": _stamp(entry)})
+        _drop_old_copies(place, graph)
+    finally:
+        building.unlink(missing_ok=True)
+    return entry
+
+
+def _drop_old_copies(place: Path, graph: Path) -> None:
+    """Keep MOST_COPIES of a graph; the others go, with their packed weights."""
+    with contextlib.suppress(OSError):  # another process may be at it
+        records = {path: _read(path) for path in _files(place) if path.suffix == _RECORD}
+        copies = [
+            path for path, value in records.items() if value.get("copy_of") == str(graph.resolve())
+        ]
+        copies.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for copied in copies[MOST_COPIES:]:
+            old = copied.with_suffix(_GRAPH)
+            for path, value in records.items():
+                if value.get("graph") == str(old.resolve()):
+                    path.with_suffix(_WEIGHTS).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
+            copied.unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
 
 
 def is_verified(path: Path, sha256: str) -> bool:
@@ -209,15 +264,20 @@ def _building(path: Path) -> Path:
     return path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{_BUILDING}")
 
 
-def _reserve(building: Path, weights: int) -> bool:
-    """Take the room on the disk that a graph with these bytes of weights needs; False if it is not
-    there, or if the file cannot be written.
+def _packed_bytes(weights: int) -> int:
+    """Room for a graph's packed weights.
 
     LiteRT ends the process when the disk fills up while it writes. It also empties the file that it
     is given before it writes, so the room is held until then and no longer: another program can
     still take it. Our own do not, since they leave room for every file that is being built.
     """
-    needed = weights + weights // 4 + (1 << 20)
+    return weights + weights // 4 + (1 << 20)
+
+
+def _reserve(building: Path, needed: int) -> bool:
+    """Take room on the disk, in a file of these bytes; False if it is not there, or if the file
+    cannot be written.
+    """
     try:
         others = sum(path.suffix == _BUILDING for path in _files(building.parent))
         if shutil.disk_usage(building.parent).free < needed * (1 + others):

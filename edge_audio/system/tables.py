@@ -38,17 +38,20 @@ def check(path: Path) -> None:
         if data[4:8] != IDENTIFIER:
             raise ValueError("it does not say that it is one")
         try:
-            file = _File(data)
-            _check_model(_Table(file, file.follow(0)))
+            _check_model(File(data).root())
         except struct.error:
             raise ValueError("a table points outside of it") from None
 
 
-class _File:
+class File:
     """The bytes of a flatbuffer; struct.error where a read leaves them."""
 
-    def __init__(self, data: mmap.mmap):
-        self._data, self._left = data, MOST_NUMBERS
+    def __init__(self, data: mmap.mmap | memoryview, most: int = MOST_NUMBERS):
+        self._data, self._left = data, most
+
+    def root(self) -> Table:
+        """The table that leads to all others."""
+        return Table(self, self.follow(0))
 
     def number(self, kind: str, place: int) -> int:
         """A number of one of struct's kinds."""
@@ -63,15 +66,20 @@ class _File:
             raise ValueError("it has more tables than a graph can have")
         return struct.unpack_from(f"<{count}{kind}", self._data, place)
 
+    def bytes(self, place: int, count: int) -> bytes:
+        """A part of the file."""
+        self.numbers("B", place + count - 1 if count else place, 1)  # the last one is inside
+        return bytes(self._data[place : place + count])
+
     def follow(self, place: int) -> int:
         """Where the offset at a place points to."""
         return place + self.number("I", place)
 
 
-class _Table:
+class Table:
     """A table of a flatbuffer."""
 
-    def __init__(self, file: _File, start: int):
+    def __init__(self, file: File, start: int):
         self._file, self._start = file, start
         self._fields = start - file.number("i", start)
         self._size = file.number("H", self._fields)
@@ -84,7 +92,7 @@ class _Table:
         offset = self._file.number("H", self._fields + entry)
         return self._start + offset if offset else None
 
-    def _vector(self, field: int) -> tuple[int, int]:
+    def vector(self, field: int) -> tuple[int, int]:
         """Where the elements of a vector begin, and how many there are."""
         place = self._place(field)
         if place is None:
@@ -92,30 +100,39 @@ class _Table:
         place = self._file.follow(place)
         return place + 4, self._file.number("I", place)
 
-    def number(self, field: int) -> int:
-        """A field of 32 bits."""
+    def number(self, field: int, kind: str = "i") -> int:
+        """A field of one of struct's kinds, 0 where it is left out."""
         place = self._place(field)
-        return 0 if place is None else self._file.number("i", place)
+        return 0 if place is None else self._file.number(kind, place)
+
+    def text(self, field: int) -> bytes:
+        """A string."""
+        return self._file.bytes(*self.vector(field))
+
+    def part(self, field: int) -> Table | None:
+        """A table of its own; None if it is left out."""
+        place = self._place(field)
+        return None if place is None else Table(self._file, self._file.follow(place))
 
     def numbers(self, field: int) -> tuple[int, ...]:
         """A vector of 32-bit numbers."""
-        return self._file.numbers("i", *self._vector(field))
+        return self._file.numbers("i", *self.vector(field))
 
     def count(self, field: int) -> int:
         """Length of a vector."""
-        return self._vector(field)[1]
+        return self.vector(field)[1]
 
-    def table(self, field: int, index: int) -> _Table:
+    def table(self, field: int, index: int) -> Table:
         """A table of a vector of them."""
-        return _Table(self._file, self._file.follow(self._vector(field)[0] + 4 * index))
+        return Table(self._file, self._file.follow(self.vector(field)[0] + 4 * index))
 
-    def tables(self, field: int) -> Iterator[_Table]:
+    def tables(self, field: int) -> Iterator[Table]:
         """A vector of tables."""
         for index in range(self.count(field)):
             yield self.table(field, index)
 
 
-def _check_model(model: _Table) -> None:
+def _check_model(model: Table) -> None:
     subgraphs = list(model.tables(_SUBGRAPHS))
     if not subgraphs or not model.count(_OPERATOR_CODES) or not model.count(_BUFFERS):
         raise ValueError("it has no subgraphs, operators or buffers")
@@ -128,7 +145,7 @@ def _check_model(model: _Table) -> None:
                 _check_tensor(subgraphs[number], entry.number(_TENSOR))
 
 
-def _check_tensor(subgraph: _Table, number: int) -> None:
+def _check_tensor(subgraph: Table, number: int) -> None:
     if not 0 <= number < subgraph.count(_TENSORS):
         raise ValueError(f"a signature names tensor {number} of {subgraph.count(_TENSORS)}")
     shape = subgraph.table(_TENSORS, number).numbers(_SHAPE)

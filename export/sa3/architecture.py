@@ -81,15 +81,10 @@ class StableAudio3(Architecture):
         "rf_denoiser": Defaults("pingpong", 8, 1.0, 1.0, USUAL_SECONDS, limiter=True),
         "rectified_flow": Defaults("euler", 50, 7.0, 1.0, USUAL_SECONDS, limiter=True),
     }
-    adapted = {  # noqa: RUF012
-        "conditioners": "conditioner.conditioners.seconds_total.",
-        "dit": "model.model.",
-    }
     sources = (
         *COMMON,
         "autoencoder.py",
         "dit.py",
-        *("lora/adapter.py", "lora/reading.py"),
         "t5.py",
         *(f"sa3/{name}" for name in ("config.py", "conditioners.py", "dit.py", "same.py")),
         "sa3/t5gemma.py",

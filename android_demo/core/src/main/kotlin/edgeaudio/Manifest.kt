@@ -2,7 +2,7 @@ package edgeaudio
 
 /** Version of the manifest that this app knows. A newer [MINOR] only adds entries, which may be ignored; a newer [SCHEMA] may not. */
 const val SCHEMA = 2L
-const val MINOR = 2L
+const val MINOR = 3L
 const val MANIFEST_NAME = "manifest.json"
 val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
 
@@ -116,7 +116,7 @@ data class Manifest(
             ).also { manifest ->
                 entries.line("license")
                 entries.optional("checks")?.file()
-                entries.unused("schema", "minor", "source_sha256", "adapters")
+                entries.unused("schema", "minor", "source_sha256", "adapters", "folded")
                 prompt.unused("vocabulary_size")
                 if ((current["minor"] as? Long ?: 0) <= MINOR) entries.refuseUnknown()
                 checkSizes(manifest)

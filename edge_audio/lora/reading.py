@@ -4,6 +4,7 @@ unpickled.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import itertools
 import json
@@ -18,9 +19,8 @@ import numpy as np
 from edge_audio.bundle.rules import LONGEST_NAME
 from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError, UsageError
-
-from ..checkpoint import read_safetensors
-from .adapter import KINDS, MAGNITUDES, XS, Adapter, Filter, Layer, Reader, shown
+from edge_audio.lora.adapter import KINDS, MAGNITUDES, XS, Adapter, Filter, Layer, Reader, shown
+from edge_audio.system import safetensors
 
 #: of older files; the shape of their magnitudes tells whether of rows or of columns
 _OLD = "dora"
@@ -44,7 +44,13 @@ def read_adapter(path: Path, strength: float = 1.0) -> Adapter:
     path: a .safetensors file of the official code, or a folder of PEFT. EdgeAudioError says what of
     it is missing, damaged or not known here.
     """
-    path, strength = Path(path), float(strength)
+    try:
+        path, strength = Path(path), float(strength)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{shown(path)} and {shown(strength)} are no file and its strength; write"
+            ' ("style.safetensors", 0.8)'
+        ) from None
     if not math.isfinite(strength):
         raise UsageError(
             f"strength {strength} of {path} is not a finite number; 1 is what it was trained at"
@@ -69,12 +75,40 @@ def read_adapter(path: Path, strength: float = 1.0) -> Adapter:
     return adapter
 
 
+def read_adapters(given: Iterable[tuple[str | Path, float]]) -> tuple[Adapter, ...]:
+    """Several, in the order in which they are to act; UsageError if one is there twice."""
+    adapters: list[Adapter] = []
+    for path, strength in given:
+        adapter = read_adapter(Path(path), strength)
+        if any(adapter.sha256 == other.sha256 for other in adapters):
+            raise UsageError(f"{path} was given twice; give it once, with the strength of both")
+        adapters.append(adapter)
+    return tuple(adapters)
+
+
+def argument(text: str) -> tuple[Path, float]:
+    """FILE=STRENGTH, or FILE, whose name may have a = in it, as a command line has it;
+    ArgumentTypeError if it is neither.
+    """
+    file, _, strength = text.rpartition("=")
+    try:
+        given = (Path(file), float(strength)) if file else (Path(text), 1.0)
+    except ValueError:
+        given = Path(text), 1.0
+        if not given[0].exists():
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is neither a file nor one with a strength like style.safetensors=0.8"
+            ) from None
+    return given
+
+
 def _read_official(path: Path, strength: float) -> Adapter:
     """A file as `save_lora_safetensors` of stable-audio-3 writes it: its metadata may have a
     `lora_config`.
     """
-    tensors = _by_layer(path, read_safetensors(path), _OFFICIAL_KEY)
-    config = _lora_config(path)
+    found, metadata = safetensors.read(path)
+    tensors = _by_layer(path, found, _OFFICIAL_KEY)
+    config = _json(path, metadata.get("lora_config", "{}"), "lora_config")
     kind = config.get("adapter_type", "lora")
     if kind == _OLD:
         kind = _old_kind(tensors.values())
@@ -127,7 +161,7 @@ def _read_peft(folder: Path, strength: float) -> Adapter:
                 f"{described} has {key} {shown(config.get(key))}; only adapters with"
                 f" {' or '.join(map(repr, known))} can be merged"
             )
-    tensors = _by_layer(weights, read_safetensors(weights), _PEFT_KEY)
+    tensors = _by_layer(weights, safetensors.read(weights)[0], _PEFT_KEY)
     for parts in tensors.values():
         if "lora_magnitude_vector" in parts:
             parts["magnitude"] = parts.pop("lora_magnitude_vector")
@@ -153,7 +187,7 @@ def _by_layer(
         match = pattern.fullmatch(key)
         if not match:
             raise EdgeAudioError(
-                f"{path} holds tensor {shown(key)}, which no adapter of Stable Audio 3 has; give"
+                f"{path} holds tensor {shown(key)}, which no adapter has; give"
                 " an adapter as the official code or PEFT writes it"
             )
         layers.setdefault(match["layer"], {})[match["part"]] = read
@@ -188,14 +222,6 @@ def _old_kind(layers: Iterable[Mapping[str, Reader]]) -> str:
     first = next((parts["magnitude"] for parts in layers if "magnitude" in parts), None)
     shape = first().shape if first else ()
     return "dora-cols" if len(shape) == 2 and shape[0] == 1 else "dora-rows"
-
-
-def _lora_config(path: Path) -> dict[str, Any]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        text = (file.metadata() or {}).get("lora_config", "{}")
-    return _json(path, text, "lora_config")
 
 
 def _json(path: Path, text: str | bytes, what: str) -> dict[str, Any]:

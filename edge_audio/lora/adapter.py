@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge_audio.bundle.manifest import AdapterEntry
 from edge_audio.errors import EdgeAudioError
-
-from ..checkpoint import Checkpoint
 
 Reader = Callable[[], np.ndarray]
 
@@ -31,6 +31,13 @@ MAGNITUDES: Mapping[str, Mapping[str, int]] = {
 }
 XS = "-xs"
 KINDS = tuple(f"{kind}{more}" for more in ("", XS) for kind in MAGNITUDES)
+#: component -> how the names of its tensors begin of which adapters may change the weights
+ADAPTED: Mapping[str, str] = {
+    "conditioners": "conditioner.conditioners.seconds_total.",
+    "dit": "model.model.",
+}
+#: tensors that are called weights and belong to no layer that the official code adapts
+_NO_LAYER = re.compile(r"(_norm|timestep_features)\.weight$")
 #: What a layer's name in an adapter lacks of its name in a checkpoint. The official code names
 #: layers from `model` and from `conditioner` on, PEFT from whatever module it was given.
 _ROOTS = ("model.", "conditioner.", "", "model.model.")
@@ -80,27 +87,33 @@ class Adapter:
     filter: Filter | None = None
 
     @property
+    def entry(self) -> AdapterEntry:
+        """What manifests and recipes say of it."""
+        return AdapterEntry(self.name, self.sha256, self.strength)
+
+    @property
     def name(self) -> str:
         """Of its file or folder."""
         return os.path.basename(os.path.abspath(self.path))
 
-    def fitted(self, checkpoint: Checkpoint, starts: Collection[str]) -> Adapter:
-        """The same, its layers under the names of the checkpoint's tensors. `starts` of names tell
-        which tensors adapters may change.
+    def fitted(self, tensors: Iterable[str]) -> Adapter:
+        """The same, its layers under the names of a model's tensors.
 
-        EdgeAudioError names the first layer that the checkpoint does not have, that no adapter may
+        EdgeAudioError names the first layer that the model does not have, that no adapter may
         change, or that should be here and is not.
         """
+        names = {name for name in tensors if not _NO_LAYER.search(name)}
+        starts = tuple(ADAPTED.values())
         layers: dict[str, Layer] = {}
         for found, layer in self.layers.items():
             candidates = (f"{root}{found}.weight" for root in _ROOTS)
-            name = next((name for name in candidates if name in checkpoint.tensors), None)
+            name = next((name for name in candidates if name in names), None)
             if name is None:
                 raise EdgeAudioError(
-                    f"{self.path} is for another model: it changes {shown(found)}, which this"
-                    f" checkpoint does not have; {_OTHER}"
+                    f"{self.path} is for another model: it changes {shown(found)}, which this one"
+                    f" does not have; {_OTHER}"
                 )
-            if not name.startswith(tuple(starts)):
+            if not name.startswith(starts):
                 raise EdgeAudioError(
                     f"{self.path} changes {name}; adapters may change only"
                     f" {' and '.join(f'{start}*' for start in starts)}"
@@ -108,9 +121,9 @@ class Adapter:
             if name in layers:
                 raise EdgeAudioError(f"{self.path} changes {name} twice; {_OTHER}")
             layers[name] = layer
-        for name in checkpoint.tensors if self.filter else ():
+        for name in sorted(names) if self.filter else ():
             own = name.partition(".")[2].removesuffix(".weight")
-            if _adaptable(name, starts) and name not in layers and own in (self.filter or ()):
+            if _adaptable(name) and name not in layers and own in (self.filter or ()):
                 raise EdgeAudioError(
                     f"{self.path} lacks {own}, which its lora_config does not leave out; {_OTHER}"
                 )
@@ -156,7 +169,7 @@ class Adapter:
         rows, columns = first.shape
         if not self.kind.endswith(XS):
             up = self._read(name, "lora_B", (rows, layer.rank))
-            return up @ self._read(name, "lora_A", (layer.rank, columns))
+            return np.asarray(up @ self._read(name, "lora_A", (layer.rank, columns)))
         if layer.rank > min(rows, columns):
             raise EdgeAudioError(
                 f"{self.path} has rank {layer.rank}, tensor {name} of shape {list(first.shape)} has"
@@ -164,7 +177,7 @@ class Adapter:
             )
         core = self._read(name, "M_xs", (layer.rank, layer.rank))
         u, v = bases(first, layer.rank)
-        return u @ core @ v.T
+        return np.asarray(u @ core @ v.T)
 
     def _read(self, name: str, part: str, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor of the layer `name` as float64 of that shape. Magnitudes may lie along any axis,
@@ -205,54 +218,21 @@ def bases(weight: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
     return u * signs, v * signs
 
 
-class _Merged(Mapping[str, np.ndarray]):
-    """Tensors into which adapters are merged, one after the other, when they are asked for."""
-
-    def __init__(self, tensors: Mapping[str, np.ndarray], adapters: Iterable[Adapter]):
-        self._tensors, self._adapters = tensors, tuple(adapters)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        original = weight = self._tensors[name]
-        for adapter in self._adapters:
-            weight = adapter.merged(name, weight, original)
-        return weight
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors  # without making it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-
-def merge(checkpoint: Checkpoint, adapters: Iterable[Adapter]) -> Checkpoint:
-    """The checkpoint with fitted adapters in its weights: the second gets what the first made, and
-    so on. Nothing is read before it is asked for; it keeps the checkpoint's own sha256.
-    """
-    return dataclasses.replace(
-        checkpoint, tensors=_Merged(checkpoint.tensors, adapters), used=set()
-    )
-
-
-def identity(adapters: Iterable[Adapter], start: str) -> str:
-    """What fitted adapters make of the tensors whose names have that `start`, as text that is the
-    same only for the same; empty where they leave them as they are.
+def identity(adapters: Iterable[Adapter], component: str) -> str:
+    """What fitted adapters make of a component's weights, as text that is the same only for the
+    same; empty where they leave them as they are.
     """
     return " ".join(
         f"{adapter.sha256} {adapter.strength!r}"
         for adapter in adapters
-        if adapter.strength and any(name.startswith(start) for name in adapter.layers)
+        if adapter.strength
+        and any(name.startswith(ADAPTED.get(component, "?")) for name in adapter.layers)
     )
 
 
-def _adaptable(name: str, starts: Collection[str]) -> bool:
+def _adaptable(name: str) -> bool:
     """Whether a tensor is of a layer that the official code adapts: linear, or a convolution."""
-    return name.startswith(tuple(starts)) and name.endswith(".weight")
-
-
-# --- files ---
+    return name.startswith(tuple(ADAPTED.values())) and name.endswith(".weight")
 
 
 def shown(value: object) -> str:
