@@ -4,7 +4,7 @@ process.
     .venv/bin/python benchmarks/first_sound.py
 
 Run it on an idle machine, with the Python of a plain `pip install .`. Prints markdown. Every figure
-comes from fresh processes: one warm-up, then `RUNS` of them, f32 and int8 in turn so that a
+comes from fresh processes: one warm-up, then `RUNS` of them, f16 and int8 in turn so that a
 drifting machine touches both alike.
 """
 
@@ -25,7 +25,7 @@ from edge_audio.system import device
 
 RUNS = 7
 PACKAGES = ("ai-edge-litert", "numpy", "sentencepiece", "soundfile")
-PRECISIONS = ("f32", "int8")
+PRECISIONS = ("f16", "int8")
 
 
 def installed_bytes() -> int:

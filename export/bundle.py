@@ -158,7 +158,10 @@ def _export(
                 else []
             )
             builder = functools.partial(architecture.builders[name], checkpoint, config, tile)
-            graphs[name] = staging.make(name, builder, list(dict.fromkeys([*needed, *plain])))
+            wanted = list(dict.fromkeys([*needed, *plain]))
+            if name not in GENERATING:  # runs once a clip, in the most exact that is there
+                wanted = [next((p for p in PRECISIONS if p in plain), "f16")]
+            graphs[name] = staging.make(name, builder, wanted)
             if "f32" in graphs[name]:
                 prove(staging.folder / graphs[name]["f32"].file, name, checkpoint)
         if tokenizer is not None:
@@ -193,6 +196,8 @@ def _export(
         def written(precisions: Iterable[str]) -> Manifest:
             chosen = {
                 name: {p: found[p] for p in precisions if p in found}
+                if name in GENERATING
+                else found
                 for name, found in graphs.items()
             }
             manifest = _manifest(

@@ -180,7 +180,7 @@ def main(bundle: Path, old: Path, out: Path) -> None:
         x = noise.normal((1, 16, 4))
         steps = list(sampler.sample(toy, x, sampler.schedule(8), noise.normal))
         np.concatenate([step.x.ravel() for step in steps]).tofile(out / f"steps-{name}.f32")
-    for precision in ("f32", "int8", "mixed"):
+    for precision in ("f16", "int8", "mixed"):
         pipeline = Pipeline.load(bundle, precision, threads=2, half=False)
         for number, settings in enumerate(
             (

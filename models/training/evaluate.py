@@ -37,8 +37,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("bundle", type=Path)
     parser.add_argument(
         "--precision",
-        help="as for edge-audio generate; several with commas are compared (default: f32)",
-        default="f32",
+        help="as for edge-audio generate; several with commas are compared (default: f16)",
+        default="f16",
     )
     parser.add_argument("--seeds", type=int, default=1, help="clips for each prompt")
     parser.add_argument(

@@ -29,7 +29,7 @@ def main(out: str) -> None:
         "noise": NoiseStream(7).normal((64, 64)),
         "noise_large_seed": NoiseStream(2**40 + 1).normal((100,)),
     }
-    for precision in ("f32", "int8"):
+    for precision in ("f16", "int8"):
         with Pipeline.load(None, precision, threads=1, memory="all", half=False) as pipeline:
             manifest = pipeline.bundle.manifest
             for number, prompt in enumerate(PROMPTS):

@@ -17,9 +17,9 @@ from edge_audio.evaluate.metrics import snr
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EDGE_AUDIO_ARM64", ROOT / "build" / "arm64")).resolve()
-F32_TOLERANCE, INT8_SNR, INT8_MARGIN = 1e-4, 40.0, 3.0
+FLOAT_TOLERANCE, INT8_SNR, INT8_MARGIN = 1e-4, 40.0, 3.0
 #: CPU -> the transformer's precision that suits it, and whether LiteRT's CompiledModel runs there
-EXPECTED = {"cortex-a72": ("f32", False), "cortex-a76": ("int8", True), "i8mm": ("int8", True)}
+EXPECTED = {"cortex-a72": ("f16", False), "cortex-a76": ("int8", True), "i8mm": ("int8", True)}
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_every_graph_gives_what_it_gives_here(cpu, arm, here, tmp_path):
     for name in here.files:
         if name.startswith(("ids", "mask", "noise")):
             assert np.array_equal(there[name], here[name]), name
-        elif name.startswith("f32"):
-            assert np.abs(there[name] - here[name]).max() <= F32_TOLERANCE, name
+        elif name.startswith("f16"):
+            assert np.abs(there[name] - here[name]).max() <= FLOAT_TOLERANCE, name
         else:
             # CPUs round dynamic scales differently: that must stay below what int8 itself costs, by
             # half its power
-            own = snr(here[name], here[name.replace("int8", "f32")])
+            own = snr(here[name], here[name.replace("int8", "f16")])
             assert snr(there[name], here[name]) >= min(INT8_SNR, own + INT8_MARGIN), name
 
 
@@ -90,7 +90,7 @@ def test_generate(cpu, arm, tmp_path):
         "--threads",
         "1",
         "--precision",
-        "f32",
+        "f16",
         "--fp16",
         "off",
         "--json",
@@ -106,7 +106,7 @@ def test_generate(cpu, arm, tmp_path):
     )
     (a, rate), (b, _) = (soundfile.read(tmp_path / name) for name in ("there.wav", "here.wav"))
     assert rate == 16000 and len(a) == 16000 == there["frames"]
-    assert np.abs(a - b).max() <= F32_TOLERANCE
+    assert np.abs(a - b).max() <= FLOAT_TOLERANCE
 
 
 @pytest.mark.parametrize("cpu", sysroot.CPUS)
@@ -114,7 +114,7 @@ def test_big_graphs_pack_their_weights_only_where_that_is_safe(cpu, arm, tmp_pat
     """CompiledModel dies of SIGILL on a CPU without LSE atomics; there it must not be touched."""
     code = (
         "from edge_audio import Pipeline; from edge_audio.system import cache, device;"
-        " cache.MINIMUM = 0; Pipeline.load(None, 'f32', threads=1,"
+        " cache.MINIMUM = 0; Pipeline.load(None, 'f16', threads=1,"
         " half=False).generate('rain', seconds=0.1, steps=1, cfg_scale=1.0,"
         " seed=1);print(any(cache.folder().glob('*.weights')),"
         " device.runs_compiled_model(device.describe()))"
@@ -163,7 +163,7 @@ def test_half_precision_follows(arm, here, tmp_path):
     code = (
         "import sys, numpy as np; from edge_audio import Pipeline, Request;"
         " from edge_audio.sampling.noise import NoiseStream;"
-        " pipe = Pipeline.load(None, 'f32', threads=1); assert pipe.half; request"
+        " pipe = Pipeline.load(None, 'f16', threads=1); assert pipe.half; request"
         " = Request('a plucked string at A3', seconds=0.5, seed=7, steps=1,"
         " cfg_scale=1.0).resolved(pipe.bundle.manifest);x = NoiseStream(7).normal((1,"
         " request.latents(pipe.bundle.manifest),"
@@ -171,4 +171,4 @@ def test_half_precision_follows(arm, here, tmp_path):
         " np.concatenate(list(pipe.decode(request, x))))"
     )
     emulated(arm, "cortex-a76", "-c", code, tmp_path / "half.npy")
-    assert 35 < snr(np.load(tmp_path / "half.npy"), here["f32_audio"]) < 90
+    assert 35 < snr(np.load(tmp_path / "half.npy"), here["f16_audio"]) < 90

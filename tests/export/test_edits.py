@@ -1,6 +1,8 @@
 """Clips that are made from others: what stays is what it was, and recipes make them again."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -208,9 +210,14 @@ def test_what_needs_a_sound(pipe):
             pipe.generate(ids=IDS, **given)
 
 
-def test_a_bundle_without_an_encoder(original):
-    with pytest.raises(EdgeAudioError, match="model pocket has no encoder.*--without-encoder"):
-        Pipeline.load().generate("rain", init=original)
+def test_a_bundle_without_an_encoder(pipe, original, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(pipe.bundle.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["graphs"]["encoder"], manifest["stages"]["encode"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EdgeAudioError, match="has no encoder.*--without-encoder"):
+        Pipeline.load(folder).generate(ids=IDS, init=original)
 
 
 def test_another_length_is_said(pipe, original):

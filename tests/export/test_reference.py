@@ -77,7 +77,7 @@ def test_a_fault_is_heard_without_a_reference(fault, tmp_path):
     assert [row.symptom for row in diagnosis.rows if row.level == FAIL] == ["sounds as asked"]
 
 
-@pytest.mark.parametrize("precision", ["f32", "int8", "mixed"])
+@pytest.mark.parametrize("precision", ["f16", "int8", "mixed"])
 def test_a_sound_export_follows_its_checkpoint(precision):
     with load(POCKET, precision, None) as pipeline:
         diagnosis = diagnose(pipeline, symptoms=[], checkpoint=CHECKPOINT)

@@ -36,7 +36,7 @@ def told():
         "--precision",
         "int8",
         "--precision",
-        "dit=int8,decoder=f32",
+        "dit=int8,decoder=f16",
         "--threads",
         "1,2",
         "--seconds",
@@ -58,9 +58,9 @@ def told():
 def test_a_row_for_every_precision_and_number_of_threads(told):
     assert [(row["precision"], row["threads"]) for row in told["rows"]] == [
         ("int8", 1),
-        ("dit=int8,decoder=f32", 1),
+        ("dit=int8,decoder=f16", 1),
         ("int8", 2),
-        ("dit=int8,decoder=f32", 2),
+        ("dit=int8,decoder=f16", 2),
     ]
     assert told["model"] == "pocket" and told["repeats"] == 2 and told["request"]["steps"] == 4
     assert {
@@ -203,7 +203,7 @@ def test_spread():
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        (["--precision", "int4"], 1, "has no conditioners in int4; it has f32, int8"),
+        (["--precision", "int4"], 1, "has no conditioners in int4; it has f16, int8"),
         (["--precision", "int9"], 2, "precision 'int9' is not understood"),
         (["--threads", "0"], 2, "threads 0 cannot run anything"),
         (["--threads", "two"], 2, "is no list of numbers"),

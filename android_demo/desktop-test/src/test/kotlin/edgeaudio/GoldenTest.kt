@@ -116,7 +116,7 @@ private class Golden(private val folder: File, private val old: File, private va
             Request("", seed = 5, steps = 3),
             Request("drum beat at 120 bpm", negative = "rain", seed = 1, cfgScale = 3.0, sampler = "dpmpp", steps = 6),
         )
-        return listOf("f32", "int8", "mixed").joinToString { precision ->
+        return listOf("f16", "int8", "mixed").joinToString { precision ->
             val worst = requests.indices.minOf { number ->
                 val clip = pipeline(precision).generate(requests[number])
                 val expected = floats(File(golden, "clip-$precision-$number.f32"))
