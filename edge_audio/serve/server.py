@@ -1,0 +1,107 @@
+"""The process: uvicorn with clients that must not dawdle, and an end that lets jobs finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from edge_audio.serve.app import create_app
+from edge_audio.serve.config import ServeConfig
+
+#: connections at once, and seconds that one may be idle
+_CONNECTIONS, _IDLE = 512, 15
+#: after the jobs are over, connections have so long to end
+_GOODBYE = 3
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, but headers must arrive within a time: it bounds only what comes between two
+    requests.
+    """
+
+    _SECONDS = 10.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._due = self.loop.call_later(self._SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._due.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._due.cancel()
+        self._due = self.loop.call_later(self._SECONDS, self.transport.close)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._due.cancel()
+        super().on_headers_complete()
+
+
+class _Server(uvicorn.Server):
+    """Takes no more orders at the first signal, lets jobs end, and stops; at the second at once."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: float):
+        super().__init__(config)
+        self._drain_seconds, self._is_asked = drain_seconds, False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._is_asked:
+            super().handle_exit(sig, frame)
+            return
+        self._is_asked = True
+        threading.Thread(target=self._drain, daemon=True, name="drain").start()
+
+    def _drain(self) -> None:
+        self.config.app.state.studio.drain(self._drain_seconds)  # type: ignore[union-attr]
+        self.should_exit = True
+
+
+def server(config: ServeConfig) -> uvicorn.Server:
+    """A server that is ready to run; EdgeAudioError if it cannot be."""
+    return _Server(
+        uvicorn.Config(
+            create_app(config),
+            host=config.host,
+            port=config.port,
+            http=_Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(config.proxies),
+            forwarded_allow_ips=list(config.proxies),
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_IDLE,
+            timeout_graceful_shutdown=_GOODBYE,
+        ),
+        config.drain_seconds,
+    )
+
+
+def bound(config: ServeConfig) -> socket.socket:
+    """The socket that it listens on; OSError if another program does."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def run(config: ServeConfig, listening: socket.socket) -> None:
+    """Serve until a signal says to stop."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    server(config).run(sockets=[listening])
