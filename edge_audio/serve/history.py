@@ -268,7 +268,7 @@ def read_clip(path: Path, recipe: dict[str, Any]) -> Clip:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+    base = sqlite3.connect(path, timeout=0.1, check_same_thread=False)
     try:
         base.row_factory = sqlite3.Row
         base.execute("PRAGMA locking_mode = EXCLUSIVE")  # one server a folder

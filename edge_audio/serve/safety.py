@@ -5,6 +5,7 @@ the headers of every answer. Plain ASGI, so that a client that hangs up is notic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -31,6 +32,10 @@ COOKIE = "edge_audio_key"
 JSON_BYTES = 256 << 10
 #: a client may take so many seconds to read a part of an answer
 SEND_SECONDS = 60.0
+#: what is read of a body that is refused, so that the client reads why
+_LINGER_SECONDS, _LINGER_BYTES = 1.0, 64 << 20
+#: requests at once
+_MOST_REQUESTS = 512
 #: what needs no key: the page, which asks for it, and what proxies ask
 _PUBLIC = ("/", "/health", "/v1/login", "/favicon.ico")
 _PUBLIC_FOLDER = "/page/"
@@ -96,6 +101,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, config: ServeConfig, keys: Keys, metrics: Metrics):
         self._app, self._config, self._keys, self._metrics = app, config, keys, metrics
+        self._busy = 0
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", config.host.lower()}
         self._hosts |= {host.lower() for host in config.allowed_hosts}
@@ -105,7 +111,11 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _Exchange(self, scope, receive, send).run()
+            self._busy += 1
+            try:
+                await _Exchange(self, scope, receive, send).run()
+            finally:
+                self._busy -= 1
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -113,6 +123,8 @@ class Guard:
         """A request, if it may come in; Refused if not."""
         headers = Headers(scope=scope)
         self._check_host(headers)
+        if self._busy > _MOST_REQUESTS and scope["path"] != "/health":
+            raise Refused(503, "busy", "too many requests at once", None, {"Retry-After": "2"})
         if scope["method"] not in _SAFE_METHODS:
             self._check_origin(headers)
         if not (scope["method"] == "OPTIONS" and "origin" in headers):  # CORS asks without a key
@@ -231,8 +243,9 @@ class _Exchange:
         """The body, in bounds of bytes and time; then, that the client hung up."""
         if self._is_whole:
             return await self._receive()
+        left = max(0.0, self._due - time.monotonic())
         try:
-            message = await asyncio.wait_for(self._receive(), self._due - time.monotonic())
+            message = await asyncio.wait_for(self._receive(), left)
         except asyncio.TimeoutError:
             raise Refused(
                 408, "timeout", f"the body did not arrive within {self._guard.body_seconds:g} s"
@@ -253,7 +266,23 @@ class _Exchange:
             headers.setdefault("cache-control", "no-store")
             if not self._is_whole:  # nobody reads what is still to come
                 headers["connection"] = "close"
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not self._is_whole:
+            await asyncio.wait_for(self._send({**message, "more_body": True}), SEND_SECONDS)
+            await self._linger()
+            message = {"type": "http.response.body"}
         await asyncio.wait_for(self._send(message), SEND_SECONDS)
+
+    async def _linger(self) -> None:
+        """Read on for a while: a connection that is closed on a client that still sends is reset,
+        and the answer lost with it.
+        """
+        self._due = min(self._due, time.monotonic() + _LINGER_SECONDS)
+        self._most = self._got + _LINGER_BYTES
+        with contextlib.suppress(Refused):
+            while not self._is_whole and (await self.receive())["type"] != "http.disconnect":
+                pass
+        self._is_whole = True
 
     async def _answer(self, refusal: Refused) -> None:
         self._guard.refused(refusal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 import threading
@@ -13,9 +14,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge_audio.serve.app import create_app
 from edge_audio.serve.config import ServeConfig
+from edge_audio.serve.refusal import Refused
 
-#: connections at once, and seconds that one may be idle
-_CONNECTIONS, _IDLE = 512, 15
+#: seconds that a connection may be idle
+_IDLE = 15
 #: after the jobs are over, connections have so long to end
 _GOODBYE = 3
 
@@ -39,6 +41,14 @@ class _Protocol(HttpToolsProtocol):
         self._due.cancel()
         self._due = self.loop.call_later(self._SECONDS, self.transport.close)
         super().on_message_begin()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered in JSON, too."""
+        body = json.dumps(Refused(400, "http", msg).body).encode()
+        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+        length = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + length.encode() + body)
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         self._due.cancel()
@@ -80,7 +90,6 @@ def server(config: ServeConfig) -> uvicorn.Server:
             server_header=False,
             proxy_headers=bool(config.proxies),
             forwarded_allow_ips=list(config.proxies),
-            limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=_GOODBYE,
         ),

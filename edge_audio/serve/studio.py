@@ -87,6 +87,8 @@ class Studio:
             self._number(queue)
             self._employ(entry)
             self._changed.notify_all()
+        if self.config.log_prompts:
+            _log.info("job %s: %s", job.id, EdgeAudioError(repr(settings.prompt)))
         return job
 
     def live(self, job: str) -> Job | None:
