@@ -26,7 +26,6 @@ export class Form {
     for (const [id, fallback] of [["prompt", ""], ["seed", ""]]) $(`#${id}`).value = pref(id, fallback);
     $("#keep-seed").checked = pref("keepSeed", false);
     this.takes = pref("takes", 1);
-    $("#advanced").open = pref("advanced", false);
     this.#fitPrompt();
   }
 
@@ -259,7 +258,6 @@ export class Form {
     for (const radio of $$("[name=takes]")) {
       radio.addEventListener("change", () => setPref("takes", this.takes));
     }
-    $("#advanced").addEventListener("toggle", () => setPref("advanced", $("#advanced").open));
     $("#shuffle").addEventListener("click", () => this.#showExamples());
     $("#words-search").addEventListener("input", (event) => this.#fillWords(event.target.value));
     $("#strength").addEventListener("input", (event) => {

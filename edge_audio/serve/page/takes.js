@@ -1,6 +1,6 @@
 // Several clips of one request, side by side.
 
-import { $, clock, el } from "./dom.js";
+import { $, el } from "./dom.js";
 import { thumbnail } from "./draw.js";
 
 const MOST_KEYS = 9; // the digits choose among the first
@@ -37,7 +37,7 @@ export class Takes {
     return el(
       "button.take",
       { type: "button", onclick: () => this.onChoose(i), title: i < MOST_KEYS && `${i + 1}` },
-      el("span.number", { "aria-hidden": "true" }, i + 1),
+      el("span.number", {}, el("span.unseen", {}, "Take "), i + 1),
       el("canvas", { "aria-hidden": "true" }),
       el("span.seed"),
     );
@@ -52,9 +52,6 @@ export class Takes {
     card.peaks = clip?.peaks;
     card.classList.toggle("working", isNext);
     card.setAttribute("aria-pressed", String(isChosen));
-    const seed = clip?.seed ?? "";
-    $(".seed", card).textContent = clip ? `seed ${seed}` : isNext ? "on its way" : "waits";
-    const told = clip ? `seed ${seed}, ${clock(clip.seconds)}` : "not made yet";
-    card.setAttribute("aria-label", `Take ${i + 1}, ${told}`);
+    $(".seed", card).textContent = clip ? `seed ${clip.seed}` : isNext ? "on its way" : "waits";
   }
 }
