@@ -142,9 +142,10 @@ def serve(arguments: argparse.Namespace) -> None:
             " --port"
         ) from None
     with listening:
+        running = server.server(config)
         shown = f"[{config.host}]" if ":" in config.host else config.host
         print(f"edge-audio serves http://{shown}:{listening.getsockname()[1]}/", flush=True)
-        server.run(config, listening)
+        server.run(running, listening)
 
 
 def _budget(given: str) -> str | int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -18,6 +18,10 @@ from edge_audio.serve.schema import JobOrder
 from edge_audio.serve.studio import Studio
 
 PCM = "audio/pcm"
+AUDIO = (*TYPES.values(), PCM)
+EVENTS, TEXT = "text/event-stream", "text/plain"
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_KINDS = {EVENTS: {"schema": {}}, TEXT: {"schema": {"type": "string"}}}
 ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
@@ -129,20 +133,20 @@ def order_body() -> dict[str, Any]:
 def described(
     summary: str,
     body: type[BaseModel] | dict[str, Any] | None = None,
-    audio: bool = False,
-    events: bool = False,
+    kinds: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What a route's decorator is told for `/openapi.json`."""
+    """What a route's decorator is told for `/openapi.json`. kinds: media types of its answers, if
+    they are no JSON.
+    """
     error = {
         "description": "what is wrong, and what to do",
         "content": {"application/json": {"schema": {"$ref": _REF.format("Error")}}},
     }
     responses: dict[int | str, Any] = {"default": error, "4XX": error, "503": error}
-    if audio or events:
-        kinds = ["text/event-stream"] if events else [*TYPES.values(), PCM]
-        schema = {"schema": {"type": "string", "format": "binary"}}
-        responses[200] = {"description": "OK", "content": dict.fromkeys(kinds, schema)}
-    if audio:
+    if kinds:
+        content = {kind: _KINDS.get(kind, _BINARY) for kind in kinds}
+        responses[200] = {"description": "OK", "content": content}
+    if kinds is AUDIO:
         responses[206] = {**responses[200], "description": "a range of it"}
     extra: dict[str, Any] = {}
     if isinstance(body, dict):

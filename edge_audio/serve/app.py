@@ -20,7 +20,7 @@ from edge_audio.serve.answers import ERROR_SCHEMA
 from edge_audio.serve.audio import Encoder
 from edge_audio.serve.config import ServeConfig
 from edge_audio.serve.refusal import Refused
-from edge_audio.serve.routes import health, jobs, models, page
+from edge_audio.serve.routes import docs, health, jobs, models, page
 from edge_audio.serve.safety import Guard, Keys
 from edge_audio.serve.schema import Change, JobOrder, Login
 from edge_audio.serve.studio import Studio
@@ -48,7 +48,7 @@ def create_app(config: ServeConfig) -> FastAPI:
     )
     app.state.studio, app.state.keys = studio, keys
     app.state.encoder, app.state.uploads = Encoder(), Uploads(config)
-    for routes in (jobs, models, health, page):
+    for routes in (jobs, models, health, docs, page):
         app.include_router(routes.router)
     app.add_exception_handler(EdgeAudioError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -13,9 +13,10 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._clients: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._count = 0  # so that others may look without a lock
 
     def __len__(self) -> int:
-        return sum(map(len, self._clients.values()))
+        return self._count
 
     def __iter__(self) -> Iterator[Job]:
         """In the order in which they will be taken, if nothing else comes."""
@@ -30,6 +31,7 @@ class FairQueue:
     def put(self, job: Job) -> None:
         """At the end of its client's own."""
         self._clients.setdefault(job.client, deque()).append(job)
+        self._count += 1
 
     def take(self) -> Job | None:
         """The next one; its client's turn comes again after all others'."""
@@ -37,6 +39,7 @@ class FairQueue:
             return None
         client, jobs = next(iter(self._clients.items()))
         job = jobs.popleft()
+        self._count -= 1
         if jobs:
             self._clients.move_to_end(client)
         else:
@@ -49,6 +52,7 @@ class FairQueue:
         if jobs is None or job not in jobs:
             return False
         jobs.remove(job)
+        self._count -= 1
         if not jobs:
             del self._clients[job.client]
         return True

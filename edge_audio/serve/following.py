@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 
 from starlette.requests import Request
 
-from edge_audio.serve.jobs import Blocks, Job
+from edge_audio.serve.jobs import FINAL, Blocks, Job
 from edge_audio.serve.refusal import Refused
 from edge_audio.serve.studio import Studio
 
+#: what matters to those who wait for sound
+HEARD = ("block", "clip", *FINAL)
+
 
 @contextlib.contextmanager
-def following(job: Job) -> Iterator[asyncio.Event]:
-    """An event that is set whenever something happens to a job. Clear it, look, then wait."""
+def following(job: Job, kinds: Container[str] | None = None) -> Iterator[asyncio.Event]:
+    """An event that is set whenever something of these kinds (None: anything) happens to a job.
+    Clear it, look, then wait.
+    """
     woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def wake() -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(woken.set)
 
-    end = job.listen(wake)
+    end = job.listen(wake, kinds)
     try:
         yield woken
     finally:
@@ -41,7 +46,7 @@ async def reached(
     """
     gone = asyncio.ensure_future(_hung_up(request))
     try:
-        with following(job) as woken:
+        with following(job, HEARD) as woken:
             while True:
                 woken.clear()
                 if there():
@@ -66,7 +71,7 @@ async def blocks(job: Job, stream: Blocks) -> AsyncIterator[bytes]:
     look like a whole one.
     """
     sent, width, left = 0, 2 * stream.channels, stream.frames
-    with following(job) as woken:
+    with following(job, HEARD) as woken:
         while left:
             woken.clear()
             over = job.is_over

@@ -7,7 +7,7 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ class Job:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._events: list[Event] = []
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[tuple[Callable[[], None], Container[str] | None]] = []
         self._stopped_as: str | None = None
         #: what was asked for, the seed filled in, ready for JSON
         self.asked = _asked(self.order, self.settings)
@@ -126,18 +126,24 @@ class Job:
             event = Event(len(self._events), kind, data)
             self._events.append(event)
             listeners = list(self._listeners)
-        for wake in listeners:
-            wake()
+        for wake, kinds in listeners:
+            if kinds is None or kind in kinds:
+                wake()
         return event
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """`wake` is called, on any thread, after something has happened; returns what ends it."""
+    def listen(
+        self, wake: Callable[[], None], kinds: Container[str] | None = None
+    ) -> Callable[[], None]:
+        """`wake` is called, on any thread, after something of these kinds (None: anything) has
+        happened; returns what ends it.
+        """
+        entry = wake, kinds
         with self._lock:
-            self._listeners.append(wake)
+            self._listeners.append(entry)
 
         def end() -> None:
             with self._lock:
-                self._listeners.remove(wake)
+                self._listeners.remove(entry)
 
         return end
 

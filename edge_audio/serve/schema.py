@@ -51,7 +51,7 @@ class JobOrder(_Strict):
     )
     steps: Annotated[int, Field(ge=1)] | None = None
     sampler: Annotated[str, Field(json_schema_extra={"enum": list(SAMPLERS)})] | None = None
-    cfg_scale: Annotated[Number, Field(ge=0)] | None = Field(
+    cfg_scale: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         None, description="guidance scale, 1 for none"
     )
     negative: Text | None = Field(None, description="what not to hear; needs a cfg_scale above 1")

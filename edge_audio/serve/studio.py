@@ -78,7 +78,7 @@ class Studio:
         settings = self._settled(order, entry)
         job = Job(order, settings, entry.id, client, Job.new_id(self.config.replica))
         with self._changed:
-            self._check_room(client)
+            self.check_room(client)
             # counted before the row is written, so that no other takes its place
             queue = self._queues.setdefault(entry.id, FairQueue())
             self.history.begin(job)
@@ -90,6 +90,26 @@ class Studio:
         if self.config.log_prompts:
             _log.info("job %s: %s", job.id, EdgeAudioError(repr(settings.prompt)))
         return job
+
+    def check_room(self, client: str) -> None:
+        """Refused if the queue is full, for everybody or for this client."""
+        waiting, most = self.waiting, self.config.max_waiting
+        mine = sum(queue.of(client) for queue in list(self._queues.values()))
+        if self._is_draining:
+            raise Refused(
+                503, "draining", "the server is about to stop", None, {"Retry-After": "5"}
+            )
+        if waiting < most and mine < self.config.share:
+            return
+        seconds = max(1, round(self._usual_seconds))
+        whose = "the queue is full" if waiting >= most else "you have too many jobs waiting"
+        raise Refused(
+            503,
+            "queue_full",
+            f"{whose}; try again in {seconds} s",
+            None,
+            {"Retry-After": str(seconds)},
+        )
 
     def live(self, job: str) -> Job | None:
         """A job that waits or runs, or None."""
@@ -194,26 +214,6 @@ class Studio:
             most = f"use at most {self.config.max_steps}"
             raise Refused(422, "invalid", f"steps {settings.steps} take too long; {most}", "steps")
         return settings
-
-    def _check_room(self, client: str) -> None:
-        """Refused if the queue is full, for everybody or for this client."""
-        waiting, most = self.waiting, self.config.max_waiting
-        mine = sum(queue.of(client) for queue in self._queues.values())
-        if self._is_draining:
-            raise Refused(
-                503, "draining", "the server is about to stop", None, {"Retry-After": "5"}
-            )
-        if waiting < most and mine < self.config.share:
-            return
-        seconds = max(1, round(self._usual_seconds))
-        whose = "the queue is full" if waiting >= most else "you have too many jobs waiting"
-        raise Refused(
-            503,
-            "queue_full",
-            f"{whose}; try again in {seconds} s",
-            None,
-            {"Retry-After": str(seconds)},
-        )
 
     def _number(self, queue: FairQueue) -> None:
         """Tell those who wait how many are before them."""

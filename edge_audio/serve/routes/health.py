@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from edge_audio.serve.answers import described
+from edge_audio.serve.answers import TEXT, described
 
 router = APIRouter(tags=["health"])
 
@@ -23,8 +23,8 @@ async def health(request: Request) -> JSONResponse:
     )
 
 
-@router.get("/metrics", **described("Numbers for Prometheus"))
+@router.get("/metrics", **described("Show numbers for Prometheus", kinds=[TEXT]))
 async def metrics(request: Request) -> Response:
     """Prometheus' text form."""
     text = await run_sync(request.app.state.studio.metrics.text)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, media_type=f"{TEXT}; version=0.0.4; charset=utf-8")

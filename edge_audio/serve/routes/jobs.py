@@ -16,7 +16,14 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from edge_audio.serve.answers import described, order_body, sound_answer, stream_answer
+from edge_audio.serve.answers import (
+    AUDIO,
+    EVENTS,
+    described,
+    order_body,
+    sound_answer,
+    stream_answer,
+)
 from edge_audio.serve.audio import STREAMED, check_format
 from edge_audio.serve.following import following, reached
 from edge_audio.serve.jobs import DONE, FAILED, FINAL, Event, Job, Order
@@ -75,7 +82,7 @@ async def order(request: Request) -> JSONResponse:
     return JSONResponse(job.view(), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-@router.post("/v1/generate", **described("Make a clip", order_body(), audio=True))
+@router.post("/v1/generate", **described("Make a clip", order_body(), kinds=AUDIO))
 async def generate(request: Request, query: Annotated[GenerateQuery, Query()]) -> Response:
     """Make a clip and answer with its sound: whole, or while it is made (`stream`, as `wav`). Who
     hangs up cancels it. `X-Job-Id` names the job, which stays in the history.
@@ -125,7 +132,7 @@ async def remove(request: Request, id: JobId) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/v1/jobs/{id}/events", **described("Follow a job", events=True))
+@router.get("/v1/jobs/{id}/events", **described("Follow a job", kinds=[EVENTS]))
 async def events(request: Request, id: JobId) -> StreamingResponse:
     """Server-sent events from the beginning, or after `Last-Event-ID`: queued, stage, step, block,
     clip, and at the end one of done, failed, cancelled.
@@ -142,10 +149,10 @@ async def events(request: Request, id: JobId) -> StreamingResponse:
             raise not_found("job")
         told = _kept_events(*found, last)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(told, media_type=EVENTS, headers=headers)
 
 
-@router.get("/v1/jobs/{id}/audio", **described("Download a clip", audio=True))
+@router.get("/v1/jobs/{id}/audio", **described("Download a clip", kinds=AUDIO))
 @router.head("/v1/jobs/{id}/audio", include_in_schema=False)
 async def audio(request: Request, id: JobId, query: Annotated[ClipQuery, Query()]) -> Response:
     """A clip as a file in any format of `/v1/info`, whole or a range of it."""
@@ -153,7 +160,7 @@ async def audio(request: Request, id: JobId, query: Annotated[ClipQuery, Query()
     return await sound_answer(request, id, query.clip, query.format)
 
 
-@router.get("/v1/jobs/{id}/stream", **described("Hear a clip", audio=True))
+@router.get("/v1/jobs/{id}/stream", **described("Hear a clip", kinds=AUDIO))
 async def stream(request: Request, id: JobId, query: Annotated[StreamQuery, Query()]) -> Response:
     """A clip while it is made: 16-bit little-endian samples, behind a WAV header or without."""
     studio: Studio = request.app.state.studio
@@ -171,6 +178,7 @@ async def stream(request: Request, id: JobId, query: Annotated[StreamQuery, Quer
 async def ordered(request: Request) -> Job:
     """The job of a request's body."""
     studio: Studio = request.app.state.studio
+    studio.check_room(client_of(request.scope))  # before anything is read
     wanted, upload = await _read(request)
     asked = wanted.request()
     origin = None
