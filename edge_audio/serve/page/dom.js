@@ -61,6 +61,16 @@ export function ago(created) {
 }
 
 /**
+ * Enables or disables a control. One that has the focus hands it on, rather than leaving a keyboard
+ * nowhere.
+ * @param {any} control @param {boolean} isOn
+ */
+export function enable(control, isOn) {
+  if (!isOn && document.activeElement === control) $("#title").focus();
+  control.disabled = !isOn;
+}
+
+/**
  * Calls `work` once things have been quiet for a while.
  * @param {() => void} work @param {number} milliseconds
  */

@@ -6,8 +6,12 @@ export class Fft {
     this.size = size;
     this.real = new Float32Array(size);
     this.imaginary = new Float32Array(size);
-    this.cos = Float32Array.from({ length: size / 2 }, (_, i) => Math.cos((2 * Math.PI * i) / size));
-    this.sin = Float32Array.from({ length: size / 2 }, (_, i) => Math.sin((2 * Math.PI * i) / size));
+    this.cos = Float32Array.from({ length: size / 2 }, (_, i) =>
+      Math.cos((2 * Math.PI * i) / size),
+    );
+    this.sin = Float32Array.from({ length: size / 2 }, (_, i) =>
+      Math.sin((2 * Math.PI * i) / size),
+    );
     // Hann's window: without it the edges of a piece smear over all frequencies
     this.window = Float32Array.from(
       { length: size },

@@ -23,7 +23,11 @@ export class Form {
   constructor({ onModel }) {
     this.onModel = onModel;
     this.#listen();
-    for (const [id, fallback] of [["prompt", ""], ["seed", ""]]) $(`#${id}`).value = pref(id, fallback);
+    for (const [id, fallback] of [
+      ["prompt", ""],
+      ["seed", ""],
+    ])
+      $(`#${id}`).value = pref(id, fallback);
     $("#keep-seed").checked = pref("keepSeed", false);
     this.takes = pref("takes", 1);
     this.#fitPrompt();
@@ -53,7 +57,8 @@ export class Form {
     this.#models = models;
     const select = $("#model");
     select.replaceChildren(...models.map((one) => el("option", { value: one.id }, one.id)));
-    const usual = models.find((one) => one.id === pref("model", "")) || models.find((m) => m.default);
+    const usual =
+      models.find((one) => one.id === pref("model", "")) || models.find((m) => m.default);
     select.value = (usual || models[0]).id;
     select.disabled = models.length < 2;
     options($("#sampler"), info.samplers);
@@ -120,7 +125,10 @@ export class Form {
   /** @param {File | null} file */
   startFromFile(file) {
     if (file && !this.can("init")) {
-      return showError(new Error(`${this.model?.id || "The model"} cannot start from a sound.`), "init");
+      return showError(
+        new Error(`${this.model?.id || "The model"} cannot start from a sound.`),
+        "init",
+      );
     }
     if (file && !file.type.startsWith("audio/") && !SOUND.test(file.name)) {
       return showError(new Error(`${file.name} is no sound file.`), "init");
@@ -181,11 +189,17 @@ export class Form {
   }
 
   #showExamples() {
-    const prompts = [...new Set([...(this.model.examples || []), ...Object.values(this.families).flat()])];
+    const prompts = [
+      ...new Set([...(this.model.examples || []), ...Object.values(this.families).flat()]),
+    ];
     const first = this.shown ? shuffled(prompts) : prompts;
     this.shown = true;
     const item = (prompt) =>
-      el("li", {}, el("button.chip", { type: "button", onclick: () => this.#take(prompt) }, prompt));
+      el(
+        "li",
+        {},
+        el("button.chip", { type: "button", onclick: () => this.#take(prompt) }, prompt),
+      );
     $("#examples").replaceChildren(...first.slice(0, EXAMPLES).map(item));
     $("#shuffle").disabled = prompts.length <= EXAMPLES;
     $("#words-button").hidden = !prompts.length;
@@ -263,7 +277,9 @@ export class Form {
     $("#strength").addEventListener("input", (event) => {
       $("#strength-shown").textContent = `${Math.round(100 * event.target.value)} %`;
     });
-    $("#file").addEventListener("change", (event) => this.startFromFile(event.target.files[0] || null));
+    $("#file").addEventListener("change", (event) =>
+      this.startFromFile(event.target.files[0] || null),
+    );
     $("#source-clear").addEventListener("click", () => {
       this.startFromFile(null);
       $("#file").focus();

@@ -31,7 +31,8 @@ export class History {
     const again = () => this.load().catch(() => {}); // the connection's loss is told elsewhere
     $("#search").addEventListener("input", debounced(again, 180));
     $("#only-favourites").addEventListener("change", again);
-    $("#history-more").addEventListener("click", () => this.load(true));
+    $("#history-more").addEventListener("click", () => this.load(true).catch(() => {}));
+    setInterval(() => document.hidden || this.render(), 60_000); // "4 min ago" grows old
   }
 
   get isFiltered() {
@@ -110,7 +111,9 @@ export class History {
     this.#rows = rows;
     this.list.replaceChildren(...rows.values());
     $("#history-empty").hidden = rows.size > 0;
-    $("#history-empty").textContent = this.isFiltered ? "Nothing found." : "What you make is kept here.";
+    $("#history-empty").textContent = this.isFiltered
+      ? "Nothing found."
+      : "What you make is kept here.";
     this.markOpen(this.openId);
   }
 

@@ -49,10 +49,11 @@ function apply(job, kind, data) {
   else if (kind === "stage") {
     Object.assign(job, { state: "running", position: null, progress: { ...data, step: 0 } });
   } else if (kind === "step") {
-    Object.assign(job, { state: "running", progress: { ...data } });
+    Object.assign(job, { state: "running", progress: { ...job.progress, ...data } });
   } else if (kind === "block") {
-    job.progress = { ...job.progress, clip: data.clip, stage: "decode" };
-    job.progress.share = data.frames / Math.max(1, data.frames + data.left);
+    const whole = job.progress?.whole || data.frames + data.left; // of the first block
+    const share = 1 - data.left / Math.max(1, whole);
+    job.progress = { ...job.progress, clip: data.clip, stage: "decode", whole, share };
   } else if (kind === "clip") {
     if (!job.clips.some((clip) => clip.index === data.index)) job.clips.push(data);
   } else if (data) Object.assign(job, data);
@@ -60,7 +61,9 @@ function apply(job, kind, data) {
 }
 
 const STAGES = {
-  condition: "Reading the prompt", encode: "Listening to the sound", sample: "Shaping",
+  condition: "Reading the prompt",
+  encode: "Listening to the sound",
+  sample: "Shaping",
   decode: "Decoding",
 };
 

@@ -9,8 +9,14 @@ import { pref, setPref } from "./prefs.js";
  */
 
 const SHOWN = {
-  Space: "Space", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", "Ctrl+Enter": "Ctrl ⏎",
-  "Ctrl+Shift+Enter": "Ctrl ⇧ ⏎", "Shift+ArrowLeft": "⇧ ←", "Shift+ArrowRight": "⇧ →",
+  Space: "Space",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  Escape: "Esc",
+  "Ctrl+Enter": "Ctrl ⏎",
+  "Ctrl+Shift+Enter": "Ctrl ⇧ ⏎",
+  "Shift+ArrowLeft": "⇧ ←",
+  "Shift+ArrowRight": "⇧ →",
 };
 
 /** @param {KeyboardEvent} event @returns {string} "Ctrl+Shift+Enter" */
@@ -48,9 +54,10 @@ export function listen(shortcuts) {
     const name = nameOf(event);
     const one = byKey.get(name);
     if (!one || event.defaultPrevented || event.isComposing) return;
-    if (!one.everywhere && isTaken(event, name)) return;
+    const isSingle = name.length === 1;
+    if ((isSingle || !one.everywhere) && isTaken(event, name)) return;
     if ($("dialog[open]")) return;
-    if (name.length === 1 && !pref("singleKeys", true)) return;
+    if (isSingle && !pref("singleKeys", true)) return;
     event.preventDefault();
     one.act(event);
   });

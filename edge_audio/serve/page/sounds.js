@@ -4,7 +4,7 @@
 import { audioUrl, request, streamUrl } from "./api.js";
 import { readWav } from "./wav.js";
 
-/** The samples of one clip. Tells "format", then "grow" for every block, then "whole" or "broken". */
+/** The samples of one clip. Tells "format", "grow" for every block, then "whole" or "broken". */
 export class Sound extends EventTarget {
   rate = 0;
   frames = 0;

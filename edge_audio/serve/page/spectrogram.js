@@ -88,7 +88,7 @@ export class Spectrogram {
     }
   }
 
-  /** Levels in dB of one column: the strongest bin of a row, or between two where rows are finer. */
+  /** Levels in dB of one column: a row's strongest bin, or between two where rows are finer. */
   #column(power, count) {
     const column = this.known * ROWS;
     for (let row = 0; row < ROWS; row++) {

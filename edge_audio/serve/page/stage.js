@@ -2,7 +2,7 @@
 // is taken along. It shows and tells; app.js decides.
 
 import { audioUrl } from "./api.js";
-import { $, clock, el, short } from "./dom.js";
+import { $, clock, el, enable, short } from "./dom.js";
 import { progressOf } from "./jobs.js";
 import { numberIn } from "./form.js";
 
@@ -33,13 +33,13 @@ export class Stage {
     this.clip = clip;
     $("#title").textContent = job ? job.request.prompt || "(no prompt)" : "Nothing made yet";
     $("#facts").replaceChildren(...(job ? factsOf(job, clip) : [FIRST]));
-    for (const id of ["favourite", "delete"]) $(`#${id}`).disabled = !job;
+    for (const id of ["favourite", "delete"]) enable($(`#${id}`), !!job);
     $("#favourite").setAttribute("aria-pressed", String(!!job?.favourite));
     const notes = [...(clip?.notes || []), ...(job?.notes || [])].map((note) => note.text);
     if (job?.error) notes.unshift(job.error.message);
     $("#notes").replaceChildren(...[...new Set(notes)].map((text) => el("li", {}, text)));
     this.#showProgress(job, index);
-    for (const id of ["copy-command", "copy-recipe", "pin"]) $(`#${id}`).disabled = !clip;
+    for (const id of ["copy-command", "copy-recipe", "pin"]) enable($(`#${id}`), !!clip);
     this.#showDownloads(job, clip);
   }
 
@@ -53,7 +53,8 @@ export class Stage {
     $("#start-from").hidden = !model.can.includes("init");
     $("#cannot").hidden = !missing.length;
     const words = missing.map((name) => EDITS[name]);
-    const list = words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${words.at(-1)}` : words[0];
+    const list =
+      words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${words.at(-1)}` : words[0];
     $("#cannot").textContent = missing.length ? `${model.id} cannot ${list}.` : "";
     this.enable();
   }
@@ -61,17 +62,18 @@ export class Stage {
   /** Buttons follow what there is to work on. */
   enable() {
     const can = (what) => !!this.model?.can.includes(what);
-    $("[data-edit=replace] button").disabled = !this.clip || !this.player.region || !can("replace");
-    $("[data-edit=extend] button").disabled = !this.clip || !can("extend");
-    $("[data-edit=loop] button").disabled = !can("loop");
-    $("[data-edit=more] button").disabled = !this.clip;
-    $("#start-from").disabled = !this.clip || !can("init");
+    const button = (edit) => $(`[data-edit=${edit}] button`);
+    enable(button("replace"), !!this.clip && !!this.player.region && can("replace"));
+    enable(button("extend"), !!this.clip && can("extend"));
+    enable(button("loop"), can("loop"));
+    enable(button("more"), !!this.clip);
+    enable($("#start-from"), !!this.clip && can("init"));
   }
 
   showTransport() {
     const { player } = this;
     const play = $("#play");
-    play.disabled = $("#to-start").disabled = !player.sound;
+    for (const button of [play, $("#to-start")]) enable(button, !!player.sound);
     play.setAttribute("aria-label", player.isPlaying ? "Pause" : "Play");
     $("use", play).setAttribute("href", player.isPlaying ? "#i-pause" : "#i-play");
     $("#loop").setAttribute("aria-pressed", String(player.isLooping));
@@ -111,7 +113,7 @@ export class Stage {
   showSides(side, isHeld) {
     for (const name of ["A", "B"]) {
       const button = $(`#side-${name.toLowerCase()}`);
-      button.disabled = !isHeld;
+      enable(button, isHeld);
       button.setAttribute("aria-pressed", String(side === name));
     }
     $("#pin").setAttribute("aria-pressed", String(isHeld));
@@ -120,7 +122,7 @@ export class Stage {
 
   #showProgress(job, index) {
     const isOn = job && (job.state === "queued" || job.state === "running");
-    $("#cancel").disabled = !isOn;
+    enable($("#cancel"), !!isOn);
     const hasClip = job?.clips.some((one) => one.index === index);
     $("#progress").hidden = !isOn || hasClip;
     if (!isOn) return;
@@ -155,7 +157,12 @@ function factsOf(job, clip) {
   const rate = `${short(clip.sample_rate / 1000, 1)} kHz ${clip.channels > 1 ? "stereo" : "mono"}`;
   const levels = clip.levels || {};
   const decibel = (name, value) => value !== undefined && `${name} ${value.toFixed(1)} dB`;
-  const more = [rate, decibel("peak", levels.peak_dbfs), decibel("RMS", levels.rms_dbfs), job.model];
+  const more = [
+    rate,
+    decibel("peak", levels.peak_dbfs),
+    decibel("RMS", levels.rms_dbfs),
+    job.model,
+  ];
   return [
     `${short(clip.seconds)} s · seed ${clip.seed}`,
     el("span.more", {}, ` · ${more.filter(Boolean).join(" · ")}`),

@@ -48,7 +48,7 @@ function parseHeader(bytes) {
   if (tag(0) !== "RIFF" || tag(8) !== "WAVE") throw new Error("this is no WAV file");
   let rate = 0;
   let channels = 0;
-  for (let at = 12; at + 8 <= bytes.length; ) {
+  for (let at = 12; at + 8 <= bytes.length;) {
     const size = view.getUint32(at + 4, true);
     if (tag(at) === "data") {
       if (!channels) throw new Error("this WAV file has no format");

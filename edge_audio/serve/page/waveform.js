@@ -96,13 +96,37 @@ export class Waveform {
       if (shape) {
         const { low, high, rms, known } = shape;
         context.globalAlpha = 0.5;
-        outline(context, (i) => low[i], (i) => high[i], known, columns, width, height);
+        outline(
+          context,
+          (i) => low[i],
+          (i) => high[i],
+          known,
+          columns,
+          width,
+          height,
+        );
         context.globalAlpha = 1;
-        outline(context, (i) => -rms[i], (i) => rms[i], known, columns, width, height);
+        outline(
+          context,
+          (i) => -rms[i],
+          (i) => rms[i],
+          known,
+          columns,
+          width,
+          height,
+        );
       } else if (this.peaks && this.noise === null) {
         const { peaks } = this;
         const many = peaks.length;
-        outline(context, (i) => peaks[i][0], (i) => peaks[i][1], many, many, width, height);
+        outline(
+          context,
+          (i) => peaks[i][0],
+          (i) => peaks[i][1],
+          many,
+          many,
+          width,
+          height,
+        );
       } else if (canvas === soft) drawNoise(context, this.noise, width, height, ratio);
     }
   }
@@ -114,7 +138,11 @@ export class Waveform {
     const step = steps.find((one) => this.seconds / one <= most) || 300;
     const marks = [];
     for (let i = 0; this.seconds && i * step <= this.seconds * 0.97; i++) {
-      const mark = el("span", {}, step < 1 ? (i * step).toFixed(step < 0.5 ? 2 : 1) : `${i * step}`);
+      const mark = el(
+        "span",
+        {},
+        step < 1 ? (i * step).toFixed(step < 0.5 ? 2 : 1) : `${i * step}`,
+      );
       mark.style.setProperty("--at", `${(100 * i * step) / this.seconds}%`);
       marks.push(mark);
     }

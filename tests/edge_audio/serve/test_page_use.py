@@ -118,6 +118,8 @@ def test_keys(page):
     page.keyboard.press("]")
     expect(page.locator("#region-start")).to_have_value("1.00")
     expect(page.locator("#region-end")).to_have_value("2.00")
+    page.keyboard.press("End")
+    until(page, "player.position === 4")
     for key, selector in (("f", "#favourite"), ("l", "#loop")):
         pressed = page.get_attribute(selector, "aria-pressed")
         page.keyboard.press(key)
@@ -132,8 +134,9 @@ def test_keys(page):
     expect(page.locator("#title")).to_have_text("a gong")
     page.keyboard.press("/")
     expect(page.locator("#prompt")).to_be_focused()
-    page.keyboard.type("lkjt")  # in a field they are letters
-    expect(page.locator("#prompt")).to_have_value("lkjt")
+    page.keyboard.type("glow")  # in a field they are letters
+    expect(page.locator("#prompt")).to_have_value("glow")
+    expect(page.locator("#cancel")).to_be_disabled()
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     page.keyboard.press("?")
