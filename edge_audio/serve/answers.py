@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from edge_audio.serve.audio import TYPES, Encoder, part, wav_header
+from edge_audio.serve.audio import TYPES, Encoder, Sound, part, wav_header
 from edge_audio.serve.following import blocks, give_up
 from edge_audio.serve.jobs import Blocks, Job, clip_name
 from edge_audio.serve.refusal import not_found
@@ -53,17 +53,17 @@ async def sound_answer(
     studio: Studio = request.app.state.studio
     encoder: Encoder = request.app.state.encoder
 
-    def find() -> tuple[bytes, str]:
+    def find() -> Sound:
         path, found = studio.history.path(job, clip), studio.history.get(job)
         entry = found and next((c for c in found[0]["clips"] if c["index"] == clip), None)
         if path is None or not entry:
             raise not_found("clip")
         if format == "pcm":
             return encoder.samples(path)
-        sound = encoder.encoded(path, entry["recipe"], format)
-        return sound.data, sound.etag
+        return encoder.encoded(path, entry["recipe"], format)
 
-    data, etag = await run_sync(find)
+    sound = await run_sync(find)
+    data, etag = sound.data, sound.etag
     name = clip_name(job, clip, "ogg" if format == "opus" else format)
     more = {
         "Content-Disposition": f'inline; filename="{name}"',

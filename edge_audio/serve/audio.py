@@ -9,14 +9,14 @@ import io
 import re
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from edge_audio.audio.clip import FORMATS
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.serve.history import read_clip
 from edge_audio.serve.refusal import Refused
 
@@ -30,7 +30,7 @@ TYPES = {
 #: what a clip can be heard as while it is made
 STREAMED = ("wav", "pcm")
 #: bytes of encoded clips that are kept for the next range of them
-_KEPT = 16 << 20
+_KEPT = 4 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -64,37 +64,43 @@ class Encoder:
         self._kept: OrderedDict[tuple[Any, ...], Sound] = OrderedDict()
 
     @staticmethod
-    def samples(path: Path) -> tuple[bytes, str]:
+    def samples(path: Path) -> Sound:
         """Its 16-bit little-endian PCM, and a tag for it; Refused if it is gone."""
         import soundfile
 
-        try:
-            data = soundfile.read(path, dtype="int16")[0].astype("<i2").tobytes()
-        except (OSError, RuntimeError):
-            raise _gone() from None
-        return data, _tag(data)
+        def read() -> bytes:
+            return bytes(soundfile.read(path, dtype="int16")[0].astype("<i2").tobytes())
+
+        return _sound(read, path)
 
     def encoded(self, path: Path, recipe: dict[str, Any], format: str) -> Sound:
         """The clip of a FLAC file in a format; Refused if this system cannot write it."""
+        if format == "flac":  # as it lies there
+            return _sound(path.read_bytes, path)
         key = (path.name, format)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        try:
-            data = path.read_bytes() if format == "flac" else _encoded(path, recipe, format)
-        except OSError:
-            raise _gone() from None
-        except RuntimeError:
-            raise _gone() from None
-        except EdgeAudioError as error:
-            raise Refused(422, "format", str(error), "format") from None
-        sound = Sound(data, _tag(data))
+        sound = _sound(lambda: _encoded(path, recipe, format), path)
         with self._lock:
             self._kept[key] = sound
             while len(self._kept) > 1 and sum(len(s.data) for s in self._kept.values()) > _KEPT:
                 self._kept.popitem(last=False)
         return sound
+
+
+def _sound(made: Callable[[], bytes], path: Path) -> Sound:
+    """What a function makes of a clip's file; Refused if that is gone, or cannot be made."""
+    try:
+        data = made()
+    except (OSError, RuntimeError) as error:  # libsndfile's are the latter
+        if path.exists():
+            raise Refused(422, "format", first_line(error), "format") from None
+        raise _gone() from None
+    except EdgeAudioError as error:
+        raise Refused(422, "format", str(error), "format") from None
+    return Sound(data, _tag(data))
 
 
 def _tag(data: bytes) -> str:

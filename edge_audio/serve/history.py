@@ -89,7 +89,7 @@ class History:
                     job.id,
                 ),
             )
-        self._evict()
+        self._evict(job.id)
 
     def add(self, job: Job, index: int, clip: Clip, entry: dict[str, Any], event: int) -> None:
         """Keep a clip of a job; EdgeAudioError if the disk does not take it."""
@@ -237,15 +237,17 @@ class History:
                 (self._clips / name).unlink()
         return lost
 
-    def _evict(self) -> None:
-        """Remove the oldest jobs that are over and nobody's favourites, until the rest fits."""
+    def _evict(self, last: str) -> None:
+        """Remove the oldest jobs that are over and nobody's favourites until the rest fits; not the
+        last one, which somebody is about to hear.
+        """
         with self._lock:
             while self.bytes > self.most_bytes or self.count() > self.most_jobs:
                 marks = ",".join("?" * len(FINAL))
                 row = self._base.execute(
-                    f"SELECT id FROM jobs WHERE state IN ({marks}) AND favourite = 0"
+                    f"SELECT id FROM jobs WHERE state IN ({marks}) AND favourite = 0 AND id != ?"
                     " ORDER BY number LIMIT 1",
-                    FINAL,
+                    (*FINAL, last),
                 ).fetchone()
                 if row is None or not self.remove(row["id"]):
                     return

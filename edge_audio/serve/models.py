@@ -95,6 +95,13 @@ class Models:
             return known[1]
 
 
+def public(error: EdgeAudioError, entry: Entry) -> str:
+    """What an error says, but for a folder of the server's, which is nothing that clients should
+    know.
+    """
+    return str(error).replace(str(entry.bundle.folder), f"model {entry.id}")
+
+
 def describe(entry: Entry, default: bool, loaded: bool) -> dict[str, Any]:
     """A model as clients see it, ready for JSON."""
     manifest, families = entry.bundle.manifest, _families(entry.bundle)

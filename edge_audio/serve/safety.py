@@ -32,6 +32,8 @@ COOKIE = "edge_audio_key"
 JSON_BYTES = 256 << 10
 #: a client may take so many seconds to read a part of an answer
 SEND_SECONDS = 60.0
+#: times as long as JSON may an upload take to arrive
+_PATIENCE = 4
 #: what is read of a body that is refused, so that the client reads why
 _LINGER_SECONDS, _LINGER_BYTES = 1.0, 64 << 20
 #: requests at once
@@ -215,7 +217,8 @@ class _Exchange:
         self._receive, self._send = receive, send
         self._headers = Headers(scope=scope)
         self._most = guard.most_bytes(self._headers)
-        self._due = time.monotonic() + guard.body_seconds
+        self._seconds = guard.body_seconds * (1 if self._most == JSON_BYTES else _PATIENCE)
+        self._due = time.monotonic() + self._seconds
         self._got, self._status = 0, 0
         length = self._headers.get("content-length", "0")
         self._is_whole = length == "0" and "transfer-encoding" not in self._headers
@@ -248,7 +251,7 @@ class _Exchange:
             message = await asyncio.wait_for(self._receive(), left)
         except asyncio.TimeoutError:
             raise Refused(
-                408, "timeout", f"the body did not arrive within {self._guard.body_seconds:g} s"
+                408, "timeout", f"the body did not arrive within {self._seconds:g} s"
             ) from None
         self._got += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)

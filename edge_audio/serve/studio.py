@@ -17,7 +17,7 @@ from edge_audio.serve.fair import FairQueue
 from edge_audio.serve.history import History
 from edge_audio.serve.jobs import CANCELLED, FAILED, LOST, Job, Order
 from edge_audio.serve.metrics import Metrics
-from edge_audio.serve.models import Entry, Models, describe
+from edge_audio.serve.models import Entry, Models, describe, public
 from edge_audio.serve.refusal import Refused, not_found
 from edge_audio.serve.worker import Worker, end
 from edge_audio.settings import Settings
@@ -26,6 +26,8 @@ from edge_audio.system import device
 _log = logging.getLogger("edge_audio.serve")
 #: clips of a job
 MOST_VARIATIONS = 16
+#: bytes of the sounds that waiting and running jobs start from
+_MOST_SOUND = 256 << 20
 #: jobs that are over and of which it is still known how they were made
 _RECENT = 32
 #: seconds that a job is thought to take before any was made
@@ -75,10 +77,16 @@ class Studio:
         served, EdgeAudioError or UsageError as the library says.
         """
         entry = self.models.get(order.model)
-        settings = self._settled(order, entry)
+        try:
+            settings = self._settled(order, entry)
+        except EdgeAudioError as error:
+            refusal = Refused.of(error)
+            text = public(error, entry)
+            raise Refused(refusal.status, refusal.code, text, refusal.field) from None
         job = Job(order, settings, entry.id, client, Job.new_id(self.config.replica))
         with self._changed:
             self.check_room(client)
+            self._check_sound(settings)
             # counted before the row is written, so that no other takes its place
             queue = self._queues.setdefault(entry.id, FairQueue())
             self.history.begin(job)
@@ -160,7 +168,10 @@ class Studio:
         path = self.history.path(job, clip)
         if path is None:
             raise Refused(422, "not_found", "there is no such clip to start from", "init")
-        return Source.of(path)
+        try:
+            return Source.of(path)
+        except EdgeAudioError:  # it was deleted just now
+            raise Refused(422, "not_found", "that clip is gone", "init") from None
 
     def describe_models(self) -> list[dict[str, Any]]:
         """The models as clients see them."""
@@ -214,6 +225,14 @@ class Studio:
             most = f"use at most {self.config.max_steps}"
             raise Refused(422, "invalid", f"steps {settings.steps} take too long; {most}", "steps")
         return settings
+
+    def _check_sound(self, settings: Settings) -> None:
+        """Refused if the sounds that jobs start from would fill the memory."""
+        held = [job.settings.init for job in self._live.values()]
+        total = sum(sound.samples.nbytes for sound in (*held, settings.init) if sound is not None)
+        if settings.init is not None and total > _MOST_SOUND:
+            text = "the sounds that jobs wait with fill the memory; try again soon"
+            raise Refused(503, "queue_full", text, "init", {"Retry-After": "5"})
 
     def _number(self, queue: FairQueue) -> None:
         """Tell those who wait how many are before them."""

@@ -23,6 +23,8 @@ from edge_audio.serve.refusal import Refused
 from edge_audio.serve.safety import JSON_BYTES
 
 Schema = TypeVar("Schema", bound=BaseModel)
+#: forms that arrive at once: each may fill a temporary file
+_MOST_ARRIVING = 8
 #: characters of a file's name that a recipe keeps
 _LONGEST_NAME = 80
 
@@ -33,6 +35,20 @@ class Uploads:
     def __init__(self, config: ServeConfig):
         self._config = config
         self._turns = CapacityLimiter(2)
+        self._arriving = 0
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """While a form arrives; Refused if too many do."""
+        if self._arriving >= _MOST_ARRIVING:
+            raise Refused(
+                503, "busy", "too many files arrive at once", "init", {"Retry-After": "5"}
+            )
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
 
     async def source(self, file: UploadFile) -> Source:
         """The sound of an uploaded file, under its own name; Refused if it is none."""

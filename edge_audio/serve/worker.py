@@ -22,7 +22,7 @@ from edge_audio.serve.config import ServeConfig
 from edge_audio.serve.history import History
 from edge_audio.serve.jobs import DONE, FAILED, RUNNING, Blocks, Job, command
 from edge_audio.serve.metrics import Metrics
-from edge_audio.serve.models import Entry
+from edge_audio.serve.models import Entry, public
 from edge_audio.session import Progress
 from edge_audio.system import device
 
@@ -75,9 +75,7 @@ class Worker:
         except Cancelled:
             state = job.stopped_as
         except EdgeAudioError as problem:
-            # a folder of the server's is nothing that clients should know
-            text = str(problem).replace(str(entry.bundle.folder), f"model {entry.id}")
-            state, error = FAILED, {"code": "failed", "message": text}
+            state, error = FAILED, {"code": "failed", "message": public(problem, entry)}
         except MemoryError:
             text = "there is not enough memory for it; ask for fewer seconds, or try again later"
             state, error = FAILED, {"code": "out_of_memory", "message": text}

@@ -195,7 +195,8 @@ async def ordered(request: Request) -> Job:
 async def _read(request: Request) -> tuple[JobOrder, UploadFile | None]:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return await read_json(request, JobOrder), None
-    form = await read_form(request)
+    with request.app.state.uploads.receiving():
+        form = await read_form(request)
     if set(form) - {"job", "init"} or len(form.multi_items()) != len(form):
         raise Refused(422, "invalid", "a form has one part `job` and one `init`, nothing else")
     text, file = form.get("job"), form.get("init")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path
 from starlette.requests import Request
@@ -24,6 +26,12 @@ router = APIRouter(tags=["models"])
 _COOKIE_SECONDS = 30 * 24 * 3600
 
 
+@functools.cache
+def _loads() -> CapacityLimiter:
+    """Loading waits for jobs: it must not take the threads of other requests."""
+    return CapacityLimiter(2)
+
+
 @router.get("/v1/models", **described("List the models"))
 async def models(request: Request) -> JSONResponse:
     """The models that are here, with what each can be asked for; the default one first."""
@@ -36,7 +44,7 @@ async def load(
     request: Request, id: Annotated[str, Path(min_length=1, max_length=200)]
 ) -> JSONResponse:
     """Bring a model into memory, so that its first clip does not wait for that."""
-    return JSONResponse(await run_sync(request.app.state.studio.load, id))
+    return JSONResponse(await run_sync(request.app.state.studio.load, id, limiter=_loads()))
 
 
 @router.get("/v1/info", **described("Show what the server does"))

@@ -94,12 +94,32 @@ def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
         assert ended(client, order(client)["id"])["state"] == "done"
 
 
+def started(data: Path, *flags: str) -> subprocess.Popen:
+    """The real command, which says where it listens."""
+    command = [sys.executable, "-m", "edge_audio.cli", "serve", "--port", "0", "--data", str(data)]
+    return subprocess.Popen(
+        [*command, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=uncounted(),
+    )
+
+
+def test_at_sigterm_jobs_end_and_so_does_the_server(tmp_path):
+    with started(tmp_path, "--drain-seconds", "60") as process:
+        address = process.stdout.readline().split()[-1]
+        with httpx.Client(base_url=address, timeout=60) as client:
+            jobs = [order(client, steps=30)["id"] for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    with serving(tmp_path) as client:
+        assert {client.get(f"/v1/jobs/{job}").json()["state"] for job in jobs} == {"done"}
+
+
 def killed_in_mid_job(data: Path, delay: float) -> set[str]:
     """Ids of jobs that were done before a server was killed with others under way."""
-    command = [sys.executable, "-m", "edge_audio.cli", "serve", "--port", "0", "--data", str(data)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=uncounted()
-    ) as process:
+    with started(data) as process:
         try:
             address = process.stdout.readline().split()[-1]
             with httpx.Client(base_url=address, timeout=60) as client:

@@ -198,6 +198,7 @@ def test_slow_headers_are_not_waited_for(client, monkeypatch):
         (b'{"prompt": "a", "steps": 9999}', 422, "invalid", "steps"),
         (b'{"prompt": "a", "sampler": "runge"}', 422, "invalid", "sampler"),
         (b'{"prompt": "a", "precision": "int3"}', 422, "invalid", "precision"),
+        (b'{"prompt": "a", "precision": "f16"}', 422, "unsupported", None),
         (b'{"prompt": "a", "model": "../../etc"}', 422, "model_not_found", "model"),
         (b'{"prompt": "a", "variations": 17}', 422, "invalid", "variations"),
         (b'{"prompt": "a", "replace": [[0, 1]]}', 422, "invalid", "replace"),
@@ -218,7 +219,7 @@ def test_bad_json_is_one_clear_error(client, body, status, code, field):
     assert answer.status_code == status, error
     assert code is None or (error["code"], error["field"]) == (code, field), error
     assert set(error) == {"code", "message", "field"} and len(error["message"]) < 500
-    assert "\n" not in error["message"]
+    assert "\n" not in error["message"] and "models/" not in error["message"]
 
 
 def test_ids_and_queries_of_strangers(client):
