@@ -339,11 +339,11 @@ def rush(folder: Path, clients: int) -> Row:
 
 def kills(folder: Path, times: int) -> Row:
     """SIGKILL in mid-job, again and again on the same history."""
-    rng, done, broken, lost = random.Random(1), set[str](), list[str](), 0
+    rng, done, broken, lost = random.Random(1), set[str](), list[str](), set[str]()
     for n in range(times):
         with serving(folder) as server, server.client() as client:
             state = _states(client)
-            lost += sum(state.get(job) == "lost" for job in state if job not in done)
+            lost |= {job for job, s in state.items() if s == "lost"}
             broken += [f"{n}: {j} is gone" for j in done if state.get(j) != "done"]
             broken += [f"{n}: {j} is {s}" for j, s in state.items() if s not in ("done", "lost")]
             kept = {f"{j}-0.flac" for j, s in state.items() if s == "done"}
@@ -363,7 +363,7 @@ def kills(folder: Path, times: int) -> Row:
     return Row(
         f"kill −9 in mid-job, {times} times",
         f"started again each time; {len(done)} clips done before a kill, all there and whole;"
-        f" {lost} unfinished jobs marked lost; {len(broken)} wrong",
+        f" {len(lost)} unfinished jobs marked lost; {len(broken)} wrong",
         broken,
     )
 

@@ -53,6 +53,8 @@ def test_events_tell_all_of_it_also_to_those_who_come_late(client):
     blocks = [data for _, kind, data in told if kind == "block"]
     assert sum(block["frames"] for block in blocks) == 4800 and blocks[-1]["left"] == 0
     assert numbered(client, job) == told
+    while client.studio.live(job):
+        time.sleep(0.01)
     client.studio._recent.clear()  # as after many more jobs, or another start
     assert numbered(client, job) == told[-2:]  # its clips, and how it ended
     assert numbered(client, job, {"Last-Event-ID": str(told[-2][0])}) == told[-1:]
