@@ -88,6 +88,8 @@ def add_serve(commands: Commands) -> None:
     add("--history-jobs", metavar="N", type=int, default=1000, help="jobs kept (default: 1000)")
     add("--history-mb", metavar="MB", type=int, default=1024, help="of clips (default: 1024)")
     add("--upload-mb", metavar="MB", type=int, default=32, help="of a sound file (default: 32)")
+    add("--max-steps", metavar="N", type=int, default=250, help="of a clip (default: 250)")
+    add("--max-seconds", metavar="S", type=float, default=300.0, help="of a clip (default: 300)")
     add("--replica", metavar="NAME", default="", help="begins job ids, for several servers")
     add("--log-prompts", action="store_true", help="write prompts to the log")
     add("--quiet", action="store_true", help="log warnings and errors only")
@@ -120,6 +122,8 @@ def serve(arguments: argparse.Namespace) -> None:
         history_jobs=arguments.history_jobs,
         history_bytes=arguments.history_mb << 20,
         upload_bytes=arguments.upload_mb << 20,
+        max_steps=arguments.max_steps,
+        max_seconds=arguments.max_seconds,
         replica=arguments.replica,
         log_prompts=arguments.log_prompts,
     )

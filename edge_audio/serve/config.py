@@ -59,7 +59,9 @@ class ServeConfig:
     upload_seconds: float = 120.0
     #: a request's body has so long to arrive, its headers a third of it
     body_seconds: float = 30.0
+    #: of a clip, whatever the model makes
     max_steps: int = 250
+    max_seconds: float = 300.0
     #: begins the ids of this server's jobs, so that a proxy finds the one that has them
     replica: str = ""
     log_prompts: bool = False
@@ -76,6 +78,7 @@ class ServeConfig:
             ("idle_seconds", 0.01, 1e9),
             ("drain_seconds", 0, 3600),
             ("max_steps", 1, 10_000),
+            ("max_seconds", 0.1, 1200),
         ):
             if not low <= getattr(self, name) <= high:
                 flag = name.replace("_", "-")

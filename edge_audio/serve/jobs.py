@@ -234,7 +234,7 @@ def command(asked: Mapping[str, Any], model: str, seed: int | None = None) -> st
             words.append(flag)
         elif name in ("replace", "keep"):
             for begin, end in value:
-                words += [flag, f"{begin:g}-{end:g}"]
+                words += [flag, f"{_number(begin)}-{_number(end)}"]
         elif name == "ids":
             words += [flag, ",".join(map(str, value))]
         elif name == "init":
@@ -243,8 +243,13 @@ def command(asked: Mapping[str, Any], model: str, seed: int | None = None) -> st
                 value["file"] if "file" in value else clip_name(value["job"], value["clip"]),
             ]
         elif value is not False:
-            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [flag, _number(value)]
     return shlex.join(words)
+
+
+def _number(value: Any) -> str:
+    """As people write it: 4 and not 4.0."""
+    return str(value).removesuffix(".0")
 
 
 def clip_name(job: str, index: int, extension: str = "flac") -> str:

@@ -221,9 +221,11 @@ class Studio:
         settings = order.request.resolved(entry.bundle.manifest)
         check_seed(settings.seed + order.variations - 1)
         entry.bundle.choose(order.precision, recommended(device.describe()).preferred)
-        if settings.steps > self.config.max_steps:
-            most = f"use at most {self.config.max_steps}"
-            raise Refused(422, "invalid", f"steps {settings.steps} take too long; {most}", "steps")
+        for name in ("steps", "seconds"):
+            asked, most = getattr(settings, name), getattr(self.config, f"max_{name}")
+            if asked > most:
+                text = f"{name} {asked:g} take too long here; use at most {most:g}"
+                raise Refused(422, "invalid", text, name)
         return settings
 
     def _check_sound(self, settings: Settings) -> None:

@@ -60,6 +60,7 @@ async def info(request: Request) -> JSONResponse:
         "prompt_characters": LONGEST_PROMPT,
         "variations": MOST_VARIATIONS,
         "steps": config.max_steps,
+        "seconds": config.max_seconds,
         "history_jobs": config.history_jobs,
         "history_bytes": config.history_bytes,
     }
