@@ -65,10 +65,11 @@ export function hideBanner() {
 export function showError(error, place) {
   const field = $(`[data-error="${CSS.escape(error.field || place || "-")}"]`);
   const at = field || (place && $(`[data-error="${CSS.escape(place)}"]`));
-  if (!at) return showBanner(error.message);
+  at?.closest("details")?.setAttribute("open", "");
+  // an edit that this model has not, say
+  if (!at?.parentElement.checkVisibility()) return showBanner(error.message);
   at.textContent = error.message;
   at.hidden = false;
-  at.closest("details")?.setAttribute("open", "");
   const input = document.getElementById(at.dataset.error) || $("input", at.parentElement);
   if (!input) return announce(error.message);
   at.id ||= `error-${at.dataset.error}`;

@@ -146,13 +146,10 @@ export class Form {
   }
 
   #showSource(name) {
-    const can = this.can("init");
-    const empty = can ? "Noise, or drop a file" : "Noise";
-    $("#source-name").textContent = name || empty;
+    $(".source").hidden = !this.can("init");
+    $("#source-name").textContent = name || "Noise, or drop a file";
     $("#source-clear").hidden = !name;
     $("#strength-field").hidden = !name;
-    $("#file").disabled = !can;
-    $("#file-label").classList.toggle("disabled", !can);
     if (!name) $("#file").value = "";
     if (name) announce(`Starting from ${name}`);
   }

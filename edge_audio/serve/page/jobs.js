@@ -78,7 +78,7 @@ export function progressOf(job) {
   }
   const { stage, step = 0, steps, clip = 0, share } = job.progress || {};
   const takes = job.request.variations || 1;
-  const counted = stage === "sample" && steps > 1 ? `, step ${step} of ${steps}` : "";
+  const counted = stage === "sample" && step > 0 ? `, step ${step} of ${steps}` : "";
   const take = takes > 1 ? `Take ${clip + 1} of ${takes}: ` : "";
   const words = STAGES[stage] || "Beginning";
   const text = take + (take ? words.toLowerCase() : words) + counted;

@@ -6,6 +6,8 @@ import { $, clock, el, enable, short } from "./dom.js";
 import { progressOf } from "./jobs.js";
 import { numberIn } from "./form.js";
 
+const MORE_SEEDS = "The same request with other seeds";
+const MORE = `${MORE_SEEDS}, or from this sound.`;
 const FIRST = "Ask for a sound above; it plays while it is made.";
 const NAMES = { wav: "WAV", flac: "FLAC", ogg: "Ogg", mp3: "MP3", opus: "Opus" };
 
@@ -50,7 +52,9 @@ export class Stage {
     for (const name of Object.keys(EDITS)) {
       $(`[data-edit=${name}]`).hidden = missing.includes(name);
     }
-    $("#start-from").hidden = !model.can.includes("init");
+    const canStart = model.can.includes("init");
+    $("#start-from").hidden = !canStart;
+    $("[data-edit=more] .hint").textContent = canStart ? MORE : `${MORE_SEEDS}.`;
     $("#cannot").hidden = !missing.length;
     const words = missing.map((name) => EDITS[name]);
     const list =

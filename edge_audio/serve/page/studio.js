@@ -40,6 +40,7 @@ function show(job, index, { play = false, samePlace = false } = {}) {
   history.markOpen(job.id);
   document.title = `${job.request.prompt || "no prompt"} · edge-audio`;
   const clip = job.clips.find((one) => one.index === index);
+  if (clip) form.showSeed(clip.seed);
   if (!isSame || player.sound?.key !== keyOf(job.id, index)) {
     if (!samePlace) stage.showRegion(null);
     const sound = clip ? loaded(job.id, index) : null;

@@ -52,6 +52,7 @@ export class Takes {
     card.peaks = clip?.peaks;
     card.classList.toggle("working", isNext);
     card.setAttribute("aria-pressed", String(isChosen));
-    $(".seed", card).textContent = clip ? `seed ${clip.seed}` : isNext ? "on its way" : "waits";
+    const seed = clip && [el("span.unseen", {}, "seed "), clip.seed];
+    $(".seed", card).replaceChildren(...(seed || [isNext ? "on its way" : "waits"]));
   }
 }

@@ -67,7 +67,9 @@ class Visit:
         """The page, ready to be used."""
         self.page.goto(self.base)
         self.page.locator("body.ready").wait_for()
-        self.page.evaluate("import('/page/studio.js').then(({player}) => { window.player = player })")
+        self.page.evaluate(
+            "import('/page/studio.js').then(({player}) => { window.player = player })"
+        )
         return self.page
 
     def foreign(self) -> list[str]:

@@ -298,6 +298,19 @@ def drag(page, begin: float, end: float) -> None:
     page.mouse.up()
 
 
+def drop(page, name: str, data: bytes) -> None:
+    """A file, anywhere on the page."""
+    page.evaluate(
+        """([name, bytes]) => {
+            const carried = new DataTransfer();
+            carried.items.add(new File([new Uint8Array(bytes)], name, {type: 'audio/wav'}));
+            const options = {dataTransfer: carried, bubbles: true, cancelable: true};
+            document.body.dispatchEvent(new DragEvent('drop', options));
+        }""",
+        [name, list(data)],
+    )
+
+
 def test_a_part_is_replaced(able, client):
     page, orders = able
     made(page, "a drum", seconds=2)
@@ -334,17 +347,7 @@ def test_a_file_to_start_from(able):
     page, orders = able
     tone, sound = io.BytesIO(), np.sin(np.arange(8000) / 5)
     soundfile.write(tone, sound, 16000, format="WAV")
-    # as if it were dropped anywhere
-    page.evaluate(
-        """bytes => {
-            const file = new File([new Uint8Array(bytes)], 'hum.wav', {type: 'audio/wav'});
-            const carried = new DataTransfer();
-            carried.items.add(file);
-            const options = {dataTransfer: carried, bubbles: true, cancelable: true};
-            document.body.dispatchEvent(new DragEvent('drop', options));
-        }""",
-        list(tone.getvalue()),
-    )
+    drop(page, "hum.wav", tone.getvalue())
     expect(page.locator("#source-name")).to_have_text("hum.wav")
     page.fill("#strength", "0.4")
     ask(page, "an organ")
@@ -358,4 +361,6 @@ def test_a_file_to_start_from(able):
 def test_what_a_model_cannot_is_said_and_not_offered(page):
     expect(page.locator("#cannot")).to_contain_text("pocket cannot")
     expect(page.locator("[data-edit=replace]")).to_be_hidden()
-    expect(page.locator("#file")).to_be_disabled()
+    expect(page.locator(".source")).to_be_hidden()
+    drop(page, "hum.wav", b"RIFF")
+    expect(page.locator("#banner")).to_contain_text("pocket cannot start from a sound")
