@@ -164,7 +164,7 @@ export class Form {
     const { seconds, defaults, precisions = [] } = this.model;
     const slider = $("#seconds-slider");
     slider.max = seconds.max;
-    slider.min = Math.max(seconds.min || 0, 0.1);
+    slider.min = Math.max(seconds.min || 0, Math.min(0.1, seconds.max));
     slider.step = seconds.max > 20 ? 0.5 : 0.1;
     const chosen = pref(`seconds.${this.model.id}`, null);
     this.#setSeconds(chosen && chosen <= seconds.max ? chosen : seconds.usual);
@@ -246,7 +246,7 @@ export class Form {
     prompt.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.ctrlKey || event.isComposing) return;
       event.preventDefault();
-      $("#composer").requestSubmit();
+      if (!event.repeat) $("#composer").requestSubmit();
     });
     $("#model").addEventListener("change", () => {
       setPref("model", $("#model").value);

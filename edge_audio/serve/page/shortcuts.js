@@ -59,7 +59,7 @@ export function listen(shortcuts) {
     if ($("dialog[open]")) return;
     if (isSingle && !pref("singleKeys", true)) return;
     event.preventDefault();
-    one.act(event);
+    if (!event.repeat || name.includes("Arrow")) one.act(event); // a key that is held asks once
   });
   $("#keys-list").replaceChildren(...shortcuts.flatMap(row));
   const single = $("#single-keys");

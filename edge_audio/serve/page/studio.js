@@ -93,9 +93,9 @@ function changeModel(model, isChosen) {
 async function submit(job, file, place) {
   clearErrors();
   player.unlock(form.model.sample_rate);
-  document.body.classList.add("sending");
+  $("#composer").setAttribute("aria-busy", "true");
   const made = await tried(() => api.submit(job, file), place);
-  document.body.classList.remove("sending");
+  $("#composer").removeAttribute("aria-busy");
   if (!made) return;
   leaveB();
   jobs.track(made);
