@@ -92,11 +92,10 @@ $("button", $("#banner")).addEventListener("click", hideBanner);
 
 connection.addEventListener("lost", () => {
   $("#connection").textContent = "The server does not answer; trying again …";
-  document.body.classList.add("offline");
 });
 connection.addEventListener("back", () => {
   $("#connection").textContent = "";
-  document.body.classList.remove("offline");
+  hideBanner(); // what it said was that
   announce("The server answers again.");
 });
 

@@ -103,7 +103,7 @@ export class Form {
     return { job, file: this.file };
   }
 
-  /** Settings of an earlier request, to go on from. @param {any} request @param {number} seed */
+  /** What an earlier clip was asked for with, to go on from. @param {any} request @param {number} seed */
   restore(request, seed) {
     this.prompt = request.prompt || "";
     if (request.seconds) this.#setSeconds(request.seconds);

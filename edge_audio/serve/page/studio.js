@@ -45,7 +45,8 @@ function show(job, index, { play = false, samePlace = false } = {}) {
     if (!samePlace) stage.showRegion(null);
     const sound = clip ? loaded(job.id, index) : null;
     player.open(sound, { play, samePlace });
-    waveform.show(sound, { peaks: clip?.peaks, seconds: clip?.seconds });
+    const isEmpty = !clip && isOver(job);
+    waveform.show(sound, { peaks: clip?.peaks, seconds: clip?.seconds, isEmpty });
     if (samePlace && player.region) stage.showRegion(player.region);
   } else if (play) player.play();
   refresh();
@@ -68,8 +69,8 @@ export async function openJob(job, { play = true } = {}) {
   Object.assign(job, whole);
   leaveB();
   show(job, 0, { play: play && job.clips.length > 0 });
-  const first = job.clips[0];
-  form.restore(job.request, first ? first.seed : job.request.seed);
+  // who opens it wants to go on from it; else what was being written stays
+  if (play) form.restore(job.request, job.clips[0]?.seed ?? job.request.seed);
 }
 
 /** What work gives, or null after its error was shown. @template T */

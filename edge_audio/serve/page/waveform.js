@@ -28,9 +28,10 @@ export class Waveform {
 
   /**
    * @param {import("./sounds.js").Sound | null} sound
-   * @param {{peaks?: number[][] | null, seconds?: number}} [known] what is drawn meanwhile
+   * @param {{peaks?: number[][] | null, seconds?: number, isEmpty?: boolean}} [known] what is drawn
+   *   meanwhile; isEmpty: nothing will come
    */
-  show(sound, { peaks = null, seconds = 0 } = {}) {
+  show(sound, { peaks = null, seconds = 0, isEmpty = false } = {}) {
     for (const kind of ["grow", "whole"]) {
       this.sound?.removeEventListener(kind, this.#grown);
       sound?.addEventListener(kind, this.#grown);
@@ -38,6 +39,7 @@ export class Waveform {
     this.sound = sound;
     this.peaks = peaks;
     this.noise = null;
+    this.isEmpty = isEmpty;
     this.seconds = sound?.seconds || seconds;
     this.envelope = null;
     this.spectrogram.show(sound);
@@ -127,7 +129,8 @@ export class Waveform {
           width,
           height,
         );
-      } else if (canvas === soft) drawNoise(context, this.noise, width, height, ratio);
+      } else if (canvas === soft && !this.isEmpty)
+        drawNoise(context, this.noise, width, height, ratio);
     }
   }
 
@@ -200,7 +203,8 @@ function drawNoise(context, share, width, height, ratio) {
   for (let bar = 0; bar < bars; bar++) {
     const swell = Math.sin((Math.PI * (bar + 0.5)) / bars) ** 2;
     const wave = 0.06 + 0.34 * swell * Math.abs(Math.sin(bar * 0.55) * Math.cos(bar * 0.17));
-    const random = Math.abs(Math.sin(bar * 12.9898 + Math.round((share ?? 0) * 60) * 78.233)) % 1;
+    const seed = bar * 12.9898 + Math.round((share ?? 0) * 60) * 78.233;
+    const random = Math.abs(Math.sin(seed) * 43758.5453) % 1;
     const tall = height * (share === null ? wave : (1 - share) * 0.85 * random + share * wave);
     context.fillRect(bar * step, (height - tall) / 2, 2 * ratio, Math.max(ratio, tall));
   }

@@ -137,8 +137,10 @@ def test_what_was_made_is_found_after_a_reload(page):
 def test_delete_can_be_taken_back(page, client):
     made(page, "a knock")
     job = client.get("/v1/jobs?query=knock").json()["jobs"][0]["id"]
+    page.fill("#prompt", "being written")
     page.click("#delete")
     expect(page.locator(".row:has-text('a knock')")).to_have_count(0)
+    expect(page.locator("#prompt")).to_have_value("being written")
     page.click("#toast button")
     expect(page.locator(".row:has-text('a knock')")).to_have_count(1)
     assert client.get(f"/v1/jobs/{job}").status_code == 200
