@@ -94,6 +94,48 @@ def test_it_plays_while_samples_still_arrive(page):
     until(page, "!player.isPlaying")
 
 
+def test_blocks_join_without_a_seam(visit):
+    """A sine in many blocks, as it leaves for the loudspeaker: each sample follows from the two
+    before it, x[n] = 2 cos(w) x[n-1] - x[n-2], but where the player fades in and out.
+    """
+    visit.page.add_init_script(
+        """window.heard = [];
+        const make = AudioContext.prototype.createAnalyser;
+        AudioContext.prototype.createAnalyser = function () {
+            const analyser = make.call(this);
+            const tap = this.createScriptProcessor(16384, 1, 1);
+            tap.onaudioprocess = (event) => heard.push(...event.inputBuffer.getChannelData(0));
+            analyser.connect(tap).connect(this.destination);
+            return analyser;
+        };"""
+    )
+    page = visit.open()
+    page.mouse.click(5, 5)
+    page.evaluate(
+        """async () => {
+            const {Sound} = await import('/page/sounds.js');
+            const sound = new Sound('x');
+            const sine = new Float32Array(32000).map((_, i) => 0.5 * Math.sin(0.2 * i));
+            sound.begin({rate: 16000, channels: 1, frames: sine.length});
+            player.volume = 1;
+            player.open(sound, {play: true});
+            for (let begin = 0; begin < sine.length; begin += 1000) {
+                sound.add([sine.subarray(begin, begin + 1000)]);
+                if (begin > 16000) await new Promise((resolve) => setTimeout(resolve, 10));
+            }
+            sound.end(true);
+        }"""
+    )
+    until(page, "!player.isPlaying && heard.length > 50000")
+    heard = np.array(page.evaluate("heard"))
+    (sounding,) = np.nonzero(np.abs(heard) > 1e-6)
+    heard = heard[sounding[0] : sounding[-1] + 1]
+    assert abs(len(heard) - 32000) <= 2
+    inner = heard[400:-400]
+    steps = inner[2:] - 2 * np.cos(0.2) * inner[1:-1] + inner[:-2]
+    assert np.abs(inner).max() > 0.49 and np.abs(steps).max() < 1e-4
+
+
 def test_cancel(page, client):
     ask(page, "a very slow siren", seconds=4, steps=250)
     expect(page.locator("#facts")).to_contain_text("step")
