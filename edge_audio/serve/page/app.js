@@ -131,6 +131,7 @@ async function begin() {
   performance.mark("interactive");
   await history.load();
   await studio.openFirst();
+  performance.mark("loaded");
 }
 
 async function start() {

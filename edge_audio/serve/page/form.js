@@ -18,6 +18,7 @@ export class Form {
   /** @type {any} the chosen model, as /v1/models tells it */
   model = null;
   #models = [];
+  #mostBytes = Infinity;
 
   /** @param {{onModel: (model: any) => void}} listeners */
   constructor({ onModel }) {
@@ -62,6 +63,7 @@ export class Form {
     select.value = (usual || models[0]).id;
     select.disabled = models.length < 2;
     options($("#sampler"), info.samplers);
+    this.#mostBytes = info.limits?.upload_bytes || Infinity;
     this.#choose(false);
   }
 
@@ -132,6 +134,13 @@ export class Form {
     }
     if (file && !file.type.startsWith("audio/") && !SOUND.test(file.name)) {
       return showError(new Error(`${file.name} is no sound file.`), "init");
+    }
+    if (file?.size > this.#mostBytes) {
+      const most = `${Math.floor(this.#mostBytes / 1e6)} MB`;
+      return showError(
+        new Error(`${file.name} is larger than the ${most} of this server.`),
+        "init",
+      );
     }
     this.file = file;
     this.clip = null;

@@ -83,7 +83,7 @@ export const SHORTCUTS = [
   {
     keys: "m",
     does: "Sound off or on",
-    act: () => (studio.player.volume = studio.player.volume ? 0 : 0.9),
+    act: () => studio.player.toggleMute(),
   },
   { keys: "t", does: "Light or dark", act: switchTheme },
   { keys: "?", does: "This list", act: click("keys-button") },

@@ -35,6 +35,7 @@ export class Player extends EventTarget {
   #next = 0; // context time at which the next block begins
   #counted = 0;
   #volume = pref("volume", 0.9);
+  #loudness = 0; // before the sound was turned off
   #isWaiting = false; // asked to play before there were samples
 
   /**
@@ -82,6 +83,13 @@ export class Player extends EventTarget {
     setPref("volume", this.#volume);
     if (this.#output) this.#output.gain.value = this.#volume ** 2; // as loudness is heard, roughly
     this.#tell();
+  }
+
+  /** Sound off, or as loud as it was. */
+  toggleMute() {
+    const before = this.#loudness;
+    this.#loudness = this.#volume;
+    this.volume = this.#volume ? 0 : before || 0.9;
   }
 
   toggle() {

@@ -67,6 +67,7 @@ class Visit:
         """The page, ready to be used."""
         self.page.goto(self.base)
         self.page.locator("body.ready").wait_for()
+        until(self.page, "performance.getEntriesByName('loaded').length > 0")
         self.page.evaluate(
             "import('/page/studio.js').then(({player}) => { window.player = player })"
         )

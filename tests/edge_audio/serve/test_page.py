@@ -342,16 +342,16 @@ def drag(page, begin: float, end: float) -> None:
     page.mouse.up()
 
 
-def drop(page, name: str, data: bytes) -> None:
+def drop(page, name: str, data: bytes, kind: str = "audio/wav") -> None:
     """A file, anywhere on the page."""
     page.evaluate(
-        """([name, bytes]) => {
+        """([name, bytes, type]) => {
             const carried = new DataTransfer();
-            carried.items.add(new File([new Uint8Array(bytes)], name, {type: 'audio/wav'}));
+            carried.items.add(new File([new Uint8Array(bytes)], name, {type}));
             const options = {dataTransfer: carried, bubbles: true, cancelable: true};
             document.body.dispatchEvent(new DragEvent('drop', options));
         }""",
-        [name, list(data)],
+        [name, list(data), kind],
     )
 
 
@@ -398,6 +398,8 @@ def test_a_file_to_start_from(able):
     expect(page.locator("#title")).to_have_text("an organ")
     body, file = orders[-1]
     assert body["strength"] == 0.4 and file == tone.getvalue()
+    drop(page, "words.txt", b"no sound", "text/plain")
+    expect(page.locator("[data-error=init]")).to_have_text("words.txt is no sound file.")
     page.click("#source-clear")
     expect(page.locator("#strength-field")).to_be_hidden()
 

@@ -126,6 +126,11 @@ def test_keys(page):
         other = "false" if pressed == "true" else "true"
         expect(page.locator(selector)).to_have_attribute("aria-pressed", other)
         page.keyboard.press(key)
+    page.evaluate("player.volume = 0.5")
+    page.keyboard.press("m")
+    until(page, "player.volume === 0")
+    page.keyboard.press("m")
+    until(page, "player.volume === 0.5")
     page.keyboard.press("t")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.keyboard.press("j")
@@ -294,3 +299,17 @@ def test_a_wav_file_is_read_in_pieces_of_any_size(page, size):
     )
     assert (format["rate"], format["channels"], format["frames"]) == (8000, 2, 300)
     assert np.array_equal(np.array(left) * 32768, samples[:, 0])
+
+
+def test_a_long_history_comes_page_by_page(page, client):
+    for number in range(31):
+        ended(client, order(client, prompt=f"tone {number}", seconds=0.05, steps=1)["id"])
+    page.fill("#search", "tone")
+    expect(page.locator(".row")).to_have_count(30)
+    expect(page.locator(".row .words").first).to_have_text("tone 30")
+    page.click("#history-more")
+    expect(page.locator(".row")).to_have_count(31)
+    expect(page.locator(".row .words").last).to_have_text("tone 0")
+    expect(page.locator("#history-more")).to_be_hidden()
+    page.fill("#search", "no such tone")
+    expect(page.locator("#history-empty")).to_have_text("Nothing found.")
