@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from edge_audio.audio.finish import Finish
 from edge_audio.serve.audio import TYPES, Encoder, Sound, part, wav_header
 from edge_audio.serve.following import blocks, give_up
 from edge_audio.serve.jobs import Blocks, Job, clip_name
@@ -18,6 +19,7 @@ from edge_audio.serve.schema import JobOrder
 from edge_audio.serve.studio import Studio
 
 PCM = "audio/pcm"
+NOTHING = Finish()
 AUDIO = (*TYPES.values(), PCM)
 EVENTS, TEXT = "text/event-stream", "text/plain"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -46,9 +48,10 @@ async def sound_answer(
     clip: int,
     format: str,
     headers: Mapping[str, str] | None = None,
+    finish: Finish = NOTHING,
 ) -> Response:
-    """A clip of the history, encoded on a thread: all of it or the range that was asked for.
-    Refused if it is not there.
+    """A clip of the history, finished and encoded on a thread: all of it or the range that was
+    asked for. Refused if it is not there.
     """
     studio: Studio = request.app.state.studio
     encoder: Encoder = request.app.state.encoder
@@ -60,7 +63,7 @@ async def sound_answer(
             raise not_found("clip")
         if format == "pcm":
             return encoder.samples(path)
-        return encoder.encoded(path, entry["recipe"], format)
+        return encoder.encoded(path, entry["recipe"], format, finish)
 
     sound = await run_sync(find)
     data, etag = sound.data, sound.etag

@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from edge_audio.audio.clip import FORMATS
-from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.audio.finish import Finish, finished
+from edge_audio.audio.sound_file import FORMATS
+from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.serve.history import read_clip
 from edge_audio.serve.refusal import Refused
 
@@ -73,16 +74,18 @@ class Encoder:
 
         return _sound(read, path)
 
-    def encoded(self, path: Path, recipe: dict[str, Any], format: str) -> Sound:
-        """The clip of a FLAC file in a format; Refused if this system cannot write it."""
-        if format == "flac":  # as it lies there
+    def encoded(self, path: Path, recipe: dict[str, Any], format: str, finish: Finish) -> Sound:
+        """The clip of a FLAC file in a format, finished; Refused if this system cannot write it,
+        UsageError for a finish that this clip cannot have.
+        """
+        if format == "flac" and not finish.entries:  # as it lies there
             return _sound(path.read_bytes, path)
-        key = (path.name, format)
+        key = (path.name, format, finish)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        sound = _sound(lambda: _encoded(path, recipe, format), path)
+        sound = _sound(lambda: _encoded(path, recipe, format, finish), path)
         with self._lock:
             self._kept[key] = sound
             while len(self._kept) > 1 and sum(len(s.data) for s in self._kept.values()) > _KEPT:
@@ -98,6 +101,8 @@ def _sound(made: Callable[[], bytes], path: Path) -> Sound:
         if path.exists():
             raise Refused(422, "format", first_line(error), "format") from None
         raise _gone() from None
+    except UsageError:
+        raise
     except EdgeAudioError as error:
         raise Refused(422, "format", str(error), "format") from None
     return Sound(data, _tag(data))
@@ -111,9 +116,9 @@ def _gone() -> Refused:
     return Refused(404, "not_found", "the clip was deleted meanwhile")
 
 
-def _encoded(path: Path, recipe: dict[str, Any], format: str) -> bytes:
+def _encoded(path: Path, recipe: dict[str, Any], format: str, finish: Finish) -> bytes:
     stream = io.BytesIO()
-    read_clip(path, recipe).save(stream, format=format)
+    finished(read_clip(path, recipe), finish).save(stream, format=format)
     return stream.getvalue()
 
 

@@ -74,14 +74,14 @@ class History:
                 (job.id, job.state, job.model, job.created, _prompt(job), json.dumps(job.asked)),
             )
 
-    def end(self, job: Job, event: int) -> None:
-        """A job is over. event: the id of the last thing that happened to it."""
+    def end(self, job: Job, state: str, event: int) -> None:
+        """A job is over, in this state. event: the id of the last thing that happened to it."""
         with self._change() as base:
             base.execute(
                 "UPDATE jobs SET state = ?, finished = ?, notes = ?, error = ?, event = ?"
                 " WHERE id = ?",
                 (
-                    job.state,
+                    state,
                     job.finished,
                     json.dumps(job.notes),
                     job.error and json.dumps(job.error),

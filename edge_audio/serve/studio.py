@@ -129,7 +129,7 @@ class Studio:
 
     def view(self, job: str) -> dict[str, Any]:
         """A job as clients see it; Refused if there is none."""
-        if (live := self._live.get(job)) is not None:
+        if (live := self._live.get(job)) is not None and not live.is_over:
             return live.view()
         if (found := self.history.get(job)) is None:
             raise not_found("job")
@@ -153,7 +153,9 @@ class Studio:
         elif not self.history.remove(job):
             raise not_found("job")
         else:
-            self._recent.pop(job, None)
+            with self._changed:
+                self._live.pop(job, None)
+                self._recent.pop(job, None)
 
     def favour(self, job: str, favourite: bool) -> dict[str, Any]:
         """Keep a job whatever the limits say; returns it. Refused if there is none."""
@@ -298,9 +300,9 @@ class Studio:
 
     def _forget(self, job: Job) -> None:
         with self._changed:
-            self._live.pop(job.id, None)
             job.drop_sound()
-            self._recent[job.id] = job
+            if self._live.pop(job.id, None) is not None:  # else it was deleted just now
+                self._recent[job.id] = job
             while len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
             self._changed.notify_all()

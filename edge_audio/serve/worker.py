@@ -143,11 +143,11 @@ def end(
     """A job is over: its row says so first, then those who listen are told."""
     job.finished, job.error, job.progress = time.time(), error, None
     metrics.ended(job.model, state)
-    job.state = state
     try:
-        history.end(job, job.next_event)
+        history.end(job, state, job.next_event)
     except EdgeAudioError as problem:
         _log.error("job %s: %s", job.id, problem)
+    job.state = state
     job.emit(state, job.view())
     job.streams.clear()
 

@@ -16,6 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from edge_audio.audio.finish import LOUDNESS, RATES, Finish
 from edge_audio.serve.answers import (
     AUDIO,
     EVENTS,
@@ -57,6 +58,13 @@ class ClipQuery(_Query):
 
     clip: Annotated[int, Field(ge=0, lt=MOST_VARIATIONS)] = 0
     format: Annotated[str, Field(max_length=8)] = "wav"
+    channels: Annotated[int, Field(ge=1, le=2)] | None = None
+    trim: bool = False
+    rate: Annotated[int, Field(ge=RATES[0], le=RATES[1])] | None = None
+    #: LUFS
+    normalize: (
+        Annotated[float, Field(ge=LOUDNESS[0], le=LOUDNESS[1], allow_inf_nan=False)] | None
+    ) = None
 
 
 class StreamQuery(_Query):
@@ -155,9 +163,12 @@ async def events(request: Request, id: JobId) -> StreamingResponse:
 @router.get("/v1/jobs/{id}/audio", **described("Download a clip", kinds=AUDIO))
 @router.head("/v1/jobs/{id}/audio", include_in_schema=False)
 async def audio(request: Request, id: JobId, query: Annotated[ClipQuery, Query()]) -> Response:
-    """A clip as a file in any format of `/v1/info`, whole or a range of it."""
+    """A clip as a file in any format of `/v1/info`, whole or a range of it: as it is, or with
+    other channels, without silence at its ends, at another rate, at a loudness in LUFS.
+    """
     check_format(query.format)
-    return await sound_answer(request, id, query.clip, query.format)
+    finish = Finish(query.channels, query.trim, query.rate, query.normalize)
+    return await sound_answer(request, id, query.clip, query.format, finish=finish)
 
 
 @router.get("/v1/jobs/{id}/stream", **described("Hear a clip", kinds=AUDIO))

@@ -115,6 +115,28 @@ def test_ranges_and_tags(client):
     assert head.headers["content-length"] == str(len(whole.content))
 
 
+def test_every_format_and_what_is_done_to_a_clip(client, library, tmp_path):
+    job = ended(client, order(client)["id"])["id"]
+    url = f"/v1/jobs/{job}/audio"
+    formats = client.get("/v1/info").json()["formats"]
+    assert {"wav", "flac", "ogg"} <= set(formats)
+    for form in formats:
+        answer = client.get(url, params={"format": form})
+        assert answer.status_code == 200, answer.text
+        assert soundfile.info(io.BytesIO(answer.content)).duration == pytest.approx(0.3, abs=0.06)
+    more = {"rate": 8000, "channels": 2, "normalize": -30, "format": "flac"}
+    changed = client.get(url, params=more)
+    path = tmp_path / "changed.flac"
+    path.write_bytes(changed.content)
+    found = soundfile.info(path)
+    assert (found.samplerate, found.channels, found.frames) == (8000, 2, 2400)
+    told = {"rate": 8000, "channels": 2, "normalize": -30.0}
+    assert Clip.recipe_of(path)["finish"] == told
+    for wrong in ({"rate": 1}, {"normalize": "nan"}, {"channels": 3}, {"trim": "?"}):
+        answer = client.get(url, params=wrong)
+        assert answer.status_code == 422 and answer.json()["error"]["field"] == next(iter(wrong))
+
+
 def test_history_is_searched_paged_and_marked(client):
     first = ended(client, order(client, prompt="a tin 100% drum")["id"])["id"]
     second = ended(client, order(client, prompt="a tin whistle")["id"])["id"]
