@@ -1,6 +1,6 @@
 """What `edge-audio serve` costs and withstands: the table of docs/serve.md.
 
-    python benchmarks/serve_load.py            # all of it: 10 to 20 minutes
+    python benchmarks/serve_load.py            # all of it: five minutes
     python benchmarks/serve_load.py --quick    # small counts, to see that it works
 
 Every server is the real command in a process of its own, on loopback, with the pocket model. Exit
