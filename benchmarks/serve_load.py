@@ -394,7 +394,9 @@ def main() -> int:
         "kills": lambda folder: kills(folder, 3 if small else 50),
     }
     here = device.describe()
-    print(f"edge-audio {__version__}, pocket, {here.model or here.architecture}, {here.cores} cores\n")
+    print(
+        f"edge-audio {__version__}, pocket, {here.model or here.architecture}, {here.cores} cores\n"
+    )
     print("| | measured |\n| --- | --- |")
     broken: list[str] = []
     for name, measure in plan.items():
