@@ -198,7 +198,7 @@ def test_slow_headers_are_not_waited_for(client, monkeypatch):
         (b'{"prompt": "a", "steps": 9999}', 422, "invalid", "steps"),
         (b'{"prompt": "a", "sampler": "runge"}', 422, "invalid", "sampler"),
         (b'{"prompt": "a", "precision": "int3"}', 422, "invalid", "precision"),
-        (b'{"prompt": "a", "precision": "f16"}', 422, "unsupported", None),
+        (b'{"prompt": "a", "precision": "f32"}', 422, "unsupported", None),
         (b'{"prompt": "a", "model": "../../etc"}', 422, "model_not_found", "model"),
         (b'{"prompt": "a", "variations": 17}', 422, "invalid", "variations"),
         (b'{"prompt": "a", "replace": [[0, 1]]}', 422, "invalid", "replace"),
