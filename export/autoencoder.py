@@ -24,8 +24,12 @@ TILE = 8
 
 
 class Conv(tf.Module):
-    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`, as a CONV_2D of
-    height 1.
+    """Weight-normed Conv1d on [1, T, inputs], zero padding `left` and `right`: a CONV_2D of height
+    1, or a matrix product in which each row has the inputs of all taps.
+
+    In int8 a product has an activation scale a row, a convolution one for all frames, in which what
+    is quiet drowns (one tap is a product to XNNPACK anyway). Inputs are copied once a tap for that,
+    which pays for two taps and where there are few frames: the default is a product for two.
 
     A kernel of many taps times channels is split over its input channels, and the parts are added:
     XNNPACK reads the weights of 16 outputs again for every few frames, and is up to 1.8 times as
@@ -43,12 +47,15 @@ class Conv(tf.Module):
         stride: int = 1,
         dilation: int = 1,
         padding: tuple[int, int] = (0, 0),
+        product: bool | None = None,
     ):
         super().__init__()
         self.scope = name
         kernel = weight.transpose(2, 1, 0)[None]  # [out, in, k] -> [1, k, in, out]
         taps, inputs = kernel.shape[1:3]
-        parts = 4 if taps > 2 and taps * inputs > self.MAX_DEPTH and inputs % 4 == 0 else 1
+        self.is_product = taps == 2 and stride == dilation == 1 if product is None else product
+        is_deep = taps > 2 and taps * inputs > self.MAX_DEPTH and not self.is_product
+        parts = 4 if is_deep and inputs % 4 == 0 else 1
         self.kernels = [constant(part) for part in np.split(kernel, parts, axis=2)]
         self.bias = None if bias is None else constant(bias)
         self.stride, self.dilation = stride, dilation
@@ -65,6 +72,7 @@ class Conv(tf.Module):
         dilation: int = 1,
         stride: int = 1,
         bias: bool = True,
+        product: bool | None = None,
     ) -> Conv:
         """A convolution that keeps the length (stride 1), or one of kernel 2s that divides it by an
         even stride s.
@@ -78,21 +86,44 @@ class Conv(tf.Module):
             stride,
             dilation,
             (pad, pad),
+            product,
         )
 
     def __call__(self, x: tf.Tensor, taps: Taps = no_taps) -> tf.Tensor:
-        # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
-        x = tf.expand_dims(x, 1)
         with tf.name_scope(self.scope):
-            split = tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x]
-            # a chain of additions, which XNNPACK has, unlike add_n
-            y = self._convolved(split[0], self.kernels[0])
-            for part, kernel in zip(split[1:], self.kernels[1:]):
-                y = y + self._convolved(part, kernel)
+            y = self._product(x) if self.is_product else self._sum(x)
             if self.bias is not None:
                 y = y + self.bias
         observe(self.scope, y)
-        return tf.reshape(y, [1, y.shape[2], y.shape[3]])
+        return tf.reshape(y, [1, -1, y.shape[-1]])
+
+    def _product(self, x: tf.Tensor) -> tf.Tensor:
+        """[1, T, inputs] -> [frames, outputs]: each row has the inputs of all taps."""
+        taps, inputs, outputs = self.kernels[0].shape[1:]
+        left, right = self.padding[2]
+        frames = x.shape[1] + left + right - taps + 1
+        rows = [self._window(x, tap - left, frames) for tap in range(taps)]
+        while len(rows) > 1:  # XNNPACK joins at most five
+            rows = [tf.concat(rows[tap : tap + 5], axis=-1) for tap in range(0, len(rows), 5)]
+        kernel = tf.reshape(self.kernels[0], [taps * inputs, outputs])
+        return tf.matmul(tf.reshape(rows[0], [-1, taps * inputs]), kernel)
+
+    @staticmethod
+    def _window(x: tf.Tensor, first: int, frames: int) -> tf.Tensor:
+        """Frames [first, first + frames) of x [1, T, inputs], zeros beyond its ends."""
+        begin, end = max(first, 0), min(first + frames, x.shape[1])
+        return tf.pad(x[:, begin:end], [[0, 0], [begin - first, first + frames - end], [0, 0]])
+
+    def _sum(self, x: tf.Tensor) -> tf.Tensor:
+        """[1, T, inputs] -> [1, 1, frames, outputs], of one convolution or of several."""
+        # expand_dims and reshape, not indexing: XNNPACK has no slice that drops an axis
+        x = tf.expand_dims(x, 1)
+        split = tf.split(x, len(self.kernels), axis=-1) if len(self.kernels) > 1 else [x]
+        # a chain of additions, which XNNPACK has, unlike add_n
+        y = self._convolved(split[0], self.kernels[0])
+        for part, kernel in zip(split[1:], self.kernels[1:]):
+            y = y + self._convolved(part, kernel)
+        return y
 
     def _convolved(self, x: tf.Tensor, kernel: tf.Variable) -> tf.Tensor:
         strides, dilations = [1, 1, self.stride, 1], [1, 1, self.dilation, 1]
@@ -219,7 +250,8 @@ class Decoder(tf.Module):
         super().__init__()
         decoder, name = config.decoder, f"{PREFIX}.decoder"
         widths, strides = decoder.widths[::-1], decoder.strides[::-1]  # from latents to audio
-        layers = [Conv.take(checkpoint, f"{name}.layers.0", decoder.latent_dim, widths[0], 7)]
+        first = f"{name}.layers.0"
+        layers = [Conv.take(checkpoint, first, decoder.latent_dim, widths[0], 7, product=True)]
         for index, (inputs, outputs, stride) in enumerate(zip(widths, widths[1:], strides), 1):
             block = f"{name}.layers.{index}"
             layers.append(

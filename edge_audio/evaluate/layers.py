@@ -8,6 +8,7 @@ compared layer by layer.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,10 @@ class Operation:
     stored: str
     #: whether negative outputs become 0 in the same operation
     rectified: bool = False
+    #: name of the signature
+    signature: str = ""
+    #: rows of outputs, such as frames, at the length that the graph was written with
+    rows: int = 1
 
     @property
     def bytes(self) -> int:
@@ -276,6 +281,7 @@ def _operations(model: Any) -> Iterator[Operation]:
 
     kinds = {getattr(BuiltinOperator, kind): kind for kind in KINDS}
     types = {getattr(TensorType, kind): kind for kind in _BITS}
+    signatures = {one.subgraphIndex: one.signatureKey.decode() for one in model.signatureDefs or ()}
     for number, graph in enumerate(model.subgraphs):
         made_by = {
             int(output): operator for operator in graph.operators for output in operator.outputs
@@ -303,6 +309,8 @@ def _operations(model: Any) -> Iterator[Operation]:
                 tuple(int(size) for size in weights.shape),
                 types[weights.type],
                 operator.builtinOptions.fusedActivationFunction == ActivationFunctionType.RELU,
+                signatures.get(number, ""),
+                math.prod(int(n) for n in graph.tensors[operator.outputs[0]].shape[:-1]),
             )
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edge_audio.bundle.manifest import GraphEntry
+from edge_audio.bundle.manifest import GraphEntry, Manifest
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
@@ -24,7 +25,7 @@ from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
 from .choice import Group, choose
 from .recipe import NAME, TARGET, Recipe, file_name, recipes
 from .recording import evenly, record
-from .search import Search
+from .search import SINGLE, Search
 
 __all__ = [
     "BASE",
@@ -40,6 +41,8 @@ __all__ = [
 #: a graph in float32, but for the tables that are stored otherwise in small precisions
 BASE = "base"
 CLIPS = 12
+#: of a large model, of which a clip takes long
+FEW = 4
 #: seconds of a recorded clip of a model that makes any length
 SHORT = 2.0
 SEED = 20_240
@@ -67,16 +70,16 @@ def make(
     """Component -> its mixed graph, written to `folder`, where a bundle in float32 lies beside the
     graphs to start from.
 
-    prompts: CLIPS of them are recorded, evenly taken; empty for some that any model understands.
-    recipe: apply this one (a file, for its component, or a folder with one for each) rather than
-    measure.
+    prompts: CLIPS of them are recorded (FEW of a large model), evenly taken; empty for some that
+    any model understands. recipe: apply this one (a file, for its component, or a folder with one
+    for each) rather than measure.
     """
     bundle = Bundle.open(folder)
     prompts = prompts or (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
-    some = [prompts[index] for index in evenly(len(prompts), CLIPS)]
+    is_large = any(entries["f32"].bytes > SINGLE for entries in bundle.manifest.graphs.values())
+    some = [prompts[index] for index in evenly(len(prompts), FEW if is_large else CLIPS)]
     say(f"mixed: recording what float32 does for {len(some)} prompts")
-    # short clips, where a model makes any length: what rounding costs does not depend on it
-    short = {} if bundle.manifest.latent.padding is None else {"seconds": SHORT, "pad_seconds": 0}
+    short = _shortest(bundle.manifest)
     recording = record(
         bundle,
         [prompt.request(bundle, SEED + number, **short) for number, prompt in enumerate(some)],
@@ -90,6 +93,19 @@ def make(
         found = search.applied(given[component]) if component in given else search.run()
         made[component] = _written(folder, search, found)
     return made
+
+
+def _shortest(manifest: Manifest) -> dict[str, Any]:
+    """Settings of short clips, where a model makes them: what rounding costs does not depend on
+    their length.
+    """
+    latent = manifest.latent
+    if latent.padding is not None:
+        return {"seconds": SHORT, "pad_seconds": 0}
+    if not latent.shorter:
+        return {}
+    seconds = latent.shorter[0] * latent.downsampling / manifest.sample_rate
+    return {"seconds": seconds, "fit_length": True}
 
 
 def _written(folder: Path, search: Search, recipe: Recipe) -> GraphEntry:

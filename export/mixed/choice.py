@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from edge_audio.evaluate.layers import Operation
 from ..quantize import KEEP, METHODS, suitable
 
 #: neighbouring blocks whose layers of one kind are measured together, in a large graph
-NEIGHBOURS = 4
+NEIGHBOURS = 10
+#: what numbers the blocks, in the name of a layer
+BLOCKS = ("layers", "block", "transformers")
 #: how much more an output that is worse counts
 EMPHASIS = 4
 
@@ -29,6 +32,8 @@ class Group:
 
     layers: tuple[str, ...]
     operations: tuple[Operation, ...]
+    #: rows of inputs that a layer is multiplied with, where time counts rather than bytes
+    rows: float = 1.0
 
     @property
     def count(self) -> int:
@@ -48,14 +53,17 @@ class Group:
 
     def cost(self, form: str) -> float:
         """Bytes in the file plus bytes in memory: what a form that computes in float32 saves on
-        disk, it spends again.
+        disk, it spends again. Times the rows: arithmetic in float32 takes some three times as long.
         """
-        return 0 if form == KEEP else self.count * (METHODS[form].bits + METHODS[form].loaded) / 8
+        bits = 0 if form == KEEP else METHODS[form].bits + METHODS[form].loaded
+        return self.rows * self.count * bits / 8
 
 
-def grouped(found: Iterable[Operation], together: bool) -> dict[str, Group]:
+def grouped(
+    found: Iterable[Operation], together: bool, runs: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Group]:
     """Name -> group: each layer alone, or `together` those of one kind and size in neighbouring
-    blocks.
+    blocks. runs: signature -> how often it runs, where time counts.
     """
     operations = list(found)
     sizes: dict[str, set[tuple[int, ...]]] = {}
@@ -67,16 +75,25 @@ def grouped(found: Iterable[Operation], together: bool) -> dict[str, Group]:
         name = kind if together and len(sizes[kind]) == 1 else operation.layer
         members.setdefault(name, []).append(operation)
     return {
-        name: Group(tuple(dict.fromkeys(op.layer for op in ops)), tuple(ops))
+        name: Group(tuple(dict.fromkeys(op.layer for op in ops)), tuple(ops), _rows(ops, runs))
         for name, ops in members.items()
     }
 
 
+def _rows(operations: Iterable[Operation], runs: Mapping[str, int]) -> float:
+    """Of one layer of a group, in all runs; 1 if nobody counted them."""
+    if not runs:
+        return 1.0
+    # of a layer's parts, which run on the same rows, one
+    rows = {(op.layer, op.signature): op.rows * runs.get(op.signature, 0) for op in operations}
+    return sum(rows.values()) / len({layer for layer, _ in rows})
+
+
 def _kind(layer: str) -> str:
-    """A layer's name with the number of its block as a range of neighbours."""
+    """A layer's name with the number of its innermost block as a range of neighbours."""
     parts = layer.split(".")
-    for index, part in enumerate(parts[:-2]):
-        if index and parts[index - 1] in ("layers", "block") and part.isdigit():
+    for index, part in reversed(list(enumerate(parts[:-2]))):
+        if index and parts[index - 1] in BLOCKS and part.isdigit():
             first = int(part) // NEIGHBOURS * NEIGHBOURS
             blocks = f"{first}-{first + NEIGHBOURS - 1}"
             return ".".join([*parts[:index], blocks, *parts[index + 1 :]])

@@ -19,19 +19,25 @@ from edge_audio.model.contract import SAMPLE
 from edge_audio.system.graph import Graph
 
 from ..quantize import Statistics, quantize, statistics
-from .choice import choose, grouped
+from .choice import Group, choose, grouped
 from .recipe import NAME, Recipe
 from .recording import THREADS, NotingGraph, Recording
 
 #: forms a layer may have, from small to exact
 MENU = ("int4-gptq", "int8", "int8-hadamard", "int8-weights", "f16")
+#: the same for a large graph: what GPTQ must know of 460 million weights took more than 20 GB
+LARGE_MENU = ("int4", *MENU[1:])
 #: dB above the target for what runs before or after the sampling, since its errors come on top of
 #: those of the transformer
 MARGIN = 5.0
 #: dB more than asked for on the recording, for prompts that are not on it
 RESERVE = 1.0
-#: bytes of a graph in float32 above which layers of neighbouring blocks are measured together
+#: bytes of a graph in float32 above which layers of neighbouring blocks are measured together, and
+#: not in forms that are of no use
 SINGLE = 100e6
+#: shares of the error that is allowed: a layer that adds less in int8 needs nothing dearer, and may
+#: have 4 bits, which cost some 15 dB
+NEGLIGIBLE, SMALL = 1 / 300, 1 / 30
 ROUNDS = 8
 
 #: group -> form -> error of every recorded output
@@ -66,10 +72,23 @@ class Search:
         samples = recording.contract.phase(component) == SAMPLE
         self.target = target if samples else target + MARGIN
         self._size = base.stat().st_size
-        self._groups = grouped(operations(base), self._size > SINGLE)
-        with Graph(recording.bundle.graph_path(component, "f32"), THREADS) as graph:
+        graph = NotingGraph(recording.bundle.graph_path(component, "f32"))
+        with graph:
             self._expected = list(recording.replay(component, graph))
+        # A decoder's last layers have few weights and take most of its time; elsewhere all run on
+        # much the same rows, and bytes are what counts.
+        runs = {signature: len(calls) for signature, calls in graph.calls.items()}
+        timed = runs if recording.decodes(component) else {}
+        self._groups = grouped(operations(base), self._is_large, timed)
         self._table_path = base.parent / f"{component}.sensitivity.json"
+
+    @property
+    def _is_large(self) -> bool:
+        return self._size > SINGLE
+
+    @property
+    def _menu(self) -> tuple[str, ...]:
+        return LARGE_MENU if self._is_large else MENU
 
     @property
     def output(self) -> str:
@@ -103,9 +122,10 @@ class Search:
 
     def run(self) -> Recipe:
         """The smallest graph found that reaches the target; EdgeAudioError if none does."""
-        floor, table = self.errors({}), self._sensitivities()
+        floor = self.errors({})
+        table = self._sensitivities(floor)
         wanted = _power(self.target + RESERVE)
-        found = self._candidates(floor, table, wanted)
+        found = self._candidates(floor, self._completed(table, floor), wanted)
         closest = min(tried.worst for tried in found)
         if closest > _power(self.target):
             raise EdgeAudioError(
@@ -203,8 +223,8 @@ class Search:
         )
         return tried
 
-    def _sensitivities(self) -> Table:
-        """What every group alone costs in every form.
+    def _sensitivities(self, floor: np.ndarray) -> Table:
+        """What every group alone costs in every form that may be of use.
 
         Kept in a file row by row, so that an interrupted export goes on.
         """
@@ -217,9 +237,7 @@ class Search:
             if name in known:
                 continue
             known[name] = {
-                form: self.errors(dict.fromkeys(group.layers, form)).tolist()
-                for form in MENU
-                if group.suits(form)
+                form: error.tolist() for form, error in self._measured(group, floor).items()
             }
             self._table_path.write_text(json.dumps({"key": key, "rows": known}))
             worst = "  ".join(
@@ -234,10 +252,32 @@ class Search:
             for name in self._groups
         }
 
+    def _measured(self, group: Group, floor: np.ndarray) -> dict[str, np.ndarray]:
+        """Form -> error with this group alone stored so. A large graph takes tens of seconds a
+        form, so there the error of int8 decides which others are tried.
+        """
+        forms = [form for form in self._menu if group.suits(form)]
+        found: dict[str, np.ndarray] = {}
+        if self._is_large and "int8" in forms:
+            found["int8"] = self.errors(dict.fromkeys(group.layers, "int8"))
+            share = float((found["int8"] - floor).max()) / _power(self.target)
+            useful = {"int4"} if share < SMALL else set()
+            useful |= {"int8-hadamard", "int8-weights"} if share > NEGLIGIBLE else set()
+            forms = [form for form in forms if form in useful]
+        return found | {form: self.errors(dict.fromkeys(group.layers, form)) for form in forms}
+
+    def _completed(self, table: Table, floor: np.ndarray) -> Table:
+        """The same with f16 where it was not tried: what it adds is far below any target."""
+        return {
+            name: ({"f16": floor} if self._groups[name].suits("f16") else {}) | errors
+            for name, errors in table.items()
+        }
+
     def _key(self) -> str:
         """Changes with whatever the sensitivities depend on."""
         latents = [clip.latents.tobytes() for clip in self._recording.clips]
-        parts = [self._base.read_bytes(), repr(MENU).encode(), *latents]
+        told = repr((self._menu, self.target, list(self._groups))).encode()
+        parts = [self._base.read_bytes(), told, *latents]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     @functools.cached_property

@@ -14,6 +14,7 @@ from export.bundle import Options, export
 from export.mixed import Group, Recipe, choose
 from export.mixed.choice import grouped
 from export.mixed.recording import STEPS, evenly, needed
+from export.mixed.search import SINGLE, Search
 from export.quantize import suitable
 
 
@@ -48,15 +49,15 @@ def test_forms_fall_back_where_they_do_not_suit():
 
 
 def test_neighbouring_blocks_are_measured_together_where_they_are_alike():
-    alike = [group(name=f"transformer.layers.{i}.ff.2").operations[0] for i in range(5)]
+    alike = [group(name=f"transformer.layers.{i}.ff.2").operations[0] for i in range(8, 12)]
     other = [group(64 << i, name=f"decoder.layers.{i}.layers.1").operations[0] for i in range(2)]
     assert {name: len(found.layers) for name, found in grouped(alike + other, True).items()} == {
-        "transformer.layers.0-3.ff.2": 4,
-        "transformer.layers.4-7.ff.2": 1,
+        "transformer.layers.0-9.ff.2": 2,
+        "transformer.layers.10-19.ff.2": 2,
         "decoder.layers.0.layers.1": 1,
         "decoder.layers.1.layers.1": 1,
     }
-    assert len(grouped(alike + other, False)) == 7
+    assert len(grouped(alike + other, False)) == 6
 
 
 def test_a_recording_keeps_some_calls_and_what_they_read():
@@ -104,3 +105,46 @@ def test_what_cannot_be_done_is_said(tmp_path, options, said):
             DATA / "tiny0", tmp_path / "a", Options(("mixed",), **options), say=lambda line: None
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_count_where_time_does():
+    """A layer of few weights that runs on many rows is dearer in float32 than one of many."""
+    head = Operation("a.b", "CONV_2D", 0, 0, "a", (64, 256), "FLOAT32", False, "head", 10)
+    parts = [
+        Operation("a.c", "CONV_2D", 1, index, "c", (64, 64), "FLOAT32", False, "tail", 100)
+        for index in range(2)
+    ]
+    groups = grouped([head, *parts], False, {"head": 1, "tail": 4})
+    assert groups["a.b"].rows == 10 and groups["a.c"].rows == 400
+    extra = {name: one.cost("f16") - one.cost("int8") for name, one in groups.items()}
+    assert extra["a.c"] > extra["a.b"]
+    plain = grouped([head, *parts], False)
+    assert plain["a.c"].cost("f16") < plain["a.b"].cost("f16")
+
+
+def searched(share: float) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The forms that a large graph is measured in, if int8 takes this share of what is allowed."""
+    search, tried = Search.__new__(Search), []
+    search._size, search.target = int(2 * SINGLE), 30.0
+
+    def errors(layers):
+        tried.extend(layers.values())
+        return np.array([share * 1e-3])
+
+    search.errors = errors
+    table = {"layer": search._measured(group(64), np.zeros(1))}
+    search._groups = {"layer": group(64)}
+    return tried, search._completed(table, np.zeros(1))["layer"]
+
+
+@pytest.mark.parametrize(
+    "share, forms",
+    [
+        (0.001, ["int8", "int4"]),
+        (0.01, ["int8", "int4", "int8-hadamard", "int8-weights"]),
+        (0.5, ["int8", "int8-hadamard", "int8-weights"]),
+    ],
+)
+def test_a_large_graph_is_measured_in_forms_of_use(share, forms):
+    tried, errors = searched(share)
+    assert tried == forms and set(errors) == {*forms, "f16"} and not errors["f16"].any()
