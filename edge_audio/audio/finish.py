@@ -15,6 +15,7 @@ from edge_audio.audio.loudness import BLOCK, loudness, true_peak
 from edge_audio.audio.resample import remixed, resampled
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.notes import Note
+from edge_audio.values import is_finite, is_whole, shown
 
 #: Hz, and LUFS, that can be asked for
 RATES, LOUDNESS = (8000, 192_000), (-60.0, 0.0)
@@ -47,17 +48,17 @@ class Finish:
 
     def __post_init__(self) -> None:
         if not isinstance(self.trim, bool):
-            raise UsageError(f"trim {_shown(self.trim)} is neither True nor False")
-        if self.channels is not None and not (_is_whole(self.channels) and self.channels in (1, 2)):
-            raise UsageError(f"channels {_shown(self.channels)} cannot be made; use 1 or 2")
+            raise UsageError(f"trim {shown(self.trim)} is neither True nor False")
+        if self.channels is not None and not (is_whole(self.channels) and self.channels in (1, 2)):
+            raise UsageError(f"channels {shown(self.channels)} cannot be made; use 1 or 2")
         low, high = RATES
-        if self.rate is not None and not (_is_whole(self.rate) and low <= self.rate <= high):
-            raise UsageError(f"rate {_shown(self.rate)} is out of range; use {low} to {high} Hz")
+        if self.rate is not None and not (is_whole(self.rate) and low <= self.rate <= high):
+            raise UsageError(f"rate {shown(self.rate)} is out of range; use {low} to {high} Hz")
         least, most = LOUDNESS
         target = self.normalize
-        if target is not None and not (_is_number(target) and least <= target <= most):
+        if target is not None and not (is_finite(target) and least <= target <= most):
             raise UsageError(
-                f"normalize {_shown(target)} is out of range; use {least:g} to {most:g} LUFS,"
+                f"normalize {shown(target)} is out of range; use {least:g} to {most:g} LUFS,"
                 " such as -16"
             )
 
@@ -187,7 +188,7 @@ def _normalized(samples: np.ndarray, rate: int, target: float) -> tuple[np.ndarr
         notes.append(Note("normalize", said))
     gain = round(target - level, 2)
     room = math.floor(100 * (CEILING - _decibels(true_peak(samples)))) / 100
-    if gain > room:
+    if gain - room >= 0.05:  # less is none in tenths of a decibel
         said = f"{target:g} LUFS would take peaks to {CEILING + gain - room:+.1f} dBTP; the clip"
         said += f" was set to {level + room:.1f} LUFS, where they reach {CEILING:g}"
         notes.append(Note("normalize", said))
@@ -196,16 +197,3 @@ def _normalized(samples: np.ndarray, rate: int, target: float) -> tuple[np.ndarr
 
 def _decibels(amplitude: float) -> float:
     return 20 * math.log10(max(amplitude, 1e-10))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    """A value in an error's one line, short."""
-    return repr(value)[:40] if not isinstance(value, int) or abs(value) < 10**12 else "of that size"

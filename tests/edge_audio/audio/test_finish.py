@@ -118,6 +118,13 @@ def test_peaks_stay_under_the_ceiling_and_that_is_said():
     assert clip.gain == 1  # and saving has nothing to turn down
 
 
+def test_a_hundredth_of_a_decibel_is_not_worth_a_note():
+    clip = made(tone(0.2, 2, 997))
+    room = loudness(clip.samples, RATE) - 1 - 20 * np.log10(true_peak(clip.samples))
+    assert not finished(clip, Finish(normalize=round(room + 0.02, 2))).notes
+    assert finished(clip, Finish(normalize=round(room + 0.2, 2))).notes
+
+
 def test_silence_and_shortness_are_said():
     clip = finished(made(silence(1)), Finish(normalize=-16))
     assert "silent, below -70 LUFS, and was not normalized" in texts(clip)[0]
@@ -161,7 +168,7 @@ def test_a_rate_that_a_format_has_not_is_said(tmp_path):
         ({"channels": True}, "channels True cannot be made"),
         ({"rate": 7999}, "rate 7999 is out of range; use 8000 to 192000 Hz"),
         ({"rate": 44100.5}, "rate 44100.5 is out of range"),
-        ({"rate": 10**5000}, "rate of that size is out of range"),
+        ({"rate": 10**5000}, "rate int is out of range"),
         ({"normalize": 1}, "normalize 1 is out of range; use -60 to 0 LUFS, such as -16"),
         ({"normalize": float("nan")}, "normalize nan is out of range"),
         ({"normalize": "-16"}, "normalize '-16' is out of range"),
