@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_audio.bundle.manifest import GraphEntry, Manifest
+from edge_audio.bundle.manifest import GENERATING, GraphEntry, Manifest
 from edge_audio.bundle.store import Bundle, file_entry
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate.prompts import ANY, ANY_IDS, Prompt, read
@@ -76,7 +76,7 @@ def make(
     """
     bundle = Bundle.open(folder)
     prompts = prompts or (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)
-    is_large = any(entries["f32"].bytes > SINGLE for entries in bundle.manifest.graphs.values())
+    is_large = any(bundle.manifest.graphs[name]["f32"].bytes > SINGLE for name in GENERATING)
     some = [prompts[index] for index in evenly(len(prompts), FEW if is_large else CLIPS)]
     say(f"mixed: recording what float32 does for {len(some)} prompts")
     short = _shortest(bundle.manifest)
