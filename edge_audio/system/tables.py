@@ -38,15 +38,17 @@ def check(path: Path) -> None:
         if data[4:8] != IDENTIFIER:
             raise ValueError("it does not say that it is one")
         try:
-            _check_model(File(data).root())
+            _check_model(File(data, MOST_NUMBERS).root())
         except struct.error:
             raise ValueError("a table points outside of it") from None
 
 
 class File:
-    """The bytes of a flatbuffer; struct.error where a read leaves them."""
+    """The bytes of a flatbuffer, of which `most` numbers are read; struct.error where a read leaves
+    them.
+    """
 
-    def __init__(self, data: mmap.mmap | memoryview, most: int = MOST_NUMBERS):
+    def __init__(self, data: mmap.mmap | memoryview, most: int):
         self._data, self._left = data, most
 
     def root(self) -> Table:

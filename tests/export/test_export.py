@@ -21,6 +21,13 @@ SIGNATURES = {
 }
 BY_LENGTH = ("denoise", "head")
 MINIMUM_SNR = {"f32": 110, "f16": 50, "int8": 25}
+#: the encoder is there once, in the most exact
+GRAPHS = [
+    (component, precision)
+    for component in SIGNATURES
+    for precision in MINIMUM_SNR
+    if component in GENERATING or precision == "f32"
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,9 @@ def signatures(component):
 @pytest.mark.parametrize("precision", MINIMUM_SNR)
 def test_fidelity_is_measured_and_good(bundle, precision):
     for component, entries in bundle.manifest.graphs.items():
+        if (component, precision) not in GRAPHS:
+            assert precision not in entries
+            continue
         measured = entries[precision].fidelity
         assert (
             {name.split(".")[0] for name in measured}
@@ -53,8 +63,7 @@ def test_fidelity_is_measured_and_good(bundle, precision):
         assert min(measured.values()) > MINIMUM_SNR[precision], (component, measured)
 
 
-@pytest.mark.parametrize("precision", MINIMUM_SNR)
-@pytest.mark.parametrize("component", SIGNATURES)
+@pytest.mark.parametrize("component, precision", GRAPHS)
 def test_one_xnnpack_delegate_and_nothing_outside(bundle, component, precision, tmp_path):
     for signature, (partitions, outside) in delegation(
         bundle.graph_path(component, precision), tmp_path
@@ -68,8 +77,7 @@ def test_one_xnnpack_delegate_and_nothing_outside(bundle, component, precision, 
         assert partitions <= 1 and sorted(outside) == sorted(allowed)
 
 
-@pytest.mark.parametrize("precision", MINIMUM_SNR)
-@pytest.mark.parametrize("component", SIGNATURES)
+@pytest.mark.parametrize("component, precision", GRAPHS)
 def test_every_input_changes_an_output(bundle, tiny0, component, precision):
     with Graph(bundle.graph_path(component, precision), threads=1) as graph:
         refuse_inert_inputs(examples(tiny0[1][component]), graph)
