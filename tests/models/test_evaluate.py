@@ -58,16 +58,16 @@ def precisions() -> dict:
             ]
             for kind, prompts in KINDS.items()
         }
-        for precision in ("f32", "int8")
+        for precision in ("f16", "int8")
     }
 
 
 def test_clips_become_a_card(precisions, tmp_path) -> None:
     figures = figures_of(precisions)
-    seen = precisions["f32"]["seen"]
-    assert figures["f32"]["seen"]["adherence"] == adherence(seen) == 0.75
+    seen = precisions["f16"]["seen"]
+    assert figures["f16"]["seen"]["adherence"] == adherence(seen) == 0.75
     assert sum(asked for _, asked in by_family(seen).values()) == len(seen)
-    assert figures["f32"]["bare names"]["audible"] == 1
+    assert figures["f16"]["bare names"]["audible"] == 1
     text = markdown(figures, "python -m something")
     assert (
         "| seen | {0} | {0} |".format(f"75.0 % of {len(seen)}") in text
