@@ -43,7 +43,12 @@ def create_app(config: ServeConfig) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with contextlib.AsyncExitStack() as stack:
+            if (listening := app.state.wyoming) is not None:
+                from edge_audio.serve.dialects.wyoming import wyoming  # of an extra
+
+                await stack.enter_async_context(wyoming(studio, app.state.encoder, listening))
+            yield
         await run_sync(studio.close)
 
     app = FastAPI(
@@ -51,6 +56,7 @@ def create_app(config: ServeConfig) -> FastAPI:
     )
     app.state.studio, app.state.keys = studio, keys
     app.state.encoder, app.state.uploads = Encoder(), Uploads(config)
+    app.state.wyoming = None  # a socket, if one was bound
     for router in (*(r.router for r in (jobs, models, health, docs, page)), *ROUTERS):
         app.include_router(router)
     app.add_exception_handler(EdgeAudioError, _refused)
