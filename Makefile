@@ -6,9 +6,9 @@ PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
-	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/serve edge_audio/cli edge_audio/lora edge_audio/exporter
+	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
 
-.PHONY: help demo test test-slow test-browser coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
+.PHONY: help demo test test-slow test-browser test-clients coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -29,6 +29,10 @@ test-slow: .venv-test/installed  ## the proofs that take minutes by nature
 
 test-browser: .venv-test/installed  ## the page of edge-audio serve in headless Chromium (apt-get install chromium); left out where it is not
 	.venv-test/bin/python -m pytest -m browser tests/edge_audio/serve
+
+test-clients: .venv-test/installed  ## other services' own client packages against edge-audio serve and mcp; installs them first
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[clients]'
+	.venv-test/bin/python -m pytest -m clients tests/edge_audio
 
 test-pythons: .venv-test/installed  ## the runtime's tests, from the wheel, on every Python from 3.10 to 3.14 that is here
 	.ci/pythons

@@ -15,6 +15,7 @@ from edge_audio.cli.export import add_export
 from edge_audio.cli.finish import joined
 from edge_audio.cli.generate import add_generate
 from edge_audio.cli.info import add_cache, add_info
+from edge_audio.cli.mcp import add_mcp
 from edge_audio.cli.serve import add_serve
 from edge_audio.errors import UsageError
 
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         add_generate,
         add_again,
         add_serve,
+        add_mcp,
         add_bench,
         add_compare,
         add_diagnose,

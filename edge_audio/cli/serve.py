@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
+import socket
 import sys
 import warnings
 from pathlib import Path
@@ -91,6 +93,11 @@ def add_serve(commands: Commands) -> None:
     add("--max-steps", metavar="N", type=int, default=250, help="of a clip (default: 250)")
     add("--max-seconds", metavar="S", type=float, default=300.0, help="of a clip (default: 300)")
     add("--replica", metavar="NAME", default="", help="begins job ids, for several servers")
+    add(
+        "--wyoming",
+        metavar="[ADDRESS:]PORT",
+        help="be a voice for Home Assistant there, such as 10200 (default address: 127.0.0.1)",
+    )
     add("--log-prompts", action="store_true", help="write prompts to the log")
     add("--quiet", action="store_true", help="log warnings and errors only")
 
@@ -98,8 +105,10 @@ def add_serve(commands: Commands) -> None:
 def serve(arguments: argparse.Namespace) -> None:
     """`edge-audio serve`"""
     needs.packages("edge-audio serve", "serve", _SERVE)
+    if arguments.wyoming is not None:
+        needs.packages("edge-audio serve --wyoming", "wyoming", ("wyoming",))
     from edge_audio.serve import server
-    from edge_audio.serve.config import KEY_VARIABLE, ServeConfig
+    from edge_audio.serve.config import KEY_VARIABLE, LOOPBACK, ServeConfig
 
     keys = [*arguments.api_key, *filter(None, [os.environ.get(KEY_VARIABLE)])]
     config = ServeConfig(
@@ -126,30 +135,58 @@ def serve(arguments: argparse.Namespace) -> None:
         max_seconds=arguments.max_seconds,
         replica=arguments.replica,
         log_prompts=arguments.log_prompts,
+        wyoming=_address(arguments.wyoming),
     )
     for key in config.api_keys:
         if len(key) < _SHORT_KEY:
             _warn(f"a key of {len(key)} characters is soon guessed; use {_SHORT_KEY} or more")
     if not config.is_local and not config.api_keys:
         _warn(f"everybody who reaches {config.host}:{config.port} can make sounds here")
+    if config.wyoming is not None and config.wyoming[0] not in LOOPBACK:
+        _warn(f"everybody who reaches {config.wyoming[0]}:{config.wyoming[1]} can make sounds here")
     logging.basicConfig(
         level=logging.WARNING if arguments.quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
     # a clip that was turned down says so in its recipe
     warnings.filterwarnings("ignore", "peak ", EdgeAudioWarning)
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(_bound(config.host, config.port, "--port"))
+        wyoming = None
+        if config.wyoming is not None:
+            wyoming = sockets.enter_context(_bound(*config.wyoming, "--wyoming"))
+        running = server.server(config, wyoming)
+        print(f"edge-audio serves http://{_shown(config.host, listening)}/", flush=True)
+        if config.wyoming is not None and wyoming is not None:
+            print(f"and wyoming at {_shown(config.wyoming[0], wyoming)}", flush=True)
+        server.run(running, listening)
+
+
+def _bound(host: str, port: int, flag: str) -> socket.socket:
+    """A socket where clients wait; EdgeAudioError if another program has that address."""
+    from edge_audio.serve import server
+
     try:
-        listening = server.bound(config)
+        return server.bound_at(host, port)
     except OSError as error:
         raise EdgeAudioError(
-            f"{config.host}:{config.port} cannot be listened on ({error.strerror}); choose another"
-            " --port"
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another {flag}"
         ) from None
-    with listening:
-        running = server.server(config)
-        shown = f"[{config.host}]" if ":" in config.host else config.host
-        print(f"edge-audio serves http://{shown}:{listening.getsockname()[1]}/", flush=True)
-        server.run(running, listening)
+
+
+def _shown(host: str, listening: socket.socket) -> str:
+    """The address as in a URL."""
+    return f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _address(given: str | None) -> tuple[str, int] | None:
+    """What --wyoming says."""
+    if given is None:
+        return None
+    host, _, port = given.rpartition(":")
+    if not (port.isascii() and port.isdigit()):
+        raise UsageError(f"--wyoming {given[:40]!r} is no [ADDRESS:]PORT, such as 10200")
+    return host.strip("[]") or "127.0.0.1", int(port[:6])
 
 
 def _budget(given: str) -> str | int:

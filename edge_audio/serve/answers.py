@@ -49,6 +49,7 @@ async def sound_answer(
     format: str,
     headers: Mapping[str, str] | None = None,
     finish: Finish = NOTHING,
+    quality: float | None = None,
 ) -> Response:
     """A clip of the history, finished and encoded on a thread: all of it or the range that was
     asked for. Refused if it is not there.
@@ -61,9 +62,9 @@ async def sound_answer(
         entry = found and next((c for c in found[0]["clips"] if c["index"] == clip), None)
         if path is None or not entry:
             raise not_found("clip")
-        if format == "pcm":
+        if format == "pcm" and not finish.entries:
             return encoder.samples(path)
-        return encoder.encoded(path, entry["recipe"], format, finish)
+        return encoder.encoded(path, entry["recipe"], format, finish, quality)
 
     sound = await run_sync(find)
     data, etag = sound.data, sound.etag
@@ -79,7 +80,7 @@ async def sound_answer(
         return Response(status_code=304, headers=more)
     fits = request.headers.get("if-range", etag) == etag
     wanted = part(request.headers.get("range"), len(data)) if fits else None
-    media_type, status = TYPES.get(format, PCM), 200
+    media_type, status = TYPES.get(format, f"audio/{format}"), 200
     if wanted is not None:
         more["Content-Range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{len(data)}"
         data, status = data[slice(*wanted)], 206
@@ -97,7 +98,7 @@ def stream_answer(
     """A clip while it is made, as `wav` or `pcm`. owned: the job is cancelled when the client hangs
     up.
     """
-    head = b"" if format == "pcm" else _head(stream)
+    head = b"" if format == "pcm" else head_of(stream)
     size = len(head) + 2 * stream.frames * stream.channels
 
     async def body() -> AsyncIterator[bytes]:
@@ -113,7 +114,8 @@ def stream_answer(
     return StreamingResponse(body(), 200, more, PCM if format == "pcm" else TYPES["wav"])
 
 
-def _head(stream: Blocks) -> bytes:
+def head_of(stream: Blocks) -> bytes:
+    """The WAV header of a clip that is being made."""
     return wav_header(stream.frames, stream.sample_rate, stream.channels)
 
 

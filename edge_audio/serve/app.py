@@ -19,6 +19,9 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.serve.answers import ERROR_SCHEMA
 from edge_audio.serve.audio import Encoder
 from edge_audio.serve.config import ServeConfig
+from edge_audio.serve.dialects.routes import ROUTERS
+from edge_audio.serve.dialects.shapes import answer_body
+from edge_audio.serve.dialects.wish import NOTES
 from edge_audio.serve.refusal import Refused
 from edge_audio.serve.routes import docs, health, jobs, models, page
 from edge_audio.serve.safety import Guard, Keys
@@ -40,7 +43,12 @@ def create_app(config: ServeConfig) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with contextlib.AsyncExitStack() as stack:
+            if (listening := app.state.wyoming) is not None:
+                from edge_audio.serve.dialects.wyoming import wyoming  # of an extra
+
+                await stack.enter_async_context(wyoming(studio, app.state.encoder, listening))
+            yield
         await run_sync(studio.close)
 
     app = FastAPI(
@@ -48,8 +56,9 @@ def create_app(config: ServeConfig) -> FastAPI:
     )
     app.state.studio, app.state.keys = studio, keys
     app.state.encoder, app.state.uploads = Encoder(), Uploads(config)
-    for routes in (jobs, models, health, docs, page):
-        app.include_router(routes.router)
+    app.state.wyoming = None  # a socket, if one was bound
+    for router in (*(r.router for r in (jobs, models, health, docs, page)), *ROUTERS):
+        app.include_router(router)
     app.add_exception_handler(EdgeAudioError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -59,7 +68,7 @@ def create_app(config: ServeConfig) -> FastAPI:
             allow_origins=config.cors,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "xi-api-key", "Last-Event-ID"],
-            expose_headers=["X-Job-Id", "X-Seed", "Location", "Retry-After"],
+            expose_headers=["X-Job-Id", "X-Seed", "Location", "Retry-After", NOTES],
         )
     app.add_middleware(Guard, config=config, keys=keys, metrics=studio.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -84,7 +93,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EdgeAudioError)
     refusal = Refused.of(error)
     request.app.state.studio.metrics.refused(refusal.code)
-    return JSONResponse(refusal.body, refusal.status, refusal.headers)
+    return JSONResponse(answer_body(request.url.path, refusal), refusal.status, refusal.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -28,6 +28,8 @@ TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg; codecs=opus",
 }
+#: samples without a header that tells what they are, and libsndfile's names of those
+RAW = {"pcm": "PCM_16", "ulaw": "ULAW", "alaw": "ALAW"}
 #: what a clip can be heard as while it is made
 STREAMED = ("wav", "pcm")
 #: bytes of encoded clips that are kept for the next range of them
@@ -74,18 +76,25 @@ class Encoder:
 
         return _sound(read, path)
 
-    def encoded(self, path: Path, recipe: dict[str, Any], format: str, finish: Finish) -> Sound:
+    def encoded(
+        self,
+        path: Path,
+        recipe: dict[str, Any],
+        format: str,
+        finish: Finish,
+        quality: float | None = None,
+    ) -> Sound:
         """The clip of a FLAC file in a format, finished; Refused if this system cannot write it,
-        UsageError for a finish that this clip cannot have.
+        UsageError for a finish that this clip cannot have. format: also one of RAW.
         """
         if format == "flac" and not finish.entries:  # as it lies there
             return _sound(path.read_bytes, path)
-        key = (path.name, format, finish)
+        key = (path.name, format, finish, quality)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        sound = _sound(lambda: _encoded(path, recipe, format, finish), path)
+        sound = _sound(lambda: _encoded(path, recipe, format, finish, quality), path)
         with self._lock:
             self._kept[key] = sound
             while len(self._kept) > 1 and sum(len(s.data) for s in self._kept.values()) > _KEPT:
@@ -116,9 +125,17 @@ def _gone() -> Refused:
     return Refused(404, "not_found", "the clip was deleted meanwhile")
 
 
-def _encoded(path: Path, recipe: dict[str, Any], format: str, finish: Finish) -> bytes:
-    stream = io.BytesIO()
-    finished(read_clip(path, recipe), finish).save(stream, format=format)
+def _encoded(
+    path: Path, recipe: dict[str, Any], format: str, finish: Finish, quality: float | None
+) -> bytes:
+    stream, clip = io.BytesIO(), finished(read_clip(path, recipe), finish)
+    if format in RAW:
+        import soundfile
+
+        subtype, samples = RAW[format], clip.samples * clip.gain
+        soundfile.write(stream, samples, clip.sample_rate, subtype, "LITTLE", "RAW")
+    else:
+        clip.save(stream, format=format, quality=quality)
     return stream.getvalue()
 
 

@@ -65,6 +65,8 @@ class ServeConfig:
     #: begins the ids of this server's jobs, so that a proxy finds the one that has them
     replica: str = ""
     log_prompts: bool = False
+    #: address and port for clients of Wyoming, which has no keys
+    wyoming: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -90,6 +92,15 @@ class ServeConfig:
             raise UsageError("--replica is no name; use up to 16 of a-z and 0-9")
         if any(not key or not key.isascii() or not key.isprintable() for key in self.api_keys):
             raise UsageError("an API key is empty or has other than printable ASCII characters")
+        if self.wyoming is not None:
+            host, port = self.wyoming
+            if not 0 <= port <= 65535:
+                raise UsageError(f"--wyoming {port} is not within 0 to 65535")
+            if host not in LOOPBACK and not self.no_auth:
+                raise UsageError(
+                    f"--wyoming {host} lets others in, and Wyoming has no keys: give --no-auth if"
+                    " everybody who reaches this computer may make sounds"
+                )
         if not (self.is_local or self.api_keys or self.no_auth):
             raise UsageError(
                 f"--host {self.host} lets others in: give an --api-key, or --no-auth if everybody"

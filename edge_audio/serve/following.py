@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Container, Iterator
+from typing import Any
 
 from starlette.requests import Request
 
-from edge_audio.serve.jobs import FINAL, Blocks, Job
+from edge_audio.serve.jobs import FAILED, FINAL, Blocks, Job
 from edge_audio.serve.refusal import Refused
 from edge_audio.serve.studio import Studio
 
@@ -44,14 +45,26 @@ async def reached(
     """Wait until `there`; Refused (499, which nobody reads) if the client hangs up before. Then a
     job that the request owns is cancelled.
     """
-    gone = asyncio.ensure_future(_hung_up(request))
+    await until(studio, job, asyncio.ensure_future(_hung_up(request)), there, owned)
+
+
+async def until(
+    studio: Studio,
+    job: Job,
+    gone: asyncio.Future[Any],
+    there: Callable[[], bool],
+    owned: bool = True,
+) -> None:
+    """The same for a client of any kind: `gone` is done when it has hung up, and is cancelled in
+    the end.
+    """
     try:
         with following(job, HEARD) as woken:
             while True:
                 woken.clear()
                 if there():
                     return
-                news = asyncio.ensure_future(woken.wait())
+                news: asyncio.Future[Any] = asyncio.ensure_future(woken.wait())
                 try:
                     await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -64,6 +77,18 @@ async def reached(
         raise
     finally:
         gone.cancel()
+
+
+def has_block(job: Job, clip: int) -> bool:
+    """Whether a clip can be heard, or never will be."""
+    stream = job.streams.get(clip)
+    return job.is_over or len(job.clips) > clip or (stream is not None and bool(stream.blocks))
+
+
+def failure(job: Job) -> Refused:
+    """What is answered when a job that was waited for did not end well."""
+    error = job.error or {"code": job.state, "message": f"the job was {job.state}"}
+    return Refused(500 if job.state == FAILED else 409, error["code"], error["message"])
 
 
 async def blocks(job: Job, stream: Blocks) -> AsyncIterator[bytes]:

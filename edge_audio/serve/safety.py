@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_audio.errors import EdgeAudioError
 from edge_audio.serve.config import ServeConfig
+from edge_audio.serve.dialects.shapes import answer_body
 from edge_audio.serve.metrics import Metrics
 from edge_audio.serve.refusal import Refused
 
@@ -39,7 +40,8 @@ _LINGER_SECONDS, _LINGER_BYTES = 1.0, 64 << 20
 #: requests at once
 _MOST_REQUESTS = 512
 #: what needs no key: the page, which asks for it, and what proxies ask
-_PUBLIC = ("/", "/health", "/v1/login", "/favicon.ico")
+_PUBLIC = ("/", "/health", "/favicon.ico")
+_LOGIN = "/v1/login"
 _PUBLIC_FOLDER = "/page/"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
@@ -197,8 +199,7 @@ class Guard:
         number = self._keys.number(_shown_key(headers))
         if number is None:
             number = self._keys.number_of_token(_cookie(headers))
-        path = scope["path"]
-        if number is None and path not in _PUBLIC and not path.startswith(_PUBLIC_FOLDER):
+        if number is None and not _is_public(scope["method"], scope["path"]):
             raise Refused(
                 401,
                 "unauthorized",
@@ -291,7 +292,7 @@ class _Exchange:
         self._guard.refused(refusal)
         if self._status:  # it has begun to answer; the connection is closed half-way
             raise ConnectionAbortedError(str(refusal))
-        body = json.dumps(refusal.body).encode()
+        body = json.dumps(answer_body(self._scope["path"], refusal)).encode()
         headers = {
             "content-type": "application/json",
             "content-length": str(len(body)),
@@ -304,6 +305,13 @@ class _Exchange:
 
     def _too_large(self) -> Refused:
         return Refused(413, "too_large", f"a body has at most {self._most} bytes here")
+
+
+def _is_public(method: str, path: str) -> bool:
+    """Whether everybody may do that: look at the page, and show a key."""
+    if method not in _SAFE_METHODS:
+        return path == _LOGIN
+    return path in _PUBLIC or path.startswith(_PUBLIC_FOLDER)
 
 
 def client_of(scope: Scope) -> str:

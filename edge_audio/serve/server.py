@@ -75,11 +75,15 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def server(config: ServeConfig) -> uvicorn.Server:
-    """A server that is ready to run; EdgeAudioError if it cannot be."""
+def server(config: ServeConfig, wyoming: socket.socket | None = None) -> uvicorn.Server:
+    """A server that is ready to run; EdgeAudioError if it cannot be. wyoming: where clients of that
+    protocol wait.
+    """
+    app = create_app(config)
+    app.state.wyoming = wyoming
     return _Server(
         uvicorn.Config(
-            create_app(config),
+            app,
             host=config.host,
             port=config.port,
             http=_Protocol,
@@ -102,12 +106,17 @@ def bound(config: ServeConfig) -> socket.socket:
     """The socket that it listens on, where clients wait from now on; OSError if another program
     has it.
     """
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    return bound_at(config.host, config.port)
+
+
+def bound_at(host: str, port: int) -> socket.socket:
+    """The same for any address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # the protocol is named, or asyncio leaves Nagle's algorithm on: 40 ms an answer
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((config.host, config.port))
+        listening.bind((host, port))
         listening.listen(_BACKLOG)
     except OSError:
         listening.close()

@@ -26,8 +26,8 @@ from edge_audio.serve.answers import (
     stream_answer,
 )
 from edge_audio.serve.audio import STREAMED, check_format
-from edge_audio.serve.following import following, reached
-from edge_audio.serve.jobs import DONE, FAILED, FINAL, Event, Job, Order
+from edge_audio.serve.following import failure, following, has_block, reached
+from edge_audio.serve.jobs import DONE, FINAL, Event, Job, Order
 from edge_audio.serve.refusal import Refused, not_found
 from edge_audio.serve.safety import client_of
 from edge_audio.serve.schema import ID, Change, JobOrder
@@ -100,7 +100,7 @@ async def generate(request: Request, query: Annotated[GenerateQuery, Query()]) -
     job = await ordered(request)
     headers = {"X-Job-Id": job.id, "X-Seed": str(job.settings.seed)}
     if query.stream:
-        await reached(studio, job, request, lambda: _has_block(job, 0))
+        await reached(studio, job, request, lambda: has_block(job, 0))
         if stream := job.streams.get(0):
             return stream_answer(studio, job, stream, query.format, headers, owned=True)
     else:
@@ -178,7 +178,7 @@ async def stream(request: Request, id: JobId, query: Annotated[StreamQuery, Quer
     if (job := studio.live(id)) is not None:
         if query.clip >= job.order.variations:
             raise not_found("clip")
-        await reached(studio, job, request, lambda: _has_block(job, query.clip), owned=False)
+        await reached(studio, job, request, lambda: has_block(job, query.clip), owned=False)
         if (blocks := job.streams.get(query.clip)) is not None and blocks.blocks:
             return stream_answer(studio, job, blocks, query.format)
         if query.clip >= len(job.clips):
@@ -219,17 +219,6 @@ async def _read(request: Request) -> tuple[JobOrder, UploadFile | None]:
     if file is not None and wanted.init is not None:
         raise Refused(422, "invalid", "give either a file or an earlier clip as init", "init")
     return wanted, file
-
-
-def failure(job: Job) -> Refused:
-    """What is answered when a job that was waited for did not end well."""
-    error = job.error or {"code": job.state, "message": f"the job was {job.state}"}
-    return Refused(500 if job.state == FAILED else 409, error["code"], error["message"])
-
-
-def _has_block(job: Job, clip: int) -> bool:
-    stream = job.streams.get(clip)
-    return job.is_over or len(job.clips) > clip or (stream is not None and bool(stream.blocks))
 
 
 def _current(studio: Studio, kept: dict[str, Any]) -> dict[str, Any]:
