@@ -4,8 +4,8 @@ hundred sounds and measures them.
 Every clip is judged by the check of its family (`edge_audio.listening`) and looked at for
 what no sound should have: a click at either end, an offset, clipped samples. With `--out`, a
 classifier that learnt from synthesised sounds says what it hears, too, and the results are written
-as `evaluation.json`, `evaluation.md` and `confusion.png`; `--checkpoint` adds what the autoencoder
-alone does to synthesised sounds (it needs torch), and `--card` puts the tables into the bundle's
+as `evaluation.json`, `evaluation.md` and `confusion.png`, with what the bundle's encoder and
+decoder alone do to synthesised sounds, where it has an encoder; `--card` puts the tables into its
 MODEL_CARD.md.
 """
 
@@ -52,12 +52,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--out", type=Path, help="folder for evaluation.json, evaluation.md and confusion.png"
     )
     parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="DIR",
-        help="what the bundle was made of; measures its autoencoder too, for --out",
-    )
-    parser.add_argument(
         "--card",
         action="store_true",
         help="put the tables into the bundle's MODEL_CARD.md; needs --out",
@@ -65,8 +59,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.card and not options.out:
         parser.error("--card needs --out")
-    if options.checkpoint and not options.out:
-        parser.error("--checkpoint needs --out")
     if options.bundled and options.out:
         parser.error("--out needs all prompts; leave out --bundled")
     if options.seeds < 1:
@@ -130,7 +122,7 @@ def write(
         "on synthesised": round(judge.accuracy, 4),
         "on generated": round(float(np.mean([a == h for a, h in zip(asked, heard)])), 4),
     }
-    figures |= probe(options.bundle, first, options.checkpoint)
+    figures |= probe(options.bundle, first)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
     (options.out / "evaluation.md").write_text(text := markdown(figures, command))
@@ -143,21 +135,23 @@ def write(
         put_into_card(options.bundle / "MODEL_CARD.md", text)
 
 
-def probe(bundle: Path, precision: str, checkpoint: Path | None) -> dict:
-    """Overrun and diversity over the bundled prompts; with a checkpoint, what its autoencoder
+def probe(bundle: Path, precision: str) -> dict:
+    """Overrun and diversity over the bundled prompts; with an encoder, what the autoencoder
     loses.
     """
     with Pipeline.load(bundle, precision, memory="all") as pipeline:
         after = [overrun(pipeline, prompt) for prompt in BUNDLED]
         apart = [diversity(pipeline, prompt) for prompt in BUNDLED]
+        has_encoder = "encoder" in pipeline.bundle.manifest.graphs
+        losses = reconstruction(pipeline) if has_encoder else {}
     figures: dict = {
         "overrun": {"median": round(float(np.median(after)), 1), "worst": round(max(after), 1)},
         "diversity": round(float(np.median(apart)), 2),
     }
-    if checkpoint:
+    if losses:
         figures["reconstruction"] = {
             family: (round(ratio, 1), round(distance, 3), passed)
-            for family, (ratio, distance, passed) in reconstruction(checkpoint).items()
+            for family, (ratio, distance, passed) in losses.items()
         }
     return figures
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from edge_audio import Pipeline
+from edge_audio import Clip, Pipeline
 from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.evaluate.trace import sampled
 from edge_audio.listening import check
+from edge_audio.session import Session
 
 from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE, make_sound
 
@@ -53,26 +53,21 @@ def diversity(pipeline: Pipeline, prompt: Prompt, seeds: Sequence[int] = DIVERSI
     return float(np.mean(distances))
 
 
-def reconstruction(checkpoint: Path) -> dict[str, tuple[float, float, bool]]:
-    """What the autoencoder of a checkpoint does to a synthesised sound of every family, with no
+def reconstruction(pipeline: Pipeline) -> dict[str, tuple[float, float, bool]]:
+    """What the bundle's encoder and decoder do to a synthesised sound of every family, with no
     diffusion in between.
 
     family -> SNR in dB, multi-resolution STFT distance (`metrics.spectral_distance`), and whether
     the sound still passes its check.
     """
-    import torch
-
-    from .official import read_checkpoint
-
-    autoencoder = read_checkpoint(checkpoint).autoencoder.eval()
     losses = {}
     for number, family in enumerate(FAMILIES):
         rng = np.random.default_rng([RECONSTRUCTION_SEED, number])
         sound = make_sound(rng, family, seconds=FULL_SECONDS)
-        with torch.inference_mode():
-            mean, _ = autoencoder.encode(torch.from_numpy(sound.audio)[None, None])
-            decoded = autoencoder.decode(mean)[0].numpy().T
         original = sound.audio[:, None]
+        settings = pipeline.settings("", init=Clip(original, SAMPLE_RATE))
+        latents = Session(pipeline.model, settings).init_latents()
+        decoded = np.concatenate(list(pipeline.decode(settings, latents)))
         losses[family] = (
             snr(decoded, original),
             spectral_distance(decoded, original),
