@@ -1,14 +1,15 @@
-"""The page and its modules: files of this package, listed once, so that no path of a client's
-touches the file system.
+"""The page and its modules: files of this package, read once, so that no path of a client's touches
+the file system and none waits for it.
 """
 
 from __future__ import annotations
 
+import functools
+import gzip
 import hashlib
 from importlib.resources import files
 from pathlib import Path
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,12 +55,19 @@ async def module(request: Request, name: str) -> Response:
 
 
 async def _file(request: Request, name: str) -> Response:
-    path = _FILES.get(name)
-    if path is None:
+    if name not in _FILES:
         raise not_found("page")
-    data = await run_sync(path.read_bytes)
-    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    data, packed, etag = _held(name)
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    return Response(data, 200, headers, _TYPES[path.suffix])
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        data, headers["Content-Encoding"] = packed, "gzip"
+    return Response(data, 200, headers, _TYPES[_FILES[name].suffix])
+
+
+@functools.cache
+def _held(name: str) -> tuple[bytes, bytes, str]:
+    """A file of the page, the same packed, and what names this version of it."""
+    data = _FILES[name].read_bytes()
+    return data, gzip.compress(data, mtime=0), f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
