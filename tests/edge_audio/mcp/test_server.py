@@ -21,9 +21,7 @@ from edge_audio.pipeline import Cancelled
 from edge_audio.session import Progress
 
 pytestmark = pytest.mark.clients
-pytest.importorskip(
-    "mcp.server", reason="the mcp package is not here; make test-clients installs it"
-)
+pytest.importorskip("mcp.server", reason="mcp is not here; make test-clients installs it")
 
 from mcp import Client, StdioServerParameters
 
