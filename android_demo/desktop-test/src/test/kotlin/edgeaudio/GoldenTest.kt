@@ -143,21 +143,21 @@ private class Golden(private val folder: File, private val old: File, private va
     }
 
     fun remembered(): String {
-        for (place in listOf(folder, old)) {
-            val pipeline = pipeline("f32", place)
+        for ((place, precision) in listOf(folder to "f16", old to "f32")) {
+            val pipeline = pipeline(precision, place)
             // With numbers, no prompt is a name alone: what such a name means changes with the seed.
             val request = Request("slow siren 7", seed = 1, steps = 2, cfgScale = 2.0, negative = "rain 7")
             fun ran(request: Request): List<String> {
                 log.clear()
                 val samples = pipeline.generate(request).samples
                 val known = log.toList()
-                expect(samples.contentEquals(pipeline("f32", place).generate(request).samples)) { "another clip" }
+                expect(samples.contentEquals(pipeline(precision, place).generate(request).samples)) { "another clip" }
                 return known
             }
             val first = ran(request)
             expect(first.count { it == "condition" } == 2 && first.count { it == "project" } == 2) { "$first" }
             val second = ran(request.copy(seed = 2))
-            expect(second == first - setOf("conditioners.f32.tflite", "condition", "project")) { "$second after $first" }
+            expect(second == first - setOf("conditioners.$precision.tflite", "condition", "project")) { "$second after $first" }
             val other = ran(request.copy(prompt = "slow bell 7"))
             expect(other.count { it == "condition" } == 1 && other.count { it == "project" } == 1) { "$other" }
         }
@@ -205,7 +205,7 @@ private class Golden(private val folder: File, private val old: File, private va
         expect("is missing" in fails<EdgeAudioError> { missing.graph("dit", "int8") }.message!!) { "missing" }
         val short = Bundle.open(memory(mapOf(MANIFEST_NAME to manifest.toByteArray(), "dit.int8.tflite" to ByteArray(9))))
         expect("has 9 bytes" in fails<EdgeAudioError> { short.graph("dit", "int8") }.message!!) { "size" }
-        expect("no dit in f16" in fails<EdgeAudioError> { missing.choose("dit=f16") { PRECISIONS } }.message!!) { "precision" }
+        expect("no dit in int4" in fails<EdgeAudioError> { missing.choose("dit=int4") { PRECISIONS } }.message!!) { "precision" }
         fails<UsageError> { missing.choose("dit=f64") { PRECISIONS } }
         fails<EdgeAudioError> { SentencePiece(byteArrayOf(1, 2, 3)) }
         return "${cases.size + 5} refused"
