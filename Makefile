@@ -6,9 +6,9 @@ PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
-	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
+	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
 
-.PHONY: help demo test test-slow test-browser test-clients coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
+.PHONY: help demo test test-slow test-ray test-browser test-clients coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -33,6 +33,9 @@ test-browser: .venv-test/installed  ## the page of edge-audio serve in headless 
 test-clients: .venv-test/installed  ## other services' own client packages against edge-audio serve and mcp; installs them first
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[clients]'
 	.venv-test/bin/python -m pytest -m clients tests/edge_audio
+
+test-ray: .venv-ray/installed  ## batch on a Ray cluster of two nodes, one of which is killed: a minute or two
+	.venv-ray/bin/python -m pytest -m ray tests/edge_audio/batch/test_ray.py
 
 test-pythons: .venv-test/installed  ## the runtime's tests, from the wheel, on every Python from 3.10 to 3.14 that is here
 	.ci/pythons
@@ -84,6 +87,11 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[export,test,browser,lint]'
 	touch $@
 
+.venv-ray/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[export,test,ray]'
+	touch $@
+
 .venv-train/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,train,test]'
@@ -95,4 +103,4 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-train .venv-bench build android_demo/build demo.wav
+	rm -rf .venv .venv-test .venv-ray .venv-train .venv-bench build android_demo/build demo.wav

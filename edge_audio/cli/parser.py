@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from edge_audio import __version__
 from edge_audio.cli.again import add_again
+from edge_audio.cli.batch import add_batch
 from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
 from edge_audio.cli.export import add_export
 from edge_audio.cli.finish import joined
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         add_again,
         add_serve,
         add_mcp,
+        add_batch,
         add_bench,
         add_compare,
         add_diagnose,

@@ -1,0 +1,178 @@
+"""Workers at work: started, fed, watched, and started again when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from edge_audio.batch.job import Job, Unit
+from edge_audio.errors import EdgeAudioError
+
+#: units that a worker is given before it has answered: one is made, one waits
+AHEAD = 2
+#: deaths that a unit may cause
+DEATHS = 2
+
+
+class Crew:
+    """So many worker processes, of so many threads each."""
+
+    def __init__(self, job: Job, place: str, workers: int, threads: int, memory: str | int = "all"):
+        self.threads = threads
+        self._head = {"job": job.to_json(), "place": place, "threads": threads, "memory": memory}
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[_Worker] = []
+        self._again: deque[Unit] = deque()
+        self._deaths = Counter[str]()
+        self._still_births = 0
+        #: bytes of a worker, at most
+        self.memory = 0
+        for _ in range(workers):
+            self._start()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._selector.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of its processes."""
+        return [worker.process.pid for worker in self._workers]
+
+    def answers(
+        self, units: Iterator[Unit], is_over: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
+        """A record of every unit, as they come; of one that killed its workers, too.
+
+        is_over: whether no more units are taken. EdgeAudioError if workers
+        cannot work.
+        """
+        while True:
+            for worker in self._workers:
+                while len(worker.units) < AHEAD and (unit := self._next(units, is_over)):
+                    self._give(worker, unit)
+            if not any(worker.units for worker in self._workers) and not self._again:
+                return
+            for key, _ in self._selector.select(1.0):
+                yield from self._heard(key.data)
+
+    def _next(self, units: Iterator[Unit], is_over: Callable[[], bool]) -> Unit | None:
+        if self._again:
+            return self._again.popleft()
+        if is_over():
+            return None
+        return next(units, None)
+
+    def _give(self, worker: _Worker, unit: Unit) -> None:
+        worker.units.append(unit)
+        worker.tell(unit.to_json())  # if it is dead, that is found when it is read
+
+    def _heard(self, worker: _Worker) -> Iterator[dict[str, Any]]:
+        lines = worker.lines()
+        if lines is None:
+            yield from self._buried(worker)
+            return
+        for line in lines:
+            answer = json.loads(line)
+            if "stop" in answer:
+                raise EdgeAudioError(answer["stop"])
+            self._still_births = 0
+            if "ready" in answer:
+                continue
+            self.memory = max(self.memory, answer.pop("memory", 0))
+            worker.units.popleft()
+            yield answer
+
+    def _buried(self, worker: _Worker) -> Iterator[dict[str, Any]]:
+        """Another one takes the place of a worker that died, and its units are tried again."""
+        self._selector.unregister(worker.out)
+        self._workers.remove(worker)
+        reason = worker.end()
+        if worker.units:
+            guilty = worker.units.popleft()
+            self._deaths[guilty.key] += 1
+            if self._deaths[guilty.key] >= DEATHS:
+                yield {"unit": guilty.key, "failed": f"its worker died twice ({reason})"}
+            else:
+                self._again.append(guilty)
+        self._again.extend(worker.units)
+        if worker.was_silent:
+            self._still_births += 1
+        if self._still_births >= 3:
+            raise EdgeAudioError(
+                f"workers die as they start ({reason}); try fewer with --workers, or --precision"
+                " int8"
+            )
+        self._start()
+
+    def _start(self) -> None:
+        worker = _Worker(self._head)
+        self._workers.append(worker)
+        self._selector.register(worker.out, selectors.EVENT_READ, worker)
+
+
+class _Worker:
+    """A process, what it was given and has not answered, and what it says."""
+
+    def __init__(self, head: dict[str, Any]):
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (until the process ends)
+        threads = str(head["threads"])
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-m", "edge_audio.batch.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is the run's affair
+        )
+        assert self.process.stdin and self.process.stdout  # they are pipes
+        self._in, self.out = self.process.stdin, self.process.stdout
+        os.set_blocking(self.out.fileno(), False)
+        self.units: deque[Unit] = deque()
+        self.was_silent = True
+        self._said = b""
+        self.tell(json.dumps(head))
+
+    def tell(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # it is dead, which is found out when it is read
+            self._in.write(line.encode() + b"\n")
+            self._in.flush()
+
+    def lines(self) -> list[bytes] | None:
+        """What it said since; None if it is dead."""
+        data = self.out.read(1 << 20)
+        if data == b"":
+            return None
+        self.was_silent = False
+        *lines, self._said = (self._said + (data or b"")).split(b"\n")
+        return lines
+
+    def end(self) -> str:
+        """Let it end at once; returns why it did, if it did by itself."""
+        code = self.process.poll()
+        if code is None:
+            try:  # its output ends a moment before it does
+                code = self.process.wait(0.2 if self.units else 0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                code = self.process.wait()
+        for stream in (self._in, self.out):
+            with contextlib.suppress(OSError):
+                stream.close()
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        self._errors.close()
+        return f"signal {-code}" if code < 0 else (said[-1][:200] if said else f"exit code {code}")

@@ -1,0 +1,281 @@
+"""A run: a plan made, checked and carried out, here or on a cluster, from where it was left."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_audio.batch import write
+from edge_audio.batch.crew import Crew
+from edge_audio.batch.job import Job, Unit
+from edge_audio.batch.journal import Journal
+from edge_audio.batch.make import where
+from edge_audio.batch.place import STATE, Place
+from edge_audio.batch.plan import Choices, Plan, check_room, make_plan
+from edge_audio.errors import EdgeAudioError, UsageError
+from edge_audio.pipeline import Pipeline
+from edge_audio.system import cache, device
+
+#: seconds for which a number of workers is measured, and clips of each worker that it needs
+MEASURED, CLIPS = 4.0, 3
+#: how much faster fewer workers of more threads must be
+BETTER = 1.05
+#: share of the free memory that workers may take, unless a budget says it
+SHARE = 0.7
+
+Records = Iterator[dict[str, Any]]
+#: called with the units that are done of all, and those that failed
+OnProgress = Callable[[int, int, int], None]
+
+
+@dataclass
+class Force:
+    """What does the work. None: chosen by measurement on this computer."""
+
+    workers: int | None = None
+    threads: int | None = None
+    #: bytes that all workers may have together
+    budget: int | None = None
+    #: what was measured: (workers, threads) -> clips a second
+    rates: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "budget"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} {value} can do nothing; use 1 or more")
+
+    def options(self, units: int) -> list[tuple[int, int]]:
+        """(workers, threads) to choose from, those first that are restarted least in the end."""
+        cpus = device.cpus()
+        threads = [self.threads] if self.threads else [2**n for n in range(5) if 2**n <= cpus]
+        found = [(self.workers or max(1, cpus // t), t) for t in threads]
+        found = [(min(workers, units), t) for workers, t in found]
+        return found[::-1] if units >= 50 * cpus else found[:1]
+
+
+@dataclass
+class Run:
+    """A folder on the way from a list to its sounds."""
+
+    plan: Plan
+    job: Job
+    place: Place
+    state: Path
+    journal: Journal
+    #: which units are this process's: (number from 1, of how many)
+    shard: tuple[int, int] = (1, 1)
+    packed: dict[str, int] = field(default_factory=dict)
+
+    def is_mine(self, number: int) -> bool:
+        """Whether a unit, by its number in the plan, is this shard's."""
+        return number % self.shard[1] == self.shard[0] - 1
+
+    def pending(self) -> Iterator[Unit]:
+        """The units of this shard that are to be made."""
+        recorded = self.journal.records(unit.key for unit in self.plan)
+        for number, (unit, record) in enumerate(zip(self.plan, recorded)):
+            if self.is_mine(number) and not self._is_done(record):
+                yield unit
+
+    def missing(self) -> int:
+        """Units of all shards that have no record at all."""
+        return sum(unit.key not in self.journal for unit in self.plan)
+
+    def _is_done(self, record: dict[str, Any] | None) -> bool:
+        if record is None or "failed" in record:
+            return False
+        if self.place.folder is None:
+            return True
+        size = self.packed.get(record["file"]) if self.job.shard_size else None
+        return record["bytes"] in (size, self.place.size(where(self.job, record)))
+
+    def carry_out(self, answers: Records, on_progress: OnProgress, done: int, total: int) -> int:
+        """Record what comes; returns how many failed."""
+        failed = 0
+        for answer in answers:
+            self.journal.add(answer)
+            failed += "failed" in answer
+            done += 1
+            on_progress(done, total, failed)
+        return failed
+
+
+@contextlib.contextmanager
+def opened(
+    listed: Path,
+    out: str,
+    pipeline: Pipeline,
+    job: Job,
+    choices: Choices,
+    shard: tuple[int, int] = (1, 1),
+) -> Iterator[Run]:
+    """A run whose plan is made and that nobody else carries out at the same time; EdgeAudioError if
+    `out` holds something else.
+    """
+    place = Place(out)
+    if job.shard_size and place.folder is None:
+        raise UsageError(f"shards of WebDataset are made in a folder; {out} is none")
+    state, name = _state(place), "" if shard == (1, 1) else f"{shard[0]}-of-{shard[1]}"
+    _check_same(place, state, job)
+    place.make()
+    (state / "sounds").mkdir(parents=True, exist_ok=True)
+    with _locked(state / f"lock{name and '-'}{name}", place), Journal(state, name) as journal:
+        plan = make_plan(listed, state / f"plan{name and '-'}{name}.jsonl", pipeline, job, choices)
+        if len(journal) and plan.units and not any(unit.key in journal for unit in plan):
+            raise EdgeAudioError(
+                f"{place.name} holds the sounds of another list; name a new folder for {listed}"
+            )
+        write.save_text(state / "job.json", json.dumps(job.identity, indent=1, sort_keys=True))
+        if place.folder is not None:
+            if shard == (1, 1):
+                for folder in (place.folder, state, state / "writing"):
+                    for left in folder.glob("*.part"):
+                        left.unlink(missing_ok=True)
+            check_room(plan, place.folder, min(1.0, len(journal) / max(1, plan.units)))
+        packed = write.packed(place.folder) if job.shard_size and place.folder else {}
+        yield Run(plan, job, place, state, journal, shard, packed)
+
+
+def local(run: Run, force: Force, on_progress: OnProgress) -> int:
+    """Make all that is pending with workers on this computer; returns how many failed."""
+    count = sum(1 for _ in run.pending())
+    if not count:
+        return 0
+    units, done = run.pending(), run.plan.units // run.shard[1] - count
+    total, failed, most = done + count, 0, 1 << 30
+    options = force.options(count)
+    for workers, threads in options if len(options) > 1 else ():
+        with Crew(run.job, run.place.url, min(workers, most), threads) as crew:
+            answers = _measured(crew, units, min(workers, most), force, (workers, threads))
+            made = run.carry_out(_counted(answers, box := [0]), on_progress, done, total)
+            failed, done = failed + made, done + box[0]
+            most = _fitting(crew.memory, force.budget)
+    workers, threads = _best(force.rates) or options[0]
+    workers, memory = min(workers, most), "all"
+    if most < 1:
+        workers, memory = 1, "free"
+    if done < total:
+        with Crew(run.job, run.place.url, workers, threads, memory) as crew:
+            failed += run.carry_out(crew.answers(units), on_progress, done, total)
+    return failed
+
+
+def _measured(
+    crew: Crew, units: Iterator[Unit], workers: int, force: Force, option: tuple[int, int]
+) -> Records:
+    """Answers, and how many came a second once all workers were there: the work of a measurement is
+    kept like any other.
+    """
+    begin, count, until = 0.0, 0, [float("inf")]
+    answers = crew.answers(units, lambda: time.monotonic() > until[0])
+    for number, answer in enumerate(answers):
+        yield answer
+        now = time.monotonic()
+        if number + 1 == workers:
+            begin, until[0] = now, max(now + MEASURED, now)
+        elif number >= workers and now <= until[0]:
+            count, last = count + 1, now
+            force.rates[option] = count / (last - begin)
+
+
+def _counted(answers: Records, box: list[int]) -> Records:
+    for answer in answers:
+        box[0] += 1
+        yield answer
+
+
+def _best(rates: dict[tuple[int, int], float]) -> tuple[int, int] | None:
+    """The fastest; of nearly equal ones that with the most workers."""
+    if not rates:
+        return None
+    fastest = max(rates.values())
+    return max(option for option, rate in rates.items() if rate * BETTER >= fastest)
+
+
+def _fitting(memory: int, budget: int | None) -> int:
+    """Workers that fit into the budget."""
+    if not memory:
+        return 1 << 30
+    free = device.memory().available
+    most = budget if budget is not None else int(SHARE * free) if free else 1 << 62
+    return most // memory
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """ "2/8"; UsageError for what is none."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"shard {text[:20]!r} is none; write it as 1/8 to 8/8")
+    return int(match[1]), int(match[2])
+
+
+def _state(place: Place) -> Path:
+    """Where a run keeps its plan and its journal: in its folder, or, of a place that is no folder,
+    in the cache of the user.
+    """
+    if place.folder is not None:
+        return place.folder / STATE
+    folder = cache.folder()
+    if folder is None:
+        raise EdgeAudioError(
+            f"the journal of {place.name} is kept in the cache folder, and there is none; set"
+            f" ${cache.VARIABLE} to a folder"
+        )
+    return folder / "batch" / hashlib.sha256(place.url.encode()).hexdigest()[:16]
+
+
+def _check_same(place: Place, state: Path, job: Job) -> None:
+    """EdgeAudioError if what is there was made otherwise, or is not a run's."""
+    path, folder = state / "job.json", place.folder
+    if not path.exists():
+        others = [name for name in os.listdir(folder) if name != STATE] if _is_dir(folder) else []
+        if others:
+            raise EdgeAudioError(
+                f"{folder} holds other files, such as {others[0]}; name a new folder"
+            )
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise EdgeAudioError(f"{folder} is a file; name a new folder")
+        return
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise EdgeAudioError(f"{path} is damaged; name a new folder") from None
+    now = json.loads(json.dumps(job.identity))
+    differing = [name for name in now if before.get(name) != now[name]]
+    if differing:
+        name = differing[0]
+        raise EdgeAudioError(
+            f"{place.name} was made with another {name.replace('_', ' ')}"
+            f" ({str(before.get(name))[:60]}, now {str(now[name])[:60]}); give the same, or name a"
+            " new folder"
+        )
+
+
+def _is_dir(folder: Path | None) -> bool:
+    return folder is not None and folder.is_dir()
+
+
+@contextlib.contextmanager
+def _locked(path: Path, place: Place) -> Iterator[None]:
+    """EdgeAudioError if another run is at work there; a run that was killed holds no lock."""
+    with path.open("a") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows
+            pass
+        except OSError:
+            raise EdgeAudioError(
+                f"another run is at work in {place.name}; wait for it, or stop it"
+            ) from None
+        yield
