@@ -107,6 +107,16 @@ def extension_of(container: str, subtype: str) -> str:
     return ""
 
 
+def pcm16(samples: np.ndarray) -> np.ndarray:
+    """Full scale ±1 as int16, rounded to the nearest; what is beyond is cut.
+
+    libsndfile does so for .flac files and rounds down for .wav, so that the same clip would differ
+    by a bit.
+    """
+    whole: np.ndarray = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767)
+    return whole.astype(np.int16)
+
+
 def encoded(
     samples: np.ndarray,
     sample_rate: int,
@@ -123,12 +133,15 @@ def encoded(
 
     stream = io.BytesIO()
     samples = np.pad(samples, [(0, round(format.swallowed * sample_rate)), (0, 0)])
+    subtype = subtype or format.subtype
+    if subtype == "PCM_16":
+        samples = pcm16(samples)
     with soundfile.SoundFile(
         stream,
         "w",
         sample_rate,
         samples.shape[1],
-        subtype or format.subtype,
+        subtype,
         format=format.container,
         **_compression(quality, format, where),
     ) as sound:

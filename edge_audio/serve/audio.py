@@ -15,8 +15,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
 from edge_audio.audio.finish import Finish, finished
-from edge_audio.audio.sound_file import FORMATS
+from edge_audio.audio.sound_file import FORMATS, pcm16
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.serve.history import read_clip
 from edge_audio.serve.refusal import Refused
@@ -132,7 +134,9 @@ def _encoded(
     if format in RAW:
         import soundfile
 
-        subtype, samples = RAW[format], clip.samples * clip.gain
+        subtype, samples = RAW[format], clip.samples * np.float32(clip.gain)
+        if format == "pcm":
+            samples = pcm16(samples)
         soundfile.write(stream, samples, clip.sample_rate, subtype, "LITTLE", "RAW")
     else:
         clip.save(stream, format=format, quality=quality)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edge_audio.audio.sound_file import pcm16
 from edge_audio.request import Request
 from edge_audio.settings import Settings
 
@@ -56,11 +57,10 @@ class Blocks:
         return self._left <= 0
 
     def add(self, samples: np.ndarray) -> None:
-        """A block of float32 [frames, channels], rounded as libsndfile does for a FLAC file. Peaks
-        above full scale are cut: how far to turn a clip down is known only when it is whole.
+        """A block of float32 [frames, channels], rounded as in a file. Peaks above full scale are
+        cut: how far to turn a clip down is known only when it is whole.
         """
-        whole = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767)
-        self.blocks.append(whole.astype("<i2").tobytes())
+        self.blocks.append(pcm16(samples).astype("<i2").tobytes())
         self._left -= len(samples)
 
 

@@ -134,3 +134,24 @@ def test_very_short_clips(tmp_path, extension, frames):
     Clip(np.full((frames, 1), 0.1, np.float32), RATE, {"seed": 1}).save(path)
     assert soundfile.info(path).frames == frames + 104 * (extension == ".opus")
     assert Clip.recipe_of(path)["seed"] == 1
+
+
+def test_the_same_floats_are_the_same_bits_in_every_whole_format():
+    """Rounded to the nearest once, where libsndfile rounds down for .wav alone; and what was read
+    from one is written as the other without another rounding.
+    """
+    noise = np.random.default_rng(1).uniform(-1, 1, (RATE, 2)).astype(np.float32)
+    noise[:4, 0] = 1.0, -1.0, 0.5 / 32768, 1.5 / 32768  # halves go to the even one
+    held = {}
+    for format in ("wav", "flac"):
+        file = io.BytesIO()
+        Clip(noise, RATE).save(file, format=format)
+        file.seek(0)
+        held[format] = soundfile.read(file, dtype="int16")[0]
+    assert np.array_equal(held["wav"], held["flac"])
+    assert held["wav"][:4, 0].tolist() == [32767, -32768, 0, 2]
+    assert np.abs(held["wav"] - 32768.0 * noise)[2:].max() <= 0.5
+    file = io.BytesIO()
+    Clip(held["flac"] / np.float32(32768), RATE).save(file, format="wav")
+    file.seek(0)
+    assert np.array_equal(soundfile.read(file, dtype="int16")[0], held["flac"])
