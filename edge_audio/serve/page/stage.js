@@ -105,12 +105,13 @@ export class Stage {
     this.enable();
   }
 
-  /** The part that its two fields tell, or null. */
+  /** The part that its two fields tell, or null; an empty one stands for that end of the clip. */
   readRegion() {
-    const [start, end] = [numberIn("region-start"), numberIn("region-end")];
+    const given = [numberIn("region-start"), numberIn("region-end")];
     const most = this.waveform.seconds;
-    if (!(start >= 0 && end > start) || start === null || start >= most) return null;
-    return { start, end: Math.min(end, most) };
+    const [start, end] = [given[0] ?? 0, Math.min(given[1] ?? most, most)];
+    if (given.every((value) => value === null) || !(start >= 0 && end > start)) return null;
+    return { start, end };
   }
 
   /** @param {"A" | "B"} side @param {boolean} isHeld whether there is a B */

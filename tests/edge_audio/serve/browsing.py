@@ -107,6 +107,39 @@ def until(page, expression: str, seconds: float = 20) -> None:
         page.wait_for_timeout(25)
 
 
+def ordered(page, act: Callable[[], object]) -> dict:
+    """The job that something on the page orders, as the server accepted it."""
+
+    def is_order(response) -> bool:
+        return response.request.method == "POST" and response.url.endswith("/v1/jobs")
+
+    with page.expect_response(is_order) as answer:
+        act()
+    return answer.value.json()
+
+
+def drag(page, begin: float, end: float) -> None:
+    """Over the waveform, in shares of its width."""
+    box = page.locator("#scope").bounding_box()
+    page.mouse.move(box["x"] + begin * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end * box["width"], box["y"] + 60, steps=5)
+    page.mouse.up()
+
+
+def drop(page, name: str, data: bytes, kind: str = "audio/wav") -> None:
+    """A file, anywhere on the page."""
+    page.evaluate(
+        """([name, bytes, type]) => {
+            const carried = new DataTransfer();
+            carried.items.add(new File([new Uint8Array(bytes)], name, {type}));
+            const options = {dataTransfer: carried, bubbles: true, cancelable: true};
+            document.body.dispatchEvent(new DragEvent('drop', options));
+        }""",
+        [name, list(data), kind],
+    )
+
+
 def at_rest(page) -> None:
     """Nothing has the focus, so that single keys are shortcuts."""
     page.evaluate("document.activeElement.blur()")

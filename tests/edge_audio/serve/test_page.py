@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
 
 import numpy as np
 import pytest
 import soundfile
-from serve.browsing import Visit, ask, at_rest, chromium, made, until
+from serve.browsing import Visit, ask, at_rest, drag, made, until
 from serve.serving import serving
 
 pytestmark = pytest.mark.browser
@@ -17,32 +15,6 @@ try:
     from playwright.sync_api import expect
 except ImportError:
     expect = None
-
-
-@pytest.fixture(scope="module")
-def launch():
-    with chromium() as launch:
-        yield launch
-
-
-@pytest.fixture(scope="module")
-def browser(launch):
-    return launch()
-
-
-@pytest.fixture
-def visit(browser, client):
-    """A visit after which nothing may have gone elsewhere or gone wrong."""
-    visit = Visit(browser, client)
-    yield visit
-    visit.context.close()
-    assert visit.foreign() == []
-    assert visit.complaints == []
-
-
-@pytest.fixture
-def page(visit):
-    return visit.open()
 
 
 def test_samples_are_played(page):
@@ -290,140 +262,3 @@ def test_download_and_copy(page, visit):
     page.click("#copy-recipe")
     expect(page.locator("#toast")).to_contain_text("recipe")
     assert json.loads(page.evaluate("navigator.clipboard.readText()"))["prompt"] == "a clock"
-
-
-# ---- what is done with a sound that is there ----
-
-
-@pytest.fixture
-def able(visit):
-    """A page, and the orders that it sent: (JSON, file or None)."""
-    orders = []
-
-    def jobs(route):
-        if route.request.method == "POST":
-            orders.append(parts(route.request))
-        route.fallback()
-
-    visit.page.route("**/v1/jobs", jobs)
-    return visit.open(), orders
-
-
-def last_clip(client, query: str) -> np.ndarray:
-    """Samples of the newest clip with this in its prompt, int16."""
-    for _ in range(200):
-        job = client.get(f"/v1/jobs?query={query}").json()["jobs"][0]
-        if job["state"] not in ("queued", "running"):
-            break
-        time.sleep(0.1)
-    assert job["state"] == "done", job
-    audio = client.get(f"/v1/jobs/{job['id']}/audio?format=flac").content
-    return soundfile.read(io.BytesIO(audio), dtype="int16")[0]
-
-
-def parts(request) -> tuple[dict, bytes | None]:
-    """The JSON and the file of an order."""
-    raw = request.post_data_buffer
-    if not request.headers["content-type"].startswith("multipart/form-data"):
-        return json.loads(raw), None
-    boundary = b"--" + request.headers["content-type"].split("boundary=")[1].encode()
-    job, file = (part.split(b"\r\n\r\n", 1)[1][:-2] for part in raw.split(boundary)[1:3])
-    return json.loads(job), file
-
-
-def drag(page, begin: float, end: float) -> None:
-    """Over the waveform, in shares of its width."""
-    box = page.locator("#scope").bounding_box()
-    page.mouse.move(box["x"] + begin * box["width"], box["y"] + 50)
-    page.mouse.down()
-    page.mouse.move(box["x"] + end * box["width"], box["y"] + 60, steps=5)
-    page.mouse.up()
-
-
-def drop(page, name: str, data: bytes, kind: str = "audio/wav") -> None:
-    """A file, anywhere on the page."""
-    page.evaluate(
-        """([name, bytes, type]) => {
-            const carried = new DataTransfer();
-            carried.items.add(new File([new Uint8Array(bytes)], name, {type}));
-            const options = {dataTransfer: carried, bubbles: true, cancelable: true};
-            document.body.dispatchEvent(new DragEvent('drop', options));
-        }""",
-        [name, list(data), kind],
-    )
-
-
-def test_a_part_is_replaced(able, client):
-    page, orders = able
-    made(page, "a drum", seconds=2)
-    until(page, "player.sound?.isWhole")
-    first = client.get("/v1/jobs?query=drum").json()["jobs"][0]["id"]
-    drag(page, 0.5, 0.75)
-    page.fill("#prompt", "a cymbal")
-    page.click("[data-edit=replace] button")
-    expect(page.locator("#title")).to_have_text("a cymbal")
-    body, file = orders[-1]
-    assert (body["prompt"], body["init"], file) == ("a cymbal", {"job": first, "clip": 0}, None)
-    assert np.allclose(body["replace"], [[1.0, 1.5]], atol=0.01)
-    assert "seconds" not in body and "strength" not in body
-    expect(page.locator("#cancel")).to_be_disabled()
-    old, new = last_clip(client, "drum"), last_clip(client, "cymbal")
-    begin, end = (round(second * 16000) for second in body["replace"][0])
-    assert len(old) == len(new) == 32000
-    assert np.array_equal(old[: begin - 1], new[: begin - 1])
-    assert np.array_equal(old[end + 1 :], new[end + 1 :])
-    assert not np.array_equal(old[begin:end], new[begin:end])
-
-
-def test_go_on_and_loop(able, client):
-    page, orders = able
-    made(page, "a drum", seconds=1)
-    page.fill("#extend-by", "1.5")
-    page.select_option("#extend-where", "extend_before")
-    page.click("[data-edit=extend] button")
-    expect(page.locator("#cancel")).to_be_disabled()
-    assert orders[-1][0]["extend_before"] == 1.5
-    assert len(last_clip(client, "drum")) == 2.5 * 16000
-    page.fill("#bars", "2")
-    page.fill("#bpm", "140")
-    page.click("[data-edit=loop] button")
-    expect(page.locator("#cancel")).to_be_disabled()
-    body = orders[-1][0]
-    assert (body["loop"], body["bars"], body["bpm"]) == (True, 2, 140)
-    assert "init" not in body and "seconds" not in body
-    assert len(last_clip(client, "drum")) == round(8 * 60 / 140 * 16000)
-
-
-def test_a_file_to_start_from(able):
-    page, orders = able
-    tone, sound = io.BytesIO(), np.sin(np.arange(8000) / 5)
-    soundfile.write(tone, sound, 16000, format="WAV")
-    drop(page, "hum.wav", tone.getvalue())
-    expect(page.locator("#source-name")).to_have_text("hum.wav")
-    page.fill("#strength", "0.4")
-    ask(page, "an organ")
-    expect(page.locator("#title")).to_have_text("an organ")
-    body, file = orders[-1]
-    assert body["strength"] == 0.4 and file == tone.getvalue()
-    drop(page, "words.txt", b"no sound", "text/plain")
-    expect(page.locator("[data-error=init]")).to_have_text("words.txt is no sound file.")
-    page.click("#source-clear")
-    expect(page.locator("#strength-field")).to_be_hidden()
-
-
-def test_what_a_model_cannot_is_said_and_not_offered(visit):
-    """As of a bundle without an encoder."""
-
-    def models(route):
-        answer = route.fetch()
-        known = answer.json()
-        known["data"][0]["can"] = []
-        route.fulfill(response=answer, json=known)
-
-    visit.page.route("**/v1/models", models)
-    page = visit.open()
-    expect(page.locator("#cannot")).to_contain_text("pocket cannot")
-    expect(page.locator("[data-edit=replace]")).to_be_hidden()
-    expect(page.locator(".source")).to_be_hidden()
-    drop(page, "hum.wav", b"RIFF")
-    expect(page.locator("#banner")).to_contain_text("pocket cannot start from a sound")

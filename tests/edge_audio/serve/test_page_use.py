@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from serve.browsing import Visit, at_rest, axe_script, chromium, made, until
+from serve.browsing import Visit, at_rest, axe_script, made, until
 from serve.serving import ended, order
 
 from edge_audio.serve.routes.page import FOLDER
@@ -20,30 +20,11 @@ except ImportError:
 MOST_BYTES = 150_000
 
 
-@pytest.fixture(scope="module")
-def launch():
-    with chromium() as launch:
-        yield launch
-
-
-@pytest.fixture(scope="module")
-def browser(launch):
-    return launch()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def history(client):
     """Something to look at."""
     ended(client, order(client, prompt="a bell", variations=3)["id"])
     ended(client, order(client, prompt="rain")["id"])
-
-
-@pytest.fixture
-def page(browser, client):
-    visit = Visit(browser, client)
-    yield visit.open()
-    visit.context.close()
-    assert visit.complaints == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
