@@ -154,7 +154,7 @@ def inject(
     manifest = Bundle.open(sound).manifest
     make, components = faults[fault]
     family = architecture_of(source)
-    precision = "int8" if fault == SATURATED else "f32"
+    precision = "int8" if fault == SATURATED else Bundle.open(sound).precisions("dit")[0]
     graphs = {name: dict(entries) for name, entries in manifest.graphs.items()}
     prompt = dataclasses.replace(
         manifest.prompt, max_length=(2 if fault == PADDED else 1) * manifest.prompt.max_length

@@ -124,7 +124,7 @@ def test_a_layer_with_doubled_scales_is_named(component, layer, prompts, tmp_pat
         graphs[component]["int8"], **vars(file_entry(path))
     )
     (folder / MANIFEST_NAME).write_text(dataclasses.replace(manifest, graphs=graphs).to_json())
-    done = run(folder, "--precisions", "f32,int8", "--prompts", prompts, "--out", tmp_path / "out")
+    done = run(folder, "--precisions", "f16,int8", "--prompts", prompts, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert f"layer {layer} of the" in done.stdout and "int8: Not usable: layer" in done.stdout
     assert re.search(r"it gives (1\.9|2\.0)\d times what it should", done.stdout)
