@@ -8,11 +8,10 @@ import logging
 import os
 import socket
 import sys
-import warnings
 from pathlib import Path
 
 from edge_audio.cli.options import Commands, add_model, add_threads
-from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
 from edge_audio.model.model import ALL, FIT, FREE
 
@@ -148,8 +147,6 @@ def serve(arguments: argparse.Namespace) -> None:
         level=logging.WARNING if arguments.quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
-    # a clip that was turned down says so in its recipe
-    warnings.filterwarnings("ignore", "peak ", EdgeAudioWarning)
     with contextlib.ExitStack() as sockets:
         listening = sockets.enter_context(_bound(config.host, config.port, "--port"))
         wyoming = None
