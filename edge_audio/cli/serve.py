@@ -31,6 +31,7 @@ def add_serve(commands: Commands) -> None:
     add_model(parser)
     add = parser.add_argument
     add("--models", metavar="DIR", type=Path, help="a folder of more bundles to choose from")
+    add("--styles", metavar="DIR", type=Path, help="a folder of LoRA adapters to choose from")
     add("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     add("--port", type=int, default=8080, help="0 for any free one (default: %(default)s)")
     add(
@@ -113,6 +114,7 @@ def serve(arguments: argparse.Namespace) -> None:
     config = ServeConfig(
         model=None if arguments.model is None else Path(arguments.model),
         models=arguments.models,
+        styles=arguments.styles,
         host=arguments.host,
         port=arguments.port,
         api_keys=tuple(dict.fromkeys(keys)),
