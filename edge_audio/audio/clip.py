@@ -168,7 +168,7 @@ class Clip:
             raise EdgeAudioError(
                 f"the clip for {where} has samples that are not numbers; generate it again"
             )
-        clip = self._at_rate_of(kind)
+        clip = self.at_rate_of(kind)
         if clip is not self:
             _warn(
                 f"{where} cannot hold {self.sample_rate} Hz; resampled to {clip.sample_rate} Hz",
@@ -191,7 +191,7 @@ class Clip:
             ) from None
         return gain
 
-    def _at_rate_of(self, format: Format) -> Clip:
+    def at_rate_of(self, format: Format) -> Clip:
         """This clip, or where the format has not its rate, the same at the next that it has."""
         rate = format.rate_for(self.sample_rate)
         if rate == self.sample_rate:

@@ -8,11 +8,10 @@ import logging
 import os
 import socket
 import sys
-import warnings
 from pathlib import Path
 
 from edge_audio.cli.options import Commands, add_model, add_threads
-from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
 from edge_audio.model.model import ALL, FIT, FREE
 
@@ -32,6 +31,7 @@ def add_serve(commands: Commands) -> None:
     add_model(parser)
     add = parser.add_argument
     add("--models", metavar="DIR", type=Path, help="a folder of more bundles to choose from")
+    add("--styles", metavar="DIR", type=Path, help="a folder of LoRA adapters to choose from")
     add("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     add("--port", type=int, default=8080, help="0 for any free one (default: %(default)s)")
     add(
@@ -114,6 +114,7 @@ def serve(arguments: argparse.Namespace) -> None:
     config = ServeConfig(
         model=None if arguments.model is None else Path(arguments.model),
         models=arguments.models,
+        styles=arguments.styles,
         host=arguments.host,
         port=arguments.port,
         api_keys=tuple(dict.fromkeys(keys)),
@@ -148,8 +149,6 @@ def serve(arguments: argparse.Namespace) -> None:
         level=logging.WARNING if arguments.quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
-    # a clip that was turned down says so in its recipe
-    warnings.filterwarnings("ignore", "peak ", EdgeAudioWarning)
     with contextlib.ExitStack() as sockets:
         listening = sockets.enter_context(_bound(config.host, config.port, "--port"))
         wyoming = None

@@ -114,6 +114,16 @@ def styles(
     return Styles(tuple(adapter.entry for adapter in adapters), graphs, folder)
 
 
+def check_fits(bundle: Bundle, adapter: Adapter) -> None:
+    """EdgeAudioError for an adapter that is for another model, or a bundle into which it cannot be
+    merged.
+    """
+    parts = [_Component(bundle, name, bundle.precisions(name)[0]) for name in ADAPTED]
+    fitted = adapter.fitted({tensor for part in parts for tensor in part.tensors})
+    for part in parts:
+        part.refuse((fitted,))
+
+
 class _Component:
     """A component's graph in the precision that runs and in the most exact one, and their layers
     that adapters may change.

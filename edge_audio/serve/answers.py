@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
@@ -13,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from edge_audio.audio.finish import Finish
 from edge_audio.serve.audio import TYPES, Encoder, Sound, part, wav_header
 from edge_audio.serve.following import blocks, give_up
-from edge_audio.serve.jobs import Blocks, Job, clip_name
+from edge_audio.serve.jobs import Blocks, Job
 from edge_audio.serve.refusal import not_found
 from edge_audio.serve.schema import JobOrder
 from edge_audio.serve.studio import Studio
@@ -39,6 +41,8 @@ ERROR_SCHEMA = {
         }
     },
 }
+#: characters of a name that come from a prompt
+_LONGEST_STEM = 60
 _REF = "#/components/schemas/{}"
 
 
@@ -57,20 +61,20 @@ async def sound_answer(
     studio: Studio = request.app.state.studio
     encoder: Encoder = request.app.state.encoder
 
-    def find() -> Sound:
+    def find() -> tuple[Sound, dict[str, Any]]:
         path, found = studio.history.path(job, clip), studio.history.get(job)
         entry = found and next((c for c in found[0]["clips"] if c["index"] == clip), None)
         if path is None or not entry:
             raise not_found("clip")
         if format == "pcm" and not finish.entries:
-            return encoder.samples(path)
-        return encoder.encoded(path, entry["recipe"], format, finish, quality)
+            return encoder.samples(path), entry["recipe"]
+        sound = encoder.encoded(path, entry["recipe"], format, finish, quality)
+        return sound, entry["recipe"]
 
-    sound = await run_sync(find)
+    sound, recipe = await run_sync(find)
     data, etag = sound.data, sound.etag
-    name = clip_name(job, clip, "ogg" if format == "opus" else format)
     more = {
-        "Content-Disposition": f'inline; filename="{name}"',
+        "Content-Disposition": disposition(recipe, format),
         "Accept-Ranges": "bytes",
         "ETag": etag,
         "Cache-Control": "private, no-cache",
@@ -85,6 +89,22 @@ async def sound_answer(
         more["Content-Range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{len(data)}"
         data, status = data[slice(*wanted)], 206
     return Response(data, status, more, media_type)
+
+
+def disposition(recipe: Mapping[str, Any], extension: str) -> str:
+    """The name under which a clip is downloaded, as RFC 6266 has it: the prompt's words and the
+    seed, "rain-on-a-roof-7.wav". Letters and digits of any language, nothing that a file system
+    minds; in ASCII as well, for clients that read no other.
+    """
+    words = re.findall(r"[^\W_]+", str(recipe.get("prompt") or "").lower())
+
+    def named(words: list[str]) -> str:
+        stem = "-".join(words)[:_LONGEST_STEM].strip("-") or "clip"
+        return f"{stem}-{recipe.get('seed', 0)}.{extension}"
+
+    plain, full = named([word for word in words if word.isascii()]), named(words)
+    other = "" if full == plain else f"; filename*=UTF-8''{quote(full)}"
+    return f'inline; filename="{plain}"{other}'
 
 
 def stream_answer(

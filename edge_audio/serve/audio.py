@@ -15,12 +15,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from edge_audio.audio.finish import Finish, finished
 from edge_audio.audio.sound_file import FORMATS, pcm16
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
-from edge_audio.serve.history import read_clip
+from edge_audio.serve.history import kept, read_clip
 from edge_audio.serve.refusal import Refused
 
 TYPES = {
@@ -134,11 +132,11 @@ def _encoded(
     if format in RAW:
         import soundfile
 
-        subtype, samples = RAW[format], clip.samples * np.float32(clip.gain)
-        if format == "pcm":
-            samples = pcm16(samples)
+        clip, subtype = kept(clip), RAW[format]
+        samples = pcm16(clip.samples) if format == "pcm" else clip.samples
         soundfile.write(stream, samples, clip.sample_rate, subtype, "LITTLE", "RAW")
     else:
+        clip = kept(clip.at_rate_of(FORMATS[f".{format}"]))
         clip.save(stream, format=format, quality=quality)
     return stream.getvalue()
 

@@ -31,6 +31,8 @@ class ServeConfig:
     model: Path | None = None
     #: a folder of bundles, each of which can be asked for by its name
     models: Path | None = None
+    #: a folder of adapters, each of which can be asked for by its name
+    styles: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     api_keys: tuple[str, ...] = ()

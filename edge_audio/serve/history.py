@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_audio.audio.clip import Clip
 from edge_audio.errors import EdgeAudioError
 from edge_audio.serve.jobs import FINAL, LOST, Job, clip_name, command
@@ -97,7 +99,7 @@ class History:
         part = path.with_name(path.name + _PART)
         try:
             with open(part, "wb") as file:
-                clip.save(file, format="flac")
+                kept(clip).save(file, format="flac")
             size = part.stat().st_size
             os.replace(part, path)
         except OSError as error:
@@ -254,11 +256,19 @@ class History:
 
 
 class KeptClip(Clip):
-    """A clip that was kept with its whole recipe, which says what it was scaled down by."""
+    """A clip as its file holds it, with its whole recipe, which says what it was scaled down by."""
 
     @property
     def saved_recipe(self) -> dict[str, Any]:
         return self.recipe
+
+
+def kept(clip: Clip) -> KeptClip:
+    """A clip as `Clip.save` writes it, scaled down if it would clip: so that nothing is left to
+    warn about, in a process whose warnings no client reads. The recipe and the levels tell it.
+    """
+    samples = clip.samples if clip.gain == 1.0 else clip.samples * np.float32(clip.gain)
+    return KeptClip(samples, clip.sample_rate, clip.saved_recipe)
 
 
 def read_clip(path: Path, recipe: dict[str, Any]) -> Clip:

@@ -31,6 +31,8 @@ class Order:
     model: str | None = None
     variations: int = 1
     precision: str | None = None
+    #: names and strengths, in the order in which they act
+    lora: tuple[tuple[str, float], ...] = ()
     #: the clip that `request.init` was read from, {"job", "clip"}, if it was one of the history
     origin: Mapping[str, Any] | None = None
 
@@ -199,6 +201,8 @@ def _asked(order: Order, settings: Settings) -> dict[str, Any]:
     for name in ("model", "precision"):
         if getattr(order, name) is not None:
             given[name] = getattr(order, name)
+    if order.lora:
+        given["lora"] = [{"name": name, "strength": strength} for name, strength in order.lora]
     if order.variations > 1:
         given["variations"] = order.variations
     return {**_plain(given), "seed": settings.seed}
@@ -235,6 +239,9 @@ def command(asked: Mapping[str, Any], model: str, seed: int | None = None) -> st
         elif name in ("replace", "keep"):
             for begin, end in value:
                 words += [flag, f"{_number(begin)}-{_number(end)}"]
+        elif name == "lora":
+            for style in value:
+                words += [flag, f"{style['name']}={_number(style['strength'])}"]
         elif name == "ids":
             words += [flag, ",".join(map(str, value))]
         elif name == "init":

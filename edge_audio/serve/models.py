@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,8 @@ def public(error: EdgeAudioError, entry: Entry) -> str:
     return str(error).replace(str(entry.bundle.folder), f"model {entry.id}")
 
 
-def describe(entry: Entry, default: bool, loaded: bool) -> dict[str, Any]:
-    """A model as clients see it, ready for JSON."""
+def describe(entry: Entry, default: bool, loaded: bool, styles: Iterable[str]) -> dict[str, Any]:
+    """A model as clients see it, ready for JSON. styles: names of those that it can have."""
     manifest, families = entry.bundle.manifest, _families(entry.bundle)
     settings, best = {field.name for field in dataclasses.fields(Request)}, manifest.defaults
     possible = _OF_A_SOUND + _OF_NOTHING if "encoder" in manifest.graphs else _OF_NOTHING
@@ -134,6 +135,7 @@ def describe(entry: Entry, default: bool, loaded: bool) -> dict[str, Any]:
             for p in entry.bundle.precisions("dit")
             if all(p in entry.bundle.precisions(c) for c in ("conditioners", "decoder"))
         ],
+        "styles": list(styles),
         "words": families,
         "examples": [prompts[0] for prompts in list(families.values())[::every][:_EXAMPLES]],
     }

@@ -12,11 +12,14 @@ from edge_audio.sampling.noise import MAX_SEED
 from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.serve.refusal import Refused
 from edge_audio.serve.studio import MOST_VARIATIONS
+from edge_audio.serve.styles import LONGEST_STYLE
 
 #: characters of a prompt, which models cut to some hundred tokens anyway
 LONGEST_PROMPT = 4000
 #: the regions of one request
 MOST_REGIONS = 32
+#: styles of one request, and how strong one may be
+MOST_LORA, MOST_STRENGTH = 8, 10.0
 ID = r"^([a-z0-9]{1,16}-)?[0-9a-f]{20}$"
 
 Text = Annotated[str, Field(max_length=LONGEST_PROMPT)]
@@ -34,6 +37,13 @@ class ClipOf(_Strict):
 
     job: Annotated[str, Field(pattern=ID)]
     clip: Annotated[int, Field(ge=0, lt=MOST_VARIATIONS)] = 0
+
+
+class StyleOf(_Strict):
+    """A style, as strong as it was trained or otherwise."""
+
+    name: Annotated[str, Field(max_length=LONGEST_STYLE)]
+    strength: Annotated[Number, Field(ge=-MOST_STRENGTH, le=MOST_STRENGTH)] = 1.0
 
 
 class JobOrder(_Strict):
@@ -65,6 +75,9 @@ class JobOrder(_Strict):
     precision: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="such as int8, or dit=int8,decoder=f16"
     )
+    lora: Annotated[list[StyleOf], Field(max_length=MOST_LORA)] | None = Field(
+        None, description="styles of /v1/models, one after the other"
+    )
     strength: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None, description="how far to go from init"
     )
@@ -86,13 +99,17 @@ class JobOrder(_Strict):
     )
     init: ClipOf | None = Field(None, description="start from this clip, or keep parts of it")
 
+    def styles(self) -> tuple[tuple[str, float], ...]:
+        """Names and strengths."""
+        return tuple((style.name, style.strength) for style in self.lora or ())
+
     def request(self) -> Request:
         """As the library wants it, but for the sound to start from; Refused for what this version
         of it does not do.
         """
         known = {entry.name for entry in dataclasses.fields(Request)}
         given = self.model_dump(
-            exclude_none=True, exclude={"model", "variations", "precision", "init"}
+            exclude_none=True, exclude={"model", "variations", "precision", "init", "lora"}
         )
         for name in given:
             if name not in known and given[name] is not False:

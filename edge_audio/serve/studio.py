@@ -19,6 +19,7 @@ from edge_audio.serve.jobs import CANCELLED, FAILED, LOST, Job, Order
 from edge_audio.serve.metrics import Metrics
 from edge_audio.serve.models import Entry, Models, describe, public
 from edge_audio.serve.refusal import Refused, not_found
+from edge_audio.serve.styles import Styles
 from edge_audio.serve.worker import Worker, end
 from edge_audio.settings import Settings
 from edge_audio.system import device
@@ -44,6 +45,7 @@ class Studio:
     def __init__(self, config: ServeConfig):
         """EdgeAudioError if the model or the history's folder cannot be used."""
         self.config, self.metrics, self.models = config, Metrics(), Models(config)
+        self.styles = Styles(config.styles)
         folder = config.data or data_folder()
         self.history = History(folder, config.history_jobs, config.history_bytes)
         self._changed = threading.Condition()
@@ -177,10 +179,7 @@ class Studio:
 
     def describe_models(self) -> list[dict[str, Any]]:
         """The models as clients see them."""
-        return [
-            describe(entry, entry.id == self.models.default, self._is_loaded(entry.id))
-            for entry in self.models.all()
-        ]
+        return [self._described(entry, self._is_loaded(entry.id)) for entry in self.models.all()]
 
     def load(self, name: str) -> dict[str, Any]:
         """Bring a model into memory; returns it as clients see it."""
@@ -189,7 +188,11 @@ class Studio:
             self._employ(entry)
             worker = self._workers[entry.id]
         worker.load(entry)
-        return describe(entry, entry.id == self.models.default, worker.is_loaded)
+        return self._described(entry, worker.is_loaded)
+
+    def _described(self, entry: Entry, loaded: bool) -> dict[str, Any]:
+        styles = self.styles.of(entry.bundle)
+        return describe(entry, entry.id == self.models.default, loaded, styles)
 
     def drain(self, seconds: float) -> bool:
         """Take no more orders, and wait so long for those that were taken; whether all ended."""
@@ -222,6 +225,7 @@ class Studio:
             )
         settings = order.request.resolved(entry.bundle.manifest)
         check_seed(settings.seed + order.variations - 1)
+        self.styles.chosen(entry.bundle, [name for name, _ in order.lora])
         entry.bundle.choose(order.precision, recommended(device.describe()).preferred)
         for name in ("steps", "seconds"):
             asked, most = getattr(settings, name), getattr(self.config, f"max_{name}")
@@ -250,7 +254,7 @@ class Studio:
     def _employ(self, entry: Entry) -> None:
         """See that a model has a worker and its thread."""
         if entry.id not in self._workers:
-            self._workers[entry.id] = Worker(self.config, self.history, self.metrics)
+            self._workers[entry.id] = Worker(self.config, self.history, self.metrics, self.styles)
         if entry.id not in self._threads:
             thread = threading.Thread(
                 target=self._work, args=(entry.id,), name=f"studio {entry.id}", daemon=True

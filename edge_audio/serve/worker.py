@@ -23,6 +23,7 @@ from edge_audio.serve.history import History
 from edge_audio.serve.jobs import DONE, FAILED, RUNNING, Blocks, Job, command
 from edge_audio.serve.metrics import Metrics
 from edge_audio.serve.models import Entry, public
+from edge_audio.serve.styles import Styles
 from edge_audio.session import Progress
 from edge_audio.system import device
 
@@ -36,21 +37,23 @@ ENCODE = "encode"
 class Worker:
     """A model at work. `run` and `load` may be called by several threads, and take turns."""
 
-    def __init__(self, config: ServeConfig, history: History, metrics: Metrics):
+    def __init__(self, config: ServeConfig, history: History, metrics: Metrics, styles: Styles):
         self._config, self._history, self._metrics = config, history, metrics
+        self._styles = styles
         self._turn = threading.Lock()
         self._pipeline: Pipeline | None = None
-        self._opened: tuple[str, tuple[tuple[str, str], ...]] | None = None
+        #: the bundle, precisions and styles of that
+        self._opened: tuple[object, ...] | None = None
 
     @property
     def is_loaded(self) -> bool:
         """Whether the model is open."""
         return self._pipeline is not None
 
-    def load(self, entry: Entry, precision: str | None = None) -> None:
+    def load(self, entry: Entry) -> None:
         """Open the model and all of its graphs, as far as the budget keeps them."""
-        with self._turn, self._open(entry, precision).model.lease() as lease:
-            for component in self._open(entry, precision).precision:
+        with self._turn, self._open(entry).model.lease() as lease:
+            for component in self._open(entry).precision:
                 lease.graph(component)
 
     def unload(self) -> None:
@@ -69,13 +72,16 @@ class Worker:
         job.state, job.position, job.started = RUNNING, None, time.time()
         try:
             with self._turn:
-                pipeline = self._open(entry, job.order.precision)
+                pipeline = self._open(entry, job)
                 for index in range(job.order.variations):
                     self._make(job, index, pipeline)
         except Cancelled:
             state = job.stopped_as
         except EdgeAudioError as problem:
-            state, error = FAILED, {"code": "failed", "message": public(problem, entry)}
+            state, error = (
+                FAILED,
+                {"code": "failed", "message": self._styles.public(public(problem, entry))},
+            )
         except MemoryError:
             text = "there is not enough memory for it; ask for fewer seconds, or try again later"
             state, error = FAILED, {"code": "out_of_memory", "message": text}
@@ -85,16 +91,34 @@ class Worker:
             state, error = FAILED, {"code": "internal", "message": text}
         end(job, state, self._history, self._metrics, error)
 
-    def _open(self, entry: Entry, precision: str | None) -> Pipeline:
-        """The model in this precision; another one leaves memory first."""
-        precision = precision or self._config.precision
+    def _open(self, entry: Entry, job: Job | None = None) -> Pipeline:
+        """The model in the precision and with the styles that a job wants; another one leaves
+        memory first.
+        """
+        precision = (job and job.order.precision) or self._config.precision
         chosen = entry.bundle.choose(precision, recommended(device.describe()).preferred)
-        wanted = entry.bundle.sha256, tuple(chosen.items())
+        named = job.order.lora if job else ()
+        styles = self._styles.chosen(entry.bundle, [name for name, _ in named])
+        lora = [(style, strength) for style, (_, strength) in zip(styles, named)]
+        hashes = tuple((style.adapter.sha256, strength) for style, strength in lora)
+        wanted = entry.bundle.sha256, tuple(chosen.items()), hashes
+
+        def on_progress(progress: Progress) -> bool:
+            if job is not None:
+                _show(job, 0, progress.stage, progress.step, progress.steps)
+            return job is None or not job.is_stopping
+
         if self._pipeline is None or self._opened != wanted:
             if self._pipeline is not None:
                 self._pipeline.close()
+                self._pipeline = self._opened = None
             self._pipeline = Pipeline.load(
-                entry.bundle.folder, chosen, self._config.threads, memory=self._config.memory
+                entry.bundle.folder,
+                chosen,
+                self._config.threads,
+                memory=self._config.memory,
+                lora=[(style.path, strength) for style, strength in lora],
+                progress=on_progress,
             )
             self._opened = wanted
         return self._pipeline

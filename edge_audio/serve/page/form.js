@@ -97,6 +97,12 @@ export class Form {
       const value = $(`#${name}`).value.trim();
       if (value) job[name] = value;
     }
+    const style = $("#style").value;
+    if (style) {
+      const strength = numberIn("style-strength") ?? 1;
+      if (Number.isNaN(strength)) return this.#refuse("lora", "Give the style's strength.");
+      job.lora = [{ name: style, strength }];
+    }
     const limiter = $("#limiter").value;
     if (limiter) job.limiter = limiter === "true";
     if (this.takes > 1) job.variations = this.takes;
@@ -170,7 +176,7 @@ export class Form {
 
   #choose(tell = true) {
     this.model = this.#models.find((one) => one.id === $("#model").value);
-    const { seconds, defaults, precisions = [] } = this.model;
+    const { seconds, defaults, precisions = [], styles = [] } = this.model;
     const slider = $("#seconds-slider");
     slider.max = seconds.max;
     slider.min = Math.max(seconds.min || 0, Math.min(0.1, seconds.max));
@@ -180,6 +186,9 @@ export class Form {
     $("#steps").placeholder = defaults.steps ?? "";
     $("#cfg_scale").placeholder = defaults.cfg_scale ?? "";
     options($("#precision"), precisions);
+    options($("#style"), styles, "none");
+    for (const one of $("#style").options) one.text = one.text.replace(/\.safetensors$/, "");
+    $("#style-field").hidden = !styles.length;
     $("#sampler").options[0].textContent = `as the model likes (${defaults.sampler})`;
     if (!this.can("init")) this.file = this.clip = null;
     this.#showSource(this.file?.name || this.clip?.name);
@@ -311,8 +320,8 @@ export function numberIn(id) {
   return text === "" ? null : Number(text);
 }
 
-function options(select, values) {
-  const usual = el("option", { value: "" }, "as the model likes");
+function options(select, values, first = "as the model likes") {
+  const usual = el("option", { value: "" }, first);
   select.replaceChildren(usual, ...values.map((value) => el("option", { value }, value)));
 }
 

@@ -61,6 +61,7 @@ function apply(job, kind, data) {
 }
 
 const STAGES = {
+  merge: "Taking on the style",
   condition: "Reading the prompt",
   encode: "Listening to the sound",
   sample: "Shaping",

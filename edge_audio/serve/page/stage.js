@@ -150,7 +150,7 @@ export class Stage {
       const name = NAMES[format] || format;
       if (!clip) return el("a.button.small", { role: "link", "aria-disabled": "true" }, name);
       const href = audioUrl(job.id, clip.index, format);
-      return el("a.button.small", { href, download: fileName(job, clip, format) }, name);
+      return el("a.button.small", { href, download: "" }, name);
     };
     box.replaceChildren(el("span.label", {}, "Download"), ...this.formats.map(link));
   }
@@ -172,10 +172,4 @@ function factsOf(job, clip) {
     `${short(clip.seconds)} s · seed ${clip.seed}`,
     el("span.more", {}, ` · ${more.filter(Boolean).join(" · ")}`),
   ];
-}
-
-/** "rain-on-a-roof-7.wav": letters and digits of any language, nothing that a file system minds. */
-function fileName(job, clip, format) {
-  const words = (job.request.prompt || "clip").toLowerCase().match(/[\p{L}\p{N}]+/gu) || ["clip"];
-  return `${words.join("-").slice(0, 60)}-${clip.seed}.${format}`;
 }

@@ -199,7 +199,7 @@ async def ordered(request: Request) -> Job:
         origin = {"job": wanted.init.job, "clip": wanted.init.clip}
         source = await run_sync(studio.source, wanted.init.job, wanted.init.clip)
         asked = dataclasses.replace(asked, init=source)
-    wish = Order(asked, wanted.model, wanted.variations, wanted.precision, origin)
+    wish = Order(asked, wanted.model, wanted.variations, wanted.precision, wanted.styles(), origin)
     return await run_sync(studio.submit, wish, client_of(request.scope))
 
 

@@ -1,14 +1,14 @@
-"""The page and its modules: files of this package, read once, so that no path of a client's touches
-the file system and none waits for it.
+"""The page and its modules: files of this package, read, packed and hashed when the server starts,
+so that no path of a client's touches the file system and no visit waits for it.
 """
 
 from __future__ import annotations
 
-import functools
 import gzip
 import hashlib
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -29,8 +29,25 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
+
+
+class _File(NamedTuple):
+    """A file of the page, the same packed, and what names this version of it."""
+
+    data: bytes
+    packed: bytes
+    etag: str
+    media_type: str
+
+
+def _read(path: Path) -> _File:
+    data = path.read_bytes()
+    etag = f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return _File(data, gzip.compress(data, mtime=0), etag, _TYPES[path.suffix])
+
+
 _FILES = {
-    path.relative_to(FOLDER).as_posix(): path
+    path.relative_to(FOLDER).as_posix(): _read(path)
     for path in (FOLDER.rglob("*") if FOLDER.is_dir() else ())
     if path.is_file() and path.suffix in _TYPES
 }
@@ -39,35 +56,29 @@ _FILES = {
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
     """The page."""
-    return await _file(request, "index.html")
+    return _answer(request, "index.html")
 
 
 @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
 async def icon(request: Request) -> Response:
     """The page's picture."""
-    return await _file(request, "icon.svg")
+    return _answer(request, "icon.svg")
 
 
 @router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
 async def module(request: Request, name: str) -> Response:
     """A file of the page."""
-    return await _file(request, name)
+    return _answer(request, name)
 
 
-async def _file(request: Request, name: str) -> Response:
-    if name not in _FILES:
+def _answer(request: Request, name: str) -> Response:
+    file = _FILES.get(name)
+    if file is None:
         raise not_found("page")
-    data, packed, etag = _held(name)
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    if request.headers.get("if-none-match") == etag:
+    headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
+    data = file.data
     if "gzip" in request.headers.get("accept-encoding", ""):
-        data, headers["Content-Encoding"] = packed, "gzip"
-    return Response(data, 200, headers, _TYPES[_FILES[name].suffix])
-
-
-@functools.cache
-def _held(name: str) -> tuple[bytes, bytes, str]:
-    """A file of the page, the same packed, and what names this version of it."""
-    data = _FILES[name].read_bytes()
-    return data, gzip.compress(data, mtime=0), f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+        data, headers["Content-Encoding"] = file.packed, "gzip"
+    return Response(data, 200, headers, file.media_type)

@@ -1,20 +1,26 @@
 """History: limits, and what is left after a process was killed."""
 
+import io
 import itertools
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 from processes import uncounted
 from serve.serving import SHORT, ended, order, serving
 
-from edge_audio import EdgeAudioError
-from edge_audio.serve.history import History
+from edge_audio import Clip, EdgeAudioError, EdgeAudioWarning
+from edge_audio.audio.finish import Finish
+from edge_audio.serve.audio import Encoder
+from edge_audio.serve.history import History, kept
 
 
 def files(data: Path) -> set[str]:
@@ -79,8 +85,6 @@ def test_a_history_of_another_version_is_refused_whole(tmp_path):
 
 
 def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
-    from edge_audio.audio.clip import Clip
-
     def full(self, file, **more):
         file.write(b"fLaC")
         raise OSError(28, "No space left on device")
@@ -92,6 +96,20 @@ def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
         assert failed["state"] == "failed" and "No space left" in failed["error"]["message"]
         assert not files(tmp_path)
         assert ended(client, order(client)["id"])["state"] == "done"
+
+
+def test_peaks_above_full_scale_are_turned_down_without_a_warning(tmp_path):
+    """Byte for byte as the library does, which warns; also where another rate is needed."""
+    loud = Clip(1.5 * np.sin(np.arange(4410) / 9, dtype=np.float32)[:, None], 44100, {"seed": 1})
+    with pytest.warns(EdgeAudioWarning, match="peak 1.50"):
+        loud.save(tmp_path / "library.flac")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open(tmp_path / "kept.flac", "wb") as file:
+            kept(loud).save(file, format="flac")
+        opus = Encoder().encoded(tmp_path / "kept.flac", loud.saved_recipe, "opus", Finish())
+    assert (tmp_path / "kept.flac").read_bytes() == (tmp_path / "library.flac").read_bytes()
+    assert soundfile.info(io.BytesIO(opus.data)).samplerate == 48000
 
 
 def started(data: Path, *flags: str) -> subprocess.Popen:

@@ -10,6 +10,7 @@ import soundfile
 from serve.serving import SHORT, ended, events, numbered, order
 
 from edge_audio import Clip, Pipeline
+from edge_audio.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def library():
         return pipe.generate(**SHORT)
 
 
-def test_a_job_is_the_librarys_clip(client, library, tmp_path):
+def test_a_job_is_the_librarys_clip(client, library, tmp_path, capsys):
     job = ended(client, order(client)["id"])
     assert job["state"] == "done" and job["progress"] is None and job["error"] is None
     [clip] = job["clips"]
@@ -31,13 +32,36 @@ def test_a_job_is_the_librarys_clip(client, library, tmp_path):
     library.save(tmp_path / "library.flac")
     kept = client.get(f"/v1/jobs/{job['id']}/audio", params={"format": "flac"})
     assert kept.content == (tmp_path / "library.flac").read_bytes()
-    assert kept.headers["content-disposition"] == f'inline; filename="{job["id"]}-0.flac"'
+    assert kept.headers["content-disposition"] == 'inline; filename="a-bell-3.flac"'
     (tmp_path / "clip.wav").write_bytes(client.get(f"/v1/jobs/{job['id']}/audio").content)
     both = [
         soundfile.read(tmp_path / name, dtype="int16")[0] for name in ("library.flac", "clip.wav")
     ]
     assert np.array_equal(*both)
     assert Clip.recipe_of(tmp_path / "clip.wav") == library.saved_recipe
+    library.save(tmp_path / "library.wav")
+    assert (tmp_path / "library.wav").read_bytes() == (tmp_path / "clip.wav").read_bytes()
+    assert (
+        main(["again", str(tmp_path / "clip.wav")]) == 0 and "identical" in capsys.readouterr().out
+    )
+    assert main(["again", str(tmp_path / "library.wav")]) == 0
+
+
+@pytest.mark.parametrize(
+    "prompt, plain, full",
+    [
+        ("Rain, on a  roof!", "rain-on-a-roof-3.wav", None),
+        ("../../etc/passwd\r\nX: y", "etc-passwd-x-y-3.wav", None),
+        ("Glöckchen 鐘 bell", "bell-3.wav", "gl%C3%B6ckchen-%E9%90%98-bell-3.wav"),
+        ('"; !', "clip-3.wav", None),
+        ("drum " * 40, f"{'drum-' * 12}"[:-1] + "-3.wav", None),
+    ],
+)
+def test_downloads_are_named_by_prompt_and_seed(client, prompt, plain, full):
+    job = ended(client, order(client, prompt=prompt, seconds=0.05)["id"])
+    named = client.get(f"/v1/jobs/{job['id']}/audio").headers["content-disposition"]
+    more = f"; filename*=UTF-8''{full}" if full else ""
+    assert named == f'inline; filename="{plain}"{more}'
 
 
 def test_events_tell_all_of_it_also_to_those_who_come_late(client):

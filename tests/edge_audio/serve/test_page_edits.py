@@ -9,11 +9,14 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from serve.browsing import ask, at_rest, drag, drop, made, ordered, until
-from serve.serving import ended
+from adapters import random_adapter
+from serve.browsing import Visit, ask, at_rest, drag, drop, made, ordered, until
+from serve.serving import ended, serving
 
 from edge_audio import Clip, Pipeline
+from edge_audio.model.model import default_model
 from edge_audio.sampling.editing import CROSS_FADE
+from edge_audio.system import cache
 
 pytestmark = pytest.mark.browser
 try:
@@ -234,3 +237,28 @@ def test_what_a_model_cannot_is_said_and_not_offered(visit):
     expect(page.locator(".source")).to_be_hidden()
     drop(page, "hum.wav", b"RIFF")
     expect(page.locator("#banner")).to_contain_text("pocket cannot start from a sound")
+
+
+def test_a_style_is_chosen_where_there_are_any(browser, page, tmp_path, monkeypatch):
+    page.click("#advanced summary")
+    expect(page.locator("#precision")).to_be_visible()
+    expect(page.locator("#style-field")).to_be_hidden()
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    styles = tmp_path / "styles"
+    styles.mkdir()
+    random_adapter(styles / "vinyl.safetensors", default_model().parent / "training/checkpoint")
+    with serving(tmp_path / "data", styles=styles) as client:
+        visit = Visit(browser, client)
+        page = visit.open()
+        page.click("#advanced summary")
+        page.select_option("#style", label="vinyl")
+        page.fill("#style-strength", "0.5")
+        job = ordered(page, lambda: ask(page, "a bell"))
+        assert job["request"]["lora"] == [{"name": "vinyl.safetensors", "strength": 0.5}]
+        expect(page.locator("#title")).to_have_text("a bell")
+        styled = samples(client, job)
+        with Pipeline.load(lora=[(styles / "vinyl.safetensors", 0.5)]) as pipe:
+            wanted = pipe.generate("a bell", seconds=0.5, steps=2, seed=job["request"]["seed"])
+        assert np.array_equal(styled, as_file(wanted))
+        visit.context.close()
+        assert visit.complaints == []
