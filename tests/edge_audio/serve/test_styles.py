@@ -1,6 +1,7 @@
 """Styles by name, from the folder of the server's owner."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from adapters import random_adapter
@@ -14,6 +15,8 @@ from edge_audio.serve.studio import Studio
 from edge_audio.system import cache
 
 NAME = "vinyl.safetensors"
+#: what pocket was made of; an installed wheel has it not
+CHECKPOINT = Path(__file__).parents[3] / "models" / "training" / "checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def styles(tmp_path_factory):
     """One for pocket, the same again, one for another model, one that is damaged, and no style."""
     folder = tmp_path_factory.mktemp("owner") / "styles"
     folder.mkdir()
-    random_adapter(folder / NAME, default_model().parent / "training/checkpoint")
+    random_adapter(folder / NAME, CHECKPOINT)
     shutil.copyfile(folder / NAME, folder / "worn.safetensors")
     shutil.copyfile(folder / NAME, folder.parent / "outside.safetensors")
     shutil.copyfile(DATA / "sa3tiny0" / "adapter_lora.safetensors", folder / "other.safetensors")
