@@ -9,7 +9,6 @@ from references import DATA
 from serve.serving import SHORT, ended, order, serving
 
 from edge_audio import EdgeAudioError, Pipeline
-from edge_audio.model.model import default_model
 from edge_audio.serve.config import ServeConfig
 from edge_audio.serve.studio import Studio
 from edge_audio.system import cache
@@ -97,7 +96,7 @@ def test_what_cannot_be_is_refused(client, lora):
 
 def test_a_style_that_vanishes_fails_its_jobs_and_nothing_else(client, styles):
     path = styles / "soon.safetensors"
-    random_adapter(path, default_model().parent / "training/checkpoint", size=0.1)
+    random_adapter(path, CHECKPOINT, size=0.1)
     client.studio.styles.of(client.studio.models.get(None).bundle)
     blocking = order(client, seconds=4, steps=60)
     job = order(client, lora=[{"name": path.name}])
