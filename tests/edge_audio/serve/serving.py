@@ -14,6 +14,8 @@ import httpx
 from edge_audio.serve.config import ServeConfig
 from edge_audio.serve.server import bound, server
 
+#: what pocket was made of; an installed wheel has it not
+CHECKPOINT = Path(__file__).parents[3] / "models" / "training" / "checkpoint"
 #: a clip of pocket that is made in a tenth of a second
 SHORT = {"prompt": "a bell", "seconds": 0.3, "steps": 2, "seed": 3}
 

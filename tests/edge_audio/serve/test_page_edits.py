@@ -11,10 +11,9 @@ import pytest
 import soundfile
 from adapters import random_adapter
 from serve.browsing import Visit, ask, at_rest, drag, drop, made, ordered, until
-from serve.serving import ended, serving
+from serve.serving import CHECKPOINT, ended, serving
 
 from edge_audio import Clip, Pipeline
-from edge_audio.model.model import default_model
 from edge_audio.sampling.editing import CROSS_FADE
 from edge_audio.system import cache
 
@@ -246,7 +245,7 @@ def test_a_style_is_chosen_where_there_are_any(browser, page, tmp_path, monkeypa
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     styles = tmp_path / "styles"
     styles.mkdir()
-    random_adapter(styles / "vinyl.safetensors", default_model().parent / "training/checkpoint")
+    random_adapter(styles / "vinyl.safetensors", CHECKPOINT)
     with serving(tmp_path / "data", styles=styles) as client:
         visit = Visit(browser, client)
         page = visit.open()

@@ -1,12 +1,11 @@
 """Styles by name, from the folder of the server's owner."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from adapters import random_adapter
 from references import DATA
-from serve.serving import SHORT, ended, order, serving
+from serve.serving import CHECKPOINT, SHORT, ended, order, serving
 
 from edge_audio import EdgeAudioError, Pipeline
 from edge_audio.serve.config import ServeConfig
@@ -14,8 +13,6 @@ from edge_audio.serve.studio import Studio
 from edge_audio.system import cache
 
 NAME = "vinyl.safetensors"
-#: what pocket was made of; an installed wheel has it not
-CHECKPOINT = Path(__file__).parents[3] / "models" / "training" / "checkpoint"
 
 
 @pytest.fixture(scope="module")
