@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from edge_audio.errors import EdgeAudioError
 from edge_audio.serve.answers import ERROR_SCHEMA
-from edge_audio.serve.audio import Encoder
+from edge_audio.serve.audio import Encoder, formats
 from edge_audio.serve.config import ServeConfig
 from edge_audio.serve.dialects.routes import ROUTERS
 from edge_audio.serve.dialects.shapes import answer_body
@@ -43,6 +43,7 @@ def create_app(config: ServeConfig) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_sync(_ready, studio)
         async with contextlib.AsyncExitStack() as stack:
             if (listening := app.state.wyoming) is not None:
                 from edge_audio.serve.dialects.wyoming import wyoming  # of an extra
@@ -73,6 +74,14 @@ def create_app(config: ServeConfig) -> FastAPI:
     app.add_middleware(Guard, config=config, keys=keys, metrics=studio.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _ready(studio: Studio) -> None:
+    """What the page asks first is at hand: no visitor waits for libsndfile to be loaded, or for the
+    models' words to be read.
+    """
+    formats()
+    studio.describe_models()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
