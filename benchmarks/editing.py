@@ -23,7 +23,7 @@ from edge_audio.evaluate.prompts import Prompt, of_bundle
 from edge_audio.listening import check
 from edge_audio.listening.measures import seam_jumps
 from edge_audio.session import Session
-from edge_audio.windows import plan
+from edge_audio.windows import windows_of
 
 ROOT = Path(__file__).parents[1]
 PAGE, IMAGES = ROOT / "docs" / "editing.md", ROOT / "docs" / "images"
@@ -76,7 +76,7 @@ def seams(pipe: Pipeline) -> Iterator[Row]:
         # its own beginning and end are left out: a sound that ends in silence goes on in silence
         middle = dataclasses.replace(clip, samples=clip.samples[RATE // 2 : -RATE // 2])
         longer = pipe.settings(prompt.text, init=middle, extend=LONGER, seed=seed + 200)
-        first, *others = windows(pipe, longer)
+        first, *others = (window.begin for window in windows_of(longer, pipe.bundle.manifest))
         sound = mono(pipe.generate(longer))
         extended += seam_jumps(sound, [first])
         continued += seam_jumps(sound, others)
@@ -203,15 +203,6 @@ def cases(pipe: Pipeline) -> Iterator[tuple[Prompt, int]]:
     for family in FAMILIES:
         for seed in SEEDS:
             yield by_family[family], seed
-
-
-def windows(pipe: Pipeline, settings) -> list[int]:
-    manifest = pipe.bundle.manifest
-    step = manifest.latent.downsampling
-    made = plan(
-        settings.frames(manifest), settings.regions(manifest), manifest.latent.length * step, step
-    )
-    return [window.begin for window in made]
 
 
 def mono(clip: Clip) -> np.ndarray:

@@ -122,8 +122,8 @@ class Session:
                 yield Progress(SAMPLE, step.index + 1, step.total)
                 yield Sampled(step)
         assert self.latents is not None  # the last step set them
-        frames, length = settings.frames(manifest), self.latents.shape[1]
-        tiles = len(tiles_for(manifest, length, frames))
+        frames = settings.frames(manifest)
+        tiles = len(tiles_for(manifest, self.latents.shape[1], frames))
         yield Progress(DECODE, 0, tiles)
         left = frames
         for index, samples in enumerate(self.finished(self.decode(self.latents))):

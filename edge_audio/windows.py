@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_audio.audio.source import Source
+from edge_audio.bundle.manifest import Manifest
 from edge_audio.model.model import Model
 from edge_audio.sampling.samplers import Noise
 from edge_audio.session import Block, Event, Session, Watch
@@ -43,6 +44,13 @@ def plan(frames: int, regions: list[tuple[int, int]], longest: int, step: int) -
         backwards = begin < step and end < frames
         windows += list((_backwards if backwards else _forwards)(frames, begin, end, longest, step))
     return windows
+
+
+def windows_of(settings: Settings, manifest: Manifest) -> list[Window]:
+    """The windows that a model makes of settings that are windowed."""
+    step = manifest.latent.downsampling
+    longest = manifest.latent.length * step
+    return plan(settings.frames(manifest), settings.regions(manifest), longest, step)
 
 
 def _forwards(frames: int, begin: int, end: int, longest: int, step: int) -> Iterator[Window]:
@@ -78,9 +86,7 @@ class WindowedSession(Session):
 
     def __iter__(self) -> Generator[Event, None, None]:
         settings, manifest = self.settings, self.model.manifest
-        frames, step = settings.frames(manifest), manifest.latent.downsampling
-        regions = settings.regions(manifest)
-        windows = plan(frames, regions, manifest.latent.length * step, step)
+        frames, windows = settings.frames(manifest), windows_of(settings, manifest)
         sound = self._known(frames)
         # reached: up to which frame the clip was given out
         reached = 0

@@ -46,11 +46,6 @@ class Crew:
             worker.end()
         self._selector.close()
 
-    @property
-    def pids(self) -> list[int]:
-        """Of its processes."""
-        return [worker.process.pid for worker in self._workers]
-
     def answers(
         self, units: Iterator[Unit], is_over: Callable[[], bool] = lambda: False
     ) -> Iterator[dict[str, Any]]:
