@@ -48,7 +48,8 @@ def sao_style(tmp_path_factory):
     return random_adapter(path, DATA / "tiny0", "dora-rows")
 
 
-@pytest.fixture(scope="module", params=["tiny0", "sa3tiny0"])
+# pocket, of the older family as well, has a test of its own below
+@pytest.fixture(scope="module", params=[pytest.param("tiny0", marks=pytest.mark.slow), "sa3tiny0"])
 def pair(request, tmp_path_factory, sao_style):
     """(folder of a bundle, folder of the same checkpoint exported with styles, the styles), of both
     families, the older one with graphs for several lengths.

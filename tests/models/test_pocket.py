@@ -46,7 +46,7 @@ def samples(path: Path) -> np.ndarray:
     return held
 
 
-@pytest.mark.parametrize("precision", ["f16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("f16", marks=pytest.mark.slow), "int8"])
 def test_a_prompt_of_every_family_sounds_as_asked(precision):
     clips = list(checked_clips(Pipeline.load(POCKET, precision, memory="all")))
     print(table(clips))
