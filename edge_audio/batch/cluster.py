@@ -231,7 +231,7 @@ def _nodes() -> list[dict[str, Any]]:
     """Those that are alive."""
     import ray
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()
     return [node for node in nodes if node["Alive"]]
 
 
