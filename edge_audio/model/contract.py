@@ -211,6 +211,11 @@ class Values:
         self._set: dict[str, tuple[np.ndarray, int]] = {}
         #: stage -> stamps of what it read, what it gave, its own stamp
         self._given: dict[str, tuple[tuple[int, ...], dict[str, np.ndarray], int]] = {}
+        #: what was found since a value of this or of another branch was last set
+        self._found: dict[tuple[int, str], tuple[np.ndarray, int]] = (
+            parent._found if parent else {}
+        )
+        self._number = next(_stamps)  # among the branches, which may have one name
 
     def work(self, call: Call, ports: Ports) -> None:
         """Have stages called like that from now on: graphs are leased phase by phase."""
@@ -223,6 +228,7 @@ class Values:
         for name, value in values.items():
             if name not in self._set or not np.array_equal(self._set[name][0], value):
                 self._set[name] = value, next(_stamps)
+                self._found.clear()
 
     def share(self, **values: np.ndarray) -> None:
         """Set values for all branches of a fork."""
@@ -242,6 +248,12 @@ class Values:
 
     def _find(self, name: str) -> tuple[np.ndarray, int]:
         """A value and its stamp, which changes whenever the value does."""
+        key = self._number, name
+        if key not in self._found:
+            self._found[key] = self._sought(name)
+        return self._found[key]
+
+    def _sought(self, name: str) -> tuple[np.ndarray, int]:
         if name in self._set:
             return self._set[name]
         stage = self._contract.gives.get(name) or self._unlisted(name)
