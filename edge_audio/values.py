@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,13 @@ def shown(value: Any) -> str:
         return reprlib.repr(value)
     except ValueError:  # Python writes no int of thousands of digits
         return type(value).__name__
+
+
+def words_of(prompt: str | None) -> list[str]:
+    """Its words in lower case: letters and digits of any language."""
+    return re.findall(r"[^\W_]+", (prompt or "").lower())
+
+
+def file_stem(words: Iterable[str]) -> str:
+    """What words become in the name of a file: "rain-on-a-roof", not long; "clip" of none."""
+    return "-".join(words)[:48].strip("-") or "clip"

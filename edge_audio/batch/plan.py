@@ -25,12 +25,12 @@ from edge_audio.batch.wanted import Hearing
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
 from edge_audio.pipeline import Pipeline
 from edge_audio.request import Request
-from edge_audio.values import is_whole, shown
+from edge_audio.values import file_stem, is_whole, shown, words_of
 
 #: rows that cannot be made, of which each is told
 TOLD = 1000
-#: characters of a name that comes from a prompt, and of one that is given
-SLUG, LONGEST_NAME = 48, 120
+#: characters of a name that is given
+LONGEST_NAME = 120
 #: takes of a row
 MOST_TAKES = 100_000
 #: share of the free disk that a run may fill
@@ -254,9 +254,8 @@ class Reader:
 
 def _slug(prompt: str | None) -> str:
     """What stands for a prompt in a name. None of SPLITS: "a train" is named "a-trains"."""
-    words = re.findall(r"[^\W_]+", (prompt or "").lower())
-    words = [f"{word}s" if word.rstrip("0123456789") in SPLITS else word for word in words]
-    return "-".join(words)[:SLUG].strip("-") or "clip"
+    words = words_of(prompt)
+    return file_stem(f"{word}s" if word.rstrip("0123456789") in SPLITS else word for word in words)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

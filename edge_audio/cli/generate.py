@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import json
 import os
-import re
 import secrets
 import sys
 import time
@@ -45,6 +44,7 @@ from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.model import FIT, FREE
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.replay import check_array_file, replayed, write_array
+from edge_audio.values import file_stem, words_of
 
 
 def add_generate(commands: Commands) -> None:
@@ -263,8 +263,7 @@ def _output(arguments: argparse.Namespace, prompt: str | None) -> tuple[Path, bo
         return Path(f"clip.{format}"), False
     if given and not given.endswith(("/", os.sep)) and not os.path.isdir(given):
         return Path(given), True
-    slug = "-".join(re.findall(r"\w+", (prompt or "").lower()))[:48].strip("-_")
-    return Path(given) / f"{slug or 'clip'}.{format}", False
+    return Path(given) / f"{file_stem(words_of(prompt))}.{format}", False
 
 
 def _save_beside(clip: Clip, path: Path, quality: float | None) -> Path:

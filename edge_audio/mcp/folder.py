@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from edge_audio.audio.sound_file import writable
 from edge_audio.errors import EdgeAudioError
+from edge_audio.values import file_stem, words_of
 
-#: characters of a name, and of one that is made of a prompt
-_LONGEST, _LONGEST_STEM = 200, 40
+#: characters of a name
+_LONGEST = 200
 #: files that are looked at, and what else than we write can be read
 _MOST, _READ = 10_000, (".aif", ".aiff")
 
@@ -51,8 +51,7 @@ class Folder:
 
     def named_after(self, prompt: str, seed: int) -> str:
         """A free name for a sound of a prompt."""
-        words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:_LONGEST_STEM].strip("-")
-        stem, number = f"{words or 'sound'}-{seed}", 1
+        stem, number = f"{file_stem(words_of(prompt))}-{seed}", 1
         name = f"{stem}.wav"
         while os.path.lexists(self._root / name):
             number += 1

@@ -212,9 +212,7 @@ class Values:
         #: stage -> stamps of what it read, what it gave, its own stamp
         self._given: dict[str, tuple[tuple[int, ...], dict[str, np.ndarray], int]] = {}
         #: what was found since a value of this or of another branch was last set
-        self._found: dict[tuple[int, str], tuple[np.ndarray, int]] = (
-            parent._found if parent else {}
-        )
+        self._found: dict[tuple[int, str], tuple[np.ndarray, int]] = parent._found if parent else {}
         self._number = next(_stamps)  # among the branches, which may have one name
 
     def work(self, call: Call, ports: Ports) -> None:

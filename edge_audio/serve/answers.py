@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from edge_audio.serve.jobs import Blocks, Job
 from edge_audio.serve.refusal import not_found
 from edge_audio.serve.schema import JobOrder
 from edge_audio.serve.studio import Studio
+from edge_audio.values import file_stem, words_of
 
 PCM = "audio/pcm"
 NOTHING = Finish()
@@ -41,8 +41,6 @@ ERROR_SCHEMA = {
         }
     },
 }
-#: characters of a name that come from a prompt
-_LONGEST_STEM = 60
 _REF = "#/components/schemas/{}"
 
 
@@ -96,11 +94,10 @@ def disposition(recipe: Mapping[str, Any], extension: str) -> str:
     seed, "rain-on-a-roof-7.wav". Letters and digits of any language, nothing that a file system
     minds; in ASCII as well, for clients that read no other.
     """
-    words = re.findall(r"[^\W_]+", str(recipe.get("prompt") or "").lower())
+    words = words_of(recipe.get("prompt"))
 
     def named(words: list[str]) -> str:
-        stem = "-".join(words)[:_LONGEST_STEM].strip("-") or "clip"
-        return f"{stem}-{recipe.get('seed', 0)}.{extension}"
+        return f"{file_stem(words)}-{recipe.get('seed', 0)}.{extension}"
 
     plain, full = named([word for word in words if word.isascii()]), named(words)
     other = "" if full == plain else f"; filename*=UTF-8''{quote(full)}"

@@ -6,7 +6,7 @@ import java.nio.ByteOrder
 import kotlin.math.abs
 import kotlin.math.log10
 import kotlin.math.pow
-import kotlin.math.roundToInt
+import kotlin.math.round
 import kotlin.math.sqrt
 
 private const val SAFE_PEAK = 0.999f
@@ -63,8 +63,8 @@ class Clip(
         tag("LIST").putInt(12 + comment.size)
         tag("INFOICMT").putInt(comment.size).put(comment)
         tag("data").putInt(2 * samples.size)
-        val scale = gain * 32767f
-        for (sample in samples) file.putShort((sample * scale).roundToInt().coerceIn(-32768, 32767).toShort())
+        val scale = gain * 32768f
+        for (sample in samples) file.putShort(round(sample * scale).toInt().coerceIn(-32768, 32767).toShort())
         out.use { it.write(file.array()) }
     }
 }
