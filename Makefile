@@ -2,13 +2,19 @@
 PYTHON ?= python3
 # On Linux, PyPI's torch brings several GB of CUDA: where a CPU build is at hand, name it (make test-train TORCH=...).
 TORCH ?= torch==2.13.0
+# The versions of CI; LOCK= takes the newest that pyproject.toml allows.
+LOCK ?= -c constraints.txt
+PIP = -m pip install --quiet --disable-pip-version-check
+UV ?= uv
+# All but bench, whose packages contradict those of mcp.
+LOCKED = batch ray eval serve export train test browser wyoming mcp clients lint dev
 PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
 
-.PHONY: help demo test test-slow test-ray test-browser test-clients coverage fuzz test-pythons lint test-train test-arm test-android pocket bench-full bench-sa3 clean
+.PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -31,7 +37,7 @@ test-browser: .venv-test/installed  ## the page of edge-audio serve in headless 
 	.venv-test/bin/python -m pytest -m browser tests/edge_audio/serve
 
 test-clients: .venv-test/installed  ## other services' own client packages against edge-audio serve and mcp; installs them first
-	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[clients]'
+	.venv-test/bin/python $(PIP) $(LOCK) -e '.[clients]'
 	.venv-test/bin/python -m pytest -m clients tests/edge_audio
 
 test-ray: .venv-ray/installed  ## batch on a Ray cluster of two nodes, one of which is killed: a minute or two
@@ -39,6 +45,18 @@ test-ray: .venv-ray/installed  ## batch on a Ray cluster of two nodes, one of wh
 
 test-pythons: .venv-test/installed  ## the runtime's tests, from the wheel, on every Python from 3.10 to 3.14 that is here
 	.ci/pythons
+
+test-newest:  ## the test suite with the newest of everything, whatever the lock says: for a scheduled job
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python $(PIP) --upgrade pip
+	.venv-newest/bin/python $(PIP) -e '.[export,test]'
+	.venv-newest/bin/python -m pip freeze --exclude-editable
+	.venv-newest/bin/python -m pytest $(PYTEST)
+
+lock:  ## constraints.txt anew, as far as pyproject.toml asks for it; LOCK_FLAGS=--upgrade for the newest; needs uv
+	echo '$(TORCH)' | $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" \
+		$(LOCKED:%=--extra %) $(LOCK_FLAGS) pyproject.toml - --output-file constraints.txt
 
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
 	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
@@ -77,30 +95,30 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/sa3_peers.py build/sa3/checkpoint build/sa3/straight 108 174 324 388
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/sa3.py | tee build/sa3/table.md
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	.venv/bin/python $(PIP) $(LOCK) -e .
 	touch $@
 
-.venv-test/installed: pyproject.toml
+.venv-test/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check -e '.[export,test,browser,lint]'
+	.venv-test/bin/python $(PIP) $(LOCK) -e '.[export,test,browser,lint]'
 	touch $@
 
-.venv-ray/installed: pyproject.toml
+.venv-ray/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[export,test,ray]'
+	.venv-ray/bin/python $(PIP) $(LOCK) -e '.[export,test,ray]'
 	touch $@
 
-.venv-train/installed: pyproject.toml
+.venv-train/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-train
-	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,train,test]'
+	.venv-train/bin/python $(PIP) $(LOCK) $(TORCH) -e '.[export,train,test]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[export,bench]'
+	.venv-bench/bin/python $(PIP) $(TORCH) -e '.[export,bench]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-ray .venv-train .venv-bench build android_demo/build demo.wav
+	rm -rf .venv .venv-test .venv-newest .venv-ray .venv-train .venv-bench build android_demo/build demo.wav
