@@ -14,6 +14,7 @@ android {
         targetSdk = 36
         versionCode = 1
         versionName = "0.1.0"
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner"
         ndk.abiFilters += listOf("arm64-v8a", "x86_64")
     }
     compileOptions {
@@ -53,4 +54,6 @@ androidComponents.onVariants { variant ->
 dependencies {
     implementation(project(":core"))
     implementation(libs.litert)
+    androidTestImplementation(libs.androidx.test.junit)
+    androidTestImplementation(libs.androidx.test.runner)
 }
