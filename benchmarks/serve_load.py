@@ -61,7 +61,7 @@ class Server:
     @property
     def memory(self) -> float:
         """Resident megabytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmRSS:")[1].split()[0]) / 1000
 
     @property

@@ -167,7 +167,7 @@ def _export(
         if tokenizer is not None:
             shutil.copyfile(tokenizer, staging.folder / TOKENIZER_NAME)
         if options.checks:
-            (staging.folder / CHECKS_NAME).write_text(to_json(options.checks))
+            (staging.folder / CHECKS_NAME).write_text(to_json(options.checks), encoding="utf-8")
         factors = {name: checkpoint.tensors[name] for name in kept(checkpoint.tensors)}
         (staging.folder / FOLDED_NAME).write_bytes(
             save(
@@ -175,7 +175,9 @@ def _export(
             )
         )
         if options.vocabulary:
-            (staging.folder / VOCABULARY_NAME).write_text(options.vocabulary.to_json())
+            (staging.folder / VOCABULARY_NAME).write_text(
+                options.vocabulary.to_json(), encoding="utf-8"
+            )
         entries = tuple(
             file_entry(staging.folder / name) if wanted else None
             for wanted, name in (
@@ -215,7 +217,7 @@ def _export(
                 options,
                 out.name,
             )
-            (staging.folder / MANIFEST_NAME).write_text(manifest.to_json())
+            (staging.folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
             return Manifest.from_json(manifest.to_json())  # the runtime must be able to read it
 
         if measured:

@@ -13,18 +13,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TextIO
 
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING, MANIFEST_NAME
 from edge_audio.bundle.precision import PRECISIONS
 from edge_audio.errors import EdgeAudioError
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows: two exports into one folder at once are the user's to avoid
-    fcntl = None
+from edge_audio.system import processes
 
 TOKENIZER_NAME = "tokenizer.model"
 CHECKS_NAME = "checks.json"
@@ -79,8 +73,7 @@ def locked(out: Path) -> Iterator[None]:
 
 def _lock(stream: TextIO, out: Path) -> None:
     try:
-        if fcntl:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        processes.lock(stream.fileno())
     except BlockingIOError:
         stream.seek(0)
         owner = stream.read().strip()
@@ -121,7 +114,7 @@ def complete(out: Path) -> bool:
         return False
     staging = staging_folder(out)
     journal = staging / _JOURNAL
-    names = json.loads(journal.read_text())
+    names = json.loads(journal.read_text(encoding="utf-8"))
     # unless somebody has tidied up meanwhile
     whole = all((staging / name).is_file() or (out / name).is_file() for name in names)
     if whole:

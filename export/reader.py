@@ -70,6 +70,6 @@ def load_json(path: Path) -> Any:
     if not path.is_file():
         raise EdgeAudioError(f"{path} is missing; give the folder of an official-format checkpoint")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EdgeAudioError(f"{path} cannot be read ({error}); download it again") from None

@@ -161,7 +161,9 @@ class Staging:
         candidates = [(self._out, self._standing.get(name, {}).get(precision))]
         with contextlib.suppress(OSError, ValueError, TypeError):
             note = self.folder / f"{name}.{precision}{NOTE}"
-            candidates.append((self.folder, GraphEntry(**json.loads(note.read_text()))))
+            candidates.append(
+                (self.folder, GraphEntry(**json.loads(note.read_text(encoding="utf-8"))))
+            )
         kept, made_from = (
             self.folder / f"{name}.{precision}.tflite",
             self._made_from(name, precision),

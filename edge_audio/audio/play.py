@@ -7,6 +7,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -15,12 +16,23 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_audio.errors import EdgeAudioError, first_line
+from edge_audio.system.processes import apart
 
 #: programs that play raw float32 from standard input, with their arguments; the Python package
 #: sounddevice comes first
 PIPES = {
     "paplay": ("--raw", "--format=float32le", "--rate={rate}", "--channels={channels}"),
     "aplay": ("-q", "-t", "raw", "-f", "FLOAT_LE", "-r", "{rate}", "-c", "{channels}"),
+}
+#: programs that play a .wav file, which comes with macOS and as a module of Python on Windows: for
+#: them the clip has to be whole
+FILES = {
+    "afplay": ("afplay",),
+    "winsound": (
+        sys.executable,
+        "-c",
+        "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)",
+    ),
 }
 
 
@@ -32,9 +44,11 @@ def find_player() -> str:
         return "sounddevice"
     except (ImportError, OSError):  # OSError: it is here, and PortAudio is not
         pass
-    for name in PIPES:
+    for name in (*PIPES, "afplay"):
         if shutil.which(name):
             return name
+    if sys.platform == "win32":
+        return "winsound"
     raise EdgeAudioError(
         "nothing here can play sound; install paplay, aplay or the Python package sounddevice, "
         "or leave out --play"
@@ -52,7 +66,7 @@ class Playback:
     def __init__(self, sample_rate: int, channels: int, player: str | None = None):
         self._rate, self._channels = sample_rate, channels
         self._player = player or find_player()
-        self._sink: _Pipe | _Speaker | None = None
+        self._sink: _Pipe | _File | _Speaker | None = None
         self._queue: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._held: list[np.ndarray] = []
         self._first = self._received = 0  # frames
@@ -118,13 +132,13 @@ class Playback:
         if not self._stopped.is_set():  # `stop` may have come before there was a sink
             sink.write(block)
 
-    def _opened(self) -> _Pipe | _Speaker:
+    def _opened(self) -> _Pipe | _File | _Speaker:
         if self._sink is None:
-            speaker = self._player == "sounddevice"
+            kind = _Pipe if self._player in PIPES else _File
             self._sink = (
                 _Speaker(self._rate, self._channels)
-                if speaker
-                else _Pipe(self._player, self._rate, self._channels)
+                if self._player == "sounddevice"
+                else kind(self._player, self._rate, self._channels)
             )
         return self._sink
 
@@ -162,7 +176,7 @@ class _Pipe:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._complaints,
-            start_new_session=True,
+            **apart(),
         )
         assert self._process.stdin is not None  # it was asked for
         self._input = self._process.stdin
@@ -190,6 +204,44 @@ class _Pipe:
         lines = self._complaints.read().decode(errors="replace").split("\n")
         said = [" ".join(line.split()) for line in lines if line.strip()]
         return said[-1][:200] if said else f"exit code {code}"
+
+
+class _File:
+    """A program that plays a file: it is heard when the clip is whole."""
+
+    def __init__(self, name: str, sample_rate: int, channels: int):
+        self._command, self._rate = FILES[name], sample_rate
+        self._blocks: list[np.ndarray] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def write(self, block: np.ndarray) -> None:
+        self._blocks.append(block)
+
+    def close(self) -> None:
+        import soundfile
+
+        with tempfile.TemporaryDirectory(prefix="edge-audio-") as folder:
+            path = os.path.join(folder, "clip.wav")
+            soundfile.write(path, np.concatenate(self._blocks), self._rate, subtype="PCM_16")
+            self._process = subprocess.Popen(
+                [*self._command, path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                **apart(),
+            )
+            if self._stopped:
+                self._process.kill()
+            said = self._process.communicate()[1].decode(errors="replace").split("\n")
+        if self._process.returncode and not self._stopped:
+            lines = [" ".join(line.split()) for line in said if line.strip()]
+            raise OSError(lines[-1][:200] if lines else f"exit code {self._process.returncode}")
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._process:
+            self._process.kill()
 
 
 class _Speaker:

@@ -243,7 +243,7 @@ def _check_nodes(run: Run) -> bool:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     marker, token = run.state / "marker", secrets.token_hex(8)
-    marker.write_text(token)
+    marker.write_text(token, encoding="utf-8")
     seen = []
     for node in _nodes():
         on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -269,7 +269,7 @@ def _check_nodes(run: Run) -> bool:
 def looked_at(marker: str) -> tuple[str, str]:
     """On a node: its version, and what it sees of a file."""
     try:
-        return __version__, Path(marker).read_text()
+        return __version__, Path(marker).read_text(encoding="utf-8")
     except OSError:
         return __version__, ""
 

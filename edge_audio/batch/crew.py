@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_audio.batch.job import Job, Unit
 from edge_audio.errors import EdgeAudioError
+from edge_audio.system.processes import apart, selectable
 
 #: units that a worker is given before it has answered: one is made, one waits
 AHEAD = 2
@@ -131,11 +132,10 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
-            start_new_session=True,  # Ctrl-C is the run's affair
+            **apart(),  # Ctrl-C is the run's affair
         )
         assert self.process.stdin and self.process.stdout  # they are pipes
-        self._in, self.out = self.process.stdin, self.process.stdout
-        os.set_blocking(self.out.fileno(), False)
+        self._in, self.out = self.process.stdin, selectable(self.process.stdout)
         self.units: deque[Unit] = deque()
         self.was_silent = True
         self._said = b""

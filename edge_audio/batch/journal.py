@@ -35,7 +35,8 @@ class Journal:
     def __enter__(self) -> Journal:
         if self.path.exists():
             _cut_half_line(self.path)
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(self.path, flags, 0o666)
         self.read()
         return self
 

@@ -22,7 +22,7 @@ from edge_audio.batch.place import STATE, Place
 from edge_audio.batch.plan import Choices, Plan, check_room, make_plan
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.pipeline import Pipeline
-from edge_audio.system import cache, device
+from edge_audio.system import cache, device, processes
 
 #: seconds for which a number of workers is measured, and clips of each worker that it needs
 MEASURED, CLIPS = 4.0, 3
@@ -246,7 +246,7 @@ def _check_same(place: Place, state: Path, job: Job) -> None:
             raise EdgeAudioError(f"{folder} is a file; name a new folder")
         return
     try:
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise EdgeAudioError(f"{path} is damaged; name a new folder") from None
     now = json.loads(json.dumps(job.identity))
@@ -267,13 +267,9 @@ def _is_dir(folder: Path | None) -> bool:
 @contextlib.contextmanager
 def _locked(path: Path, place: Place) -> Iterator[None]:
     """EdgeAudioError if another run is at work there; a run that was killed holds no lock."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows
-            pass
+            processes.lock(file.fileno())
         except OSError:
             raise EdgeAudioError(
                 f"another run is at work in {place.name}; wait for it, or stop it"

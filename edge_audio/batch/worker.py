@@ -72,7 +72,7 @@ def _say(answers: TextIO, **answer: Any) -> None:
 def _memory() -> int:
     """Bytes that this process has for itself, 0 where the system does not say."""
     try:
-        with open("/proc/self/status") as file:
+        with open("/proc/self/status", encoding="utf-8") as file:
             found = {line.split(":")[0]: line.split()[1] for line in file if line.startswith("Rss")}
         return 1024 * (int(found["RssAnon"]) + int(found["RssShmem"]))
     except (OSError, KeyError, ValueError, IndexError):

@@ -182,7 +182,7 @@ def _write_shard(folder: Path, number: int, rows: list[Entry]) -> None:
     path = folder / f"sounds-{number:06}.tar"
     note = folder / STATE / f"{path.name}.sha256"
     digest = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
-    if note.exists() and note.read_text() == digest and path.exists():
+    if note.exists() and note.read_text(encoding="utf-8") == digest and path.exists():
         return
     old = tarfile.open(path) if path.exists() else None  # noqa: SIM115 (closed below)
 

@@ -99,7 +99,7 @@ def bench(arguments: argparse.Namespace) -> None:
     if arguments.output is None:
         print(text, end="")
     else:
-        Path(arguments.output).write_text(text)
+        Path(arguments.output).write_text(text, encoding="utf-8")
 
 
 def add_compare(commands: Commands) -> None:
@@ -298,7 +298,7 @@ def _specs(given: list[str] | None) -> list[str]:
 def _check_text_file(path: Path) -> None:
     existed = path.exists()
     try:
-        path.open("a").close()
+        path.open("a", encoding="utf-8").close()
     except OSError as error:
         raise EdgeAudioError(
             f"{path} cannot be written ({error.strerror}); choose another file"

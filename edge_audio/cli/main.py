@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
@@ -21,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 could not or not as it
     should be, 2 wrong usage, 130 interrupted.
     """
+    _print_whatever()
     try:
         with _interrupts_kept():
             # here, so that Ctrl-C is answered during these imports as well
@@ -36,10 +39,20 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         return _fail("not enough memory for this model; try --precision int8", FAILED)
     except BrokenPipeError:  # whoever reads has read enough, as `head` does
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
         return DONE
     except (OSError, ImportError) as error:
+        if _is_nobody_reading(error):
+            return DONE
         return _fail(f"{error}; check the installation and the bundle's files", FAILED)
+
+
+def _print_whatever() -> None:
+    """What standard output's encoding lacks is printed as "?": a Windows program that writes to a
+    pipe has one of 256 characters.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 @contextlib.contextmanager
@@ -71,6 +84,15 @@ def _interrupts_kept() -> Iterator[None]:
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _is_nobody_reading(error: Exception) -> bool:
+    """Whether this is what Windows says of a pipe that nobody reads any more."""
+    is_broken = isinstance(error, OSError) and error.errno == errno.EINVAL
+    if not (is_broken and os.name == "nt" and getattr(error, "filename", None) is None):
+        return False
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
+    return True
 
 
 @contextlib.contextmanager

@@ -83,13 +83,17 @@ def gemm(job: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has had in memory, mapped files included."""
+    """Most bytes that this process has had in memory, mapped files included; 0 where the system
+    does not say.
+    """
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError):
-        import resource
-
+        try:
+            import resource
+        except ImportError:  # Windows
+            return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 

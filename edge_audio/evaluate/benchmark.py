@@ -53,6 +53,7 @@ class Cost:
     total: Spread
     load_cold: float
     load_warm: Spread
+    #: 0 where the system does not say
     peak_cold: int
     peak: int
     #: matrix operations of a step a second, over those of numpy's own product; None where the
@@ -155,7 +156,7 @@ def _markdown(benchmark: Benchmark) -> str:
             f"{row.times_real_time:.1f}",
             f"{row.load_cold:.3f}",
             row.load_warm,
-            f"{row.peak / 1e6:.0f} MB ({row.peak_cold / 1e6:.0f} cold)",
+            f"{row.peak / 1e6:.0f} MB ({row.peak_cold / 1e6:.0f} cold)" if row.peak else "–",
             share,
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")

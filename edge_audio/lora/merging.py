@@ -101,7 +101,10 @@ def styles(
         try:
             path = cache.copy(key, part.path, merge)
             if path is None:
-                folder = folder or tempfile.TemporaryDirectory(prefix="edge-audio-")
+                # Windows deletes no file that LiteRT has mapped
+                folder = folder or tempfile.TemporaryDirectory(
+                    prefix="edge-audio-", ignore_cleanup_errors=True
+                )
                 path = Path(folder.name) / part.path.name
                 _copy(part.path, path)
                 merge(path)

@@ -129,6 +129,8 @@ def data_folder() -> Path:
     try:
         if sys.platform == "darwin":
             return Path.home() / "Library" / "Application Support" / "edge-audio"
+        if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+            return Path(os.environ["LOCALAPPDATA"]) / "edge-audio" / "data"
         base = os.environ.get("XDG_DATA_HOME", "")
         return (Path(base) if os.path.isabs(base) else Path.home() / ".local/share") / "edge-audio"
     except RuntimeError:

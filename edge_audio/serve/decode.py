@@ -19,6 +19,8 @@ from edge_audio.serve.refusal import Refused
 
 #: what the process may take
 _BYTES, _SECONDS = 1 << 30, 20
+#: of this process's environment, what it is given: without the second, Windows starts no Python
+_VARIABLES = "PATH", "SYSTEMROOT"
 #: sample rates of sound files
 _RATES = 1000, 192_000
 
@@ -28,7 +30,7 @@ def decoded(path: Path, most_seconds: float) -> Source:
     command = [sys.executable, "-m", "edge_audio.serve.decode", str(path), str(most_seconds)]
     paths = [os.path.abspath(entry) for entry in sys.path]
     environment = {
-        "PATH": os.environ.get("PATH", ""),
+        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "PYTHONPATH": os.pathsep.join(paths),
         "OPENBLAS_NUM_THREADS": "1",
     }

@@ -59,6 +59,8 @@ def folder() -> Path | None:
             return Path(named).expanduser()
         if sys.platform == "darwin":
             return Path.home() / "Library" / "Caches" / "edge-audio"
+        if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+            return Path(os.environ["LOCALAPPDATA"]) / "edge-audio" / "cache"
         base = os.environ.get("XDG_CACHE_HOME", "")
         return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edge-audio"
     except RuntimeError:  # no $HOME, and a user id that the system has no name for
@@ -341,7 +343,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _read(path: Path | None) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text()) if path and _is_private(path) else {}
+        value = json.loads(path.read_text(encoding="utf-8")) if path and _is_private(path) else {}
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -350,7 +352,7 @@ def _read(path: Path | None) -> dict[str, Any]:
 def _write(path: Path, value: dict[str, Any]) -> None:
     temporary = _building(path)
     try:
-        with open(temporary, "x", opener=_for_owner) as file:
+        with open(temporary, "x", encoding="utf-8", opener=_for_owner) as file:
             json.dump(value, file)
         os.replace(temporary, path)
     finally:

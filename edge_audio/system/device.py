@@ -114,6 +114,10 @@ def why_unsupported(system: str, machine: str, bits: int, libc: tuple[str, str])
             "LiteRT's wheels need glibc, which this system (Alpine?) does not have: use Debian,"
             " Raspberry Pi OS or Ubuntu"
         )
+    if system == "Darwin" and machine != "arm64":
+        return "LiteRT has no wheel for Macs with an Intel CPU: use one with Apple silicon"
+    if system == "Windows" and machine.upper() not in ("AMD64", "X86_64"):
+        return f"LiteRT has no wheel for Windows on {machine}: install Python for x64 instead"
     needed = GLIBC.get(machine)
     if system == "Linux" and needed and _version(libc[1]) < needed:
         return (
@@ -165,7 +169,7 @@ def usable_threads(threads: int) -> int:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(errors="replace")
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

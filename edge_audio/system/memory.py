@@ -123,6 +123,6 @@ def _meminfo(root: Path, key: str) -> int:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
         return ""

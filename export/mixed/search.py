@@ -231,7 +231,7 @@ class Search:
         key = self._key()
         known: dict[str, dict[str, list[float]]] = {}
         if self._table_path.exists():
-            found = json.loads(self._table_path.read_text())
+            found = json.loads(self._table_path.read_text(encoding="utf-8"))
             known = found["rows"] if found.get("key") == key else {}
         for number, (name, group) in enumerate(self._groups.items(), 1):
             if name in known:

@@ -117,10 +117,13 @@ def put_into_card(card: Path, text: str) -> None:
     """Replace what stands between the marks of a model card."""
     before, after = MARKS
     written, count = re.subn(
-        f"{before}.*{after}", lambda _: f"{before}\n{text}{after}", card.read_text(), flags=re.S
+        f"{before}.*{after}",
+        lambda _: f"{before}\n{text}{after}",
+        card.read_text(encoding="utf-8"),
+        flags=re.S,
     )
     if count != 1:
         raise EdgeAudioError(
             f"{card} has no place for the results; put the lines {before} and {after} there"
         )
-    card.write_text(written)
+    card.write_text(written, encoding="utf-8")

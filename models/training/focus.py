@@ -46,7 +46,9 @@ class Focus:
         if not resumed:
             table.unlink(missing_ok=True)
         if table.exists():
-            self._take(list(map(float, table.read_text().splitlines()[-1].split(",")[2:])))
+            self._take(
+                list(map(float, table.read_text(encoding="utf-8").splitlines()[-1].split(",")[2:]))
+            )
 
     def _take(self, shares: list[float]) -> None:
         for (family, rows), share in zip(self.rows.items(), shares):

@@ -30,7 +30,7 @@ class Log:
         row = {"step": step + 1, "seconds": round(seconds, 1)}
         row |= {name: round(total / self.count, 5) for name, total in self.sums.items()}
         is_new = not self.path.exists()
-        with open(self.path, "a", newline="") as stream:
+        with open(self.path, "a", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, row)
             if is_new:
                 writer.writeheader()
@@ -76,7 +76,9 @@ class Best:
             path.unlink(missing_ok=True)
             table.unlink(missing_ok=True)
         losses = (
-            [float(row["loss"]) for row in csv.DictReader(table.open())] if table.exists() else []
+            [float(row["loss"]) for row in csv.DictReader(table.open(encoding="utf-8"))]
+            if table.exists()
+            else []
         )
         self.lowest = min(losses, default=float("inf"))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from processes import uncounted
+from systems import posix
 
 from edge_audio.audio.clip import Clip, check_writable
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
@@ -166,6 +167,7 @@ def test_an_unknown_subtype(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@posix
 @pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg", ".mp3", ".opus"])
 def test_a_full_disk_leaves_no_file_and_keeps_the_old_one(tmp_path, extension):
     """The limit on file size fails a write in the middle, as a full disk does."""
@@ -241,6 +243,7 @@ def test_a_recipe_is_read_from_its_chunk_alone(tmp_path):
             Clip.recipe_of(path)
 
 
+@posix
 def test_no_samples_are_read_for_a_recipe(tmp_path):
     """Four gigabytes of them, which lie nowhere."""
     path, size = tmp_path / "long.wav", (1 << 32) - 65536

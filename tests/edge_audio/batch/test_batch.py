@@ -1,5 +1,6 @@
 """Runs as their users meet them: what comes out, what goes on after a stop, what is refused."""
 
+import functools
 import hashlib
 import json
 import os
@@ -14,8 +15,11 @@ import pytest
 import soundfile
 import webdataset
 from processes import uncounted
+from systems import posix
 
 from edge_audio import Clip
+from edge_audio.batch import crew
+from edge_audio.system import processes
 
 ROOT = Path(__file__).parents[3]
 LIST = ["prompt,seconds", "rain,1", "a train,0.5", "a bell,1.5", "rain,1"]
@@ -96,6 +100,7 @@ def wait_for(found, process=None):
         time.sleep(0.01)
 
 
+@posix
 @pytest.mark.parametrize("kind", ["run", "worker"])
 def test_what_is_killed_goes_on_to_the_same(toy_bundle, tmp_path, kind):
     listed = tmp_path / "list.txt"
@@ -268,6 +273,15 @@ def test_keeping_what_passes(batch, tmp_path):
     assert "0 of the 1 sounds" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_workers_that_are_heard_through_sockets(batch, tmp_path, monkeypatch):
+    """As on Windows, where only sockets can be waited for."""
+    sockets = functools.partial(processes.selectable, are_pipes=False)
+    monkeypatch.setattr(crew, "selectable", sockets)
+    assert batch(LIST, "--workers", 2, "--variations", 2)[0] == 0
+    assert len(metadata(tmp_path / "out")) == 8
+
+
+@posix
 def test_two_runs_do_not_write_one_folder(toy_bundle, batch, tmp_path):
     import fcntl
 

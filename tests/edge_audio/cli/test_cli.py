@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import soundfile
 import toy
 from processes import uncounted
+from systems import posix
 
 from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.bundle.manifest import SCHEMA
@@ -429,6 +429,7 @@ def test_a_prompt_that_is_no_text(run, toy_bundle):
     refused(done, 2, "no text; write it in UTF-8")
 
 
+@posix
 def test_a_full_disk(toy_bundle, tmp_path):
     code = (
         "import resource, sys; from edge_audio.cli.main import main; "
@@ -448,6 +449,7 @@ def test_a_full_disk(toy_bundle, tmp_path):
     )
 
 
+@posix
 def test_interrupting_leaves_nothing(toy_bundle, tmp_path):
     process = subprocess.Popen(
         command(*"generate rain --sampler rk4 --steps 10000 --model".split(), toy_bundle),
@@ -475,8 +477,11 @@ def test_interrupting_leaves_nothing(toy_bundle, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@posix
 def test_a_bar_is_shown_on_a_terminal_only(toy_bundle, tmp_path):
     def stderr_of(*more):
+        import pty
+
         main, terminal = pty.openpty()
         process = subprocess.Popen(
             command("generate", "rain", "--model", toy_bundle, *more),
@@ -507,6 +512,7 @@ def fake_player(folder, script):
     return f"{folder}:{os.environ['PATH']}"
 
 
+@posix
 def test_play(run, toy_bundle, tmp_path):
     path = fake_player(tmp_path / "bin", 'echo "$@" > "$0.log"; exec cat > "$0.raw"')
     done = run("generate", "rain", "--play", "--seed", 3, "--model", toy_bundle, PATH=path)
@@ -517,6 +523,7 @@ def test_play(run, toy_bundle, tmp_path):
     np.testing.assert_array_equal(heard, np.clip(expected, -1, 1))
 
 
+@posix
 def test_a_player_that_fails_loses_no_clip(run, toy_bundle, tmp_path):
     complaint = "echo warming up >&2; echo 'aplay: main: audio open error: No such file or"
     path = fake_player(tmp_path / "bin", f"{complaint} directory' >&2; exit 1")
@@ -528,6 +535,7 @@ def test_a_player_that_fails_loses_no_clip(run, toy_bundle, tmp_path):
     )
 
 
+@posix
 def test_sounddevice_without_portaudio_gives_way(run, toy_bundle, tmp_path):
     path = fake_player(tmp_path / "bin", 'exec cat > "$0.raw"')
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")

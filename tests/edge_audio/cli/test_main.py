@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from processes import uncounted
+from systems import posix
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +29,7 @@ sys.exit(main())
 """
 
 
+@posix
 @pytest.mark.parametrize(
     "module",
     [

@@ -3,12 +3,12 @@
 import io
 import json
 import os
-import pty
 import subprocess
 
 import numpy as np
 import pytest
 import soundfile
+from systems import posix
 from test_cli import command, environment, refused, run  # noqa: F401 (a fixture)
 
 from edge_audio import Clip, Finish, Pipeline, finished
@@ -103,7 +103,10 @@ def test_who_reads_standard_output_may_stop(toy_bundle, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@posix
 def test_no_sound_is_written_to_a_terminal(toy_bundle):
+    import pty
+
     terminal, theirs = pty.openpty()
     done = subprocess.run(
         command("generate", "rain", "--model", toy_bundle, "-o", "-"),

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 from processes import uncounted
 from serve.serving import SHORT, ended, order, serving
+from systems import posix
 
 from edge_audio import Clip, EdgeAudioError, EdgeAudioWarning
 from edge_audio.audio.finish import Finish
@@ -124,6 +125,7 @@ def started(data: Path, *flags: str) -> subprocess.Popen:
     )
 
 
+@posix
 def test_at_sigterm_jobs_end_and_so_does_the_server(tmp_path):
     with started(tmp_path, "--drain-seconds", "60") as process:
         address = process.stdout.readline().split()[-1]
