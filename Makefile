@@ -61,11 +61,16 @@ lock:  ## constraints.txt anew, as far as pyproject.toml asks for it; LOCK_FLAGS
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
 	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
 
-lint: .venv-test/installed  ## style, types and the one-way rule
+lint: .venv-test/installed  ## style, types, the one-way rule, and the forge's files
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/lint-imports
 	.venv-test/bin/mypy --follow-imports silent $(TYPED)
+	.venv-test/bin/actionlint
+	.venv-test/bin/zizmor --offline --quiet .github/workflows
+	.venv-test/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	.venv-test/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv-test/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
 	.venv-train/bin/python -m pytest tests/models/training
