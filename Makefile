@@ -14,7 +14,7 @@ TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listen
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
 
-.PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint test-train test-arm test-android pocket bench-full bench-sa3 clean
+.PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint docs figures test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -72,6 +72,12 @@ lint: .venv-test/installed  ## style, types, the one-way rule, and the forge's f
 	.venv-test/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	.venv-test/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+docs: .venv-docs/installed  ## the documentation site, in build/site; every warning is an error
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+figures: .venv-test/installed  ## which figures of the documents are of an older model; FIGURES="gallery ..." makes them anew
+	PYTHONPATH=. .venv-test/bin/python benchmarks/figures.py $(FIGURES)
+
 test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
 	.venv-train/bin/python -m pytest tests/models/training
 
@@ -110,6 +116,11 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	.venv-test/bin/python $(PIP) $(LOCK) -e '.[export,test,browser,lint]'
 	touch $@
 
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP) $(LOCK) -e '.[docs]'
+	touch $@
+
 .venv-ray/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-ray
 	.venv-ray/bin/python $(PIP) $(LOCK) -e '.[export,test,ray]'
@@ -126,4 +137,4 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-newest .venv-ray .venv-train .venv-bench build android_demo/build demo.wav
+	rm -rf .venv .venv-test .venv-docs .venv-newest .venv-ray .venv-train .venv-bench build android_demo/build demo.wav

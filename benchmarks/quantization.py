@@ -1,10 +1,11 @@
 """What each way of storing weights costs and keeps: `python benchmarks/quantization.py BUNDLE --out
-FILE.json`.
+FILE.json`, of a bundle in float32.
 
 Whole graphs first, every method of `export.quantize.METHODS`; then one kind of layer at a time. All
 is judged by what the float32 graphs gave on a recording of real prompts: the worst and the mean SNR
-of v, of cross_attn_cond, of audio. Several results make the plot: `python
-benchmarks/quantization.py --plot docs/quantization.png A.json B.json`.
+of v, of cross_attn_cond, of audio. Several results make the plot and the table: `python
+benchmarks/quantization.py --plot docs/images/quantization.png A.json B.json`, `--table A.json
+B.json`.
 """
 
 from __future__ import annotations
@@ -34,18 +35,17 @@ def study(folder: Path, clips: int, steps: int, without: tuple[str, ...], kinds:
     model).
     """
     bundle = Bundle.open(folder)
-    mixed.STEPS = steps
+    mixed.recording.STEPS = steps
     prompts = (ANY if bundle.manifest.prompt.tokenizer else ANY_IDS)[:clips]
     print(f"recording {clips} clips", flush=True)
-    recording = mixed.record(bundle, prompts)
+    settings = [prompt.request(bundle, mixed.SEED + n) for n, prompt in enumerate(prompts)]
+    recording = mixed.record(bundle, settings)
     report = {"model": bundle.manifest.name, "clips": clips, "steps": steps, "components": {}}
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         for component in GENERATING:
             base = Path(scratch) / f"{component}.f32.tflite"
             shutil.copyfile(bundle.graph_path(component, "f32"), base)
-            search = mixed.Search(
-                component, base, Path(scratch), bundle.manifest, recording, 30, print
-            )
+            search = mixed.Search(component, base, recording, mixed.TARGET, print)
             found = operations(base)
             layers = list(dict.fromkeys(operation.layer for operation in found))
             rows = [
@@ -161,36 +161,51 @@ def plot(results: list[Path], out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
+def table(results: list[Path]) -> str:
+    """SNR of v on the worst recorded step and the share of the bytes, all layers alike."""
+    reports = [json.loads(path.read_text()) for path in results]
+    lines = [
+        f"| method | {' | '.join(report['model'] for report in reports)} |",
+        "| --- |" + " --- |" * len(reports),
+    ]
+    for method in METHODS:
+        cells = []
+        for report in reports:
+            part = report["components"]["dit"]
+            found = [row for row in part["methods"] if row["method"] == method]
+            size = [f"{100 * row['bytes'] / part['bytes_f32']:.0f} %" for row in found]
+            cells.append(f"{found[0]['worst']:.1f} dB, {size[0]}" if found else "–")
+        lines.append(f"| `{method}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="BUNDLE|FILE.json")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument(
         "--steps", type=int, default=6, help="recorded calls of the transformer a clip"
     )
     parser.add_argument("--without", default="", help="methods to leave out")
     parser.add_argument("--kinds", action="store_true", help="one kind of layer at a time, too")
-    arguments = parser.parse_args()
-    if arguments.plot:
-        plot(arguments.folders, arguments.plot)
+    parser.add_argument("--recipe", type=Path, help="bundle whose mixed transformer is drawn, too")
+    options = parser.parse_args()
+    if options.plot or options.table:
+        if options.plot:
+            plot(options.folders, options.plot)
+        if options.table:
+            print(table(options.folders))
         return 0
-    report = study(
-        arguments.folders[0],
-        arguments.clips,
-        arguments.steps,
-        tuple(arguments.without.split(",")),
-        arguments.kinds,
-    )
-    recipe = arguments.folders[0] / mixed.file_name("dit")
-    if recipe.exists():
-        report["mixed"] = {
-            key: value
-            for key, value in json.loads(recipe.read_text()).items()
-            if key not in ("table", "layers")
-        }
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    folder = options.folders[0]
+    without = tuple(options.without.split(","))
+    report = study(folder, options.clips, options.steps, without, options.kinds)
+    if options.recipe:
+        recipe = json.loads((options.recipe / mixed.file_name("dit")).read_text())
+        report["mixed"] = {key: recipe[key] for key in recipe if key not in ("table", "layers")}
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 

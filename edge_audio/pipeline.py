@@ -196,6 +196,10 @@ class Pipeline:
     ) -> Clip:
         """Make a clip of exactly round(seconds * sample_rate) frames.
 
+        seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds,
+        limiter, init, strength, replace, keep, extend, extend_before, loop, bars and bpm are as in
+        Request.
+
         Args:
             prompt: what to hear, or a whole Request; the settings beside it override its own.
             noise: supplies every draw in place of the seed: shape -> standard normal float32, in
@@ -204,9 +208,6 @@ class Pipeline:
                 frames still to come.
             progress: called with a Progress; when it returns False, Cancelled is raised. Whatever
                 ends a generation, the next one works.
-            seconds, seed, steps, sampler, cfg_scale, negative, ids, fit_length, apg, pad_seconds,
-            limiter, init, strength, replace, keep, extend, extend_before, loop, bars, bpm: as in
-            Request.
 
         Returns:
             The clip; `clip.notes` says which settings this model cannot use well, and what is wrong
