@@ -1,5 +1,5 @@
-"""What the documentation site has beside docs/: pages whose text stands elsewhere in the repository,
-files that pages link to, and in the API the comments above fields.
+"""What the documentation site has beside docs/: pages whose text stands elsewhere in the
+repository, files that pages link to, and in the API the comments above fields.
 
 Links are written as a forge follows them, relative to the file that they stand in. Here they are
 turned into those of the site: to another page, or to a page made of the source file that is meant.

@@ -32,6 +32,12 @@ from edge_audio.system import device
 CARD = Path(__file__).parents[1] / "models" / "pocket" / "MODEL_CARD.md"
 PACKAGES = ("ai-edge-litert", "numpy", "sentencepiece", "soundfile")
 PRECISIONS = ("f16", "int8")
+#: row of the table -> rows of the card's that it sums up
+SHARES = {
+    '{} clips of names alone ("bell") that sound as asked': ["bare names"],
+    "{} prompts in known wording": ["seen"],
+    "{} prompts in wordings or combinations it never saw": ["held-out wording", "held-out values"],
+}
 
 
 def installed_bytes() -> int:
@@ -98,14 +104,12 @@ def adherence() -> list[tuple[str, str, str]]:
     """Rows of the card's evaluation: clips that sound as asked, in f16 and int8."""
     found = {}
     for line in CARD.read_text(encoding="utf-8").splitlines():
-        if row := re.fullmatch(r"\| ([a-z -]+) \| ([\d.]+) % of (\d+) \| ([\d.]+) % of \d+ \|", line):
+        if row := re.fullmatch(
+            r"\| ([a-z -]+) \| ([\d.]+) % of (\d+) \| ([\d.]+) % of \d+ \|", line
+        ):
             found[row[1]] = (int(row[3]), float(row[2]), float(row[4]))
     rows = []
-    for what, kinds in (
-        ('{} clips of names alone ("bell") that sound as asked', ["bare names"]),
-        ("{} prompts in known wording", ["seen"]),
-        ("{} prompts in wordings or combinations it never saw", ["held-out wording", "held-out values"]),
-    ):  # fmt: skip
+    for what, kinds in SHARES.items():
         parts = [found[kind] for kind in kinds]
         count = sum(part[0] for part in parts)
         shares = (sum(part[0] * part[i] for part in parts) / count for i in (1, 2))
