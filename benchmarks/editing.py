@@ -1,9 +1,9 @@
 """What edits of the bundled model are worth: seams, loops, what is new, and what they cost.
 
-    python benchmarks/editing.py
+    python benchmarks/editing.py            # of sounds; draws docs/images/edit-*.png, too
+    python benchmarks/editing.py --times    # of time, as ratios
 
-Writes the table of docs/editing.md and its spectrograms, docs/images/edit-*.png. Five minutes on
-two cores; the figures are of sounds and not of time, but for the last rows, which are ratios.
+Prints the tables of docs/editing.md. The first takes some minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from edge_audio.session import Session
 from edge_audio.windows import windows_of
 
 ROOT = Path(__file__).parents[1]
-PAGE, IMAGES = ROOT / "docs" / "editing.md", ROOT / "docs" / "images"
-BEGIN, END = "<!-- benchmarks/editing.py -->", "<!-- end -->"
+IMAGES = ROOT / "docs" / "images"
 #: sounds that have a middle, which is what can be cut, continued or repeated
 FAMILIES = (
     "tone organ flute synth chord pad siren alarm beeps beat house metronome footsteps engine clock"
@@ -40,18 +39,17 @@ RATE = 16_000
 
 def main() -> int:
     with Pipeline.load(memory="all") as pipe:
-        rows = [*seams(pipe), *adherence(pipe), *exactness(pipe), *cost(pipe)]
-        draw(pipe)
-    lines = [
-        "| | measured | goal |",
-        "| --- | --- | --- |",
-        *(f"| {' | '.join(r)} |" for r in rows),
-    ]
-    made = f"pocket in {pipe.precision['dit']}, edge-audio {__version__}; made by"
-    lines += ["", f"{made} `benchmarks/editing.py`."]
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1])
-    print("\n".join(lines))
+        if sys.argv[1:] == ["--times"]:
+            rows, made = list(cost(pipe)), "editing.py --times"
+        else:
+            rows, made = [*seams(pipe), *adherence(pipe), *exactness(pipe)], "editing.py"
+            draw(pipe)
+    print("| | measured | goal |\n| --- | --- | --- |")
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    print(
+        f"\npocket in {pipe.precision['dit']}, edge-audio {__version__}; made by"
+        f" `benchmarks/{made}`."
+    )
     return 0
 
 

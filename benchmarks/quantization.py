@@ -5,7 +5,7 @@ Whole graphs first, every method of `export.quantize.METHODS`; then one kind of 
 is judged by what the float32 graphs gave on a recording of real prompts: the worst and the mean SNR
 of v, of cross_attn_cond, of audio. Several results make the plot and the table: `python
 benchmarks/quantization.py --plot docs/images/quantization.png A.json B.json`, `--table A.json
-B.json`.
+B.json`. `--compared docs/pocket-compare.json` prints the table of what `edge-audio compare` found.
 """
 
 from __future__ import annotations
@@ -28,6 +28,23 @@ from edge_audio.evaluate.layers import operations
 from edge_audio.evaluate.prompts import ANY, ANY_IDS
 from edge_audio.exporter import mixed
 from edge_audio.exporter.quantize import METHODS, methods_for
+
+#: methods that a reader may not know by their names
+MEANS = {
+    "f16": "stored small, computed in float32",
+    "int8": "min-max, activations at run time",
+    "int8-weights": "8-bit weights, float32 arithmetic",
+    "int8-octav": "OCTAV scales",
+    "int8-mse": "MSE scales",
+    "int8-gptq": "GPTQ",
+    "int8-hadamard": "rotated",
+    "int4": "blocks of 32",
+    "int4-octav": "blocks of 32, OCTAV",
+    "int4-gptq": "blocks of 32, GPTQ",
+    "int4-channel": "a scale a row",
+    "int4-hadamard": "rotated, a scale a row",
+}
+SAMPLERS = {"dpmpp": "DPM-Solver++"}
 
 
 def study(folder: Path, clips: int, steps: int, without: tuple[str, ...], kinds: bool) -> dict:
@@ -144,11 +161,19 @@ def plot(results: list[Path], out: Path) -> None:
                     report["mixed"]["measured_snr"],
                 )
             )
-        for name, share, worst in points:
-            best = name == "mixed"
-            panel.plot(share, worst, "D" if best else "o", color="#d1495b" if best else "#30638e")
+        gap = 0.04 * (max(worst for *_, worst in points) - min(worst for *_, worst in points))
+        lowest = -np.inf  # that a label may lie, so that none covers the one below it
+        for name, share, worst in sorted(points, key=lambda point: point[2]):
+            colour = "#d1495b" if name == "mixed" else "#30638e"
+            panel.plot(share, worst, "D" if name == "mixed" else "o", color=colour)
+            lowest = max(worst, lowest + gap)
             panel.annotate(
-                name, (share, worst), textcoords="offset points", xytext=(6, 3), fontsize=8
+                name,
+                (share, worst),
+                (share + 1.2, lowest),
+                fontsize=8,
+                va="center",
+                arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#888888"},
             )
         panel.set(
             title=f"{report['model']}, transformer",
@@ -165,8 +190,8 @@ def table(results: list[Path]) -> str:
     """SNR of v on the worst recorded step and the share of the bytes, all layers alike."""
     reports = [json.loads(path.read_text()) for path in results]
     lines = [
-        f"| method | {' | '.join(report['model'] for report in reports)} |",
-        "| --- |" + " --- |" * len(reports),
+        f"| method | what it is | {' | '.join(report['model'] for report in reports)} |",
+        "| --- | --- |" + " --- |" * len(reports),
     ]
     for method in METHODS:
         cells = []
@@ -175,8 +200,46 @@ def table(results: list[Path]) -> str:
             found = [row for row in part["methods"] if row["method"] == method]
             size = [f"{100 * row['bytes'] / part['bytes_f32']:.0f} %" for row in found]
             cells.append(f"{found[0]['worst']:.1f} dB, {size[0]}" if found else "–")
-        lines.append(f"| `{method}` | {' | '.join(cells)} |")
+        lines.append(f"| `{method}` | {MEANS.get(method, '')} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def compared(path: Path) -> str:
+    """What `edge-audio compare` found of each precision."""
+    report = json.loads(path.read_text())
+    names, found = list(report["candidates"]), report["candidates"].values()
+    largest = max(candidate["bytes"] for candidate in found)
+    of = report["request"]
+    sampler = SAMPLERS.get(of["sampler"], of["sampler"])
+
+    def size(candidate: dict) -> str:
+        share = f", {100 * candidate['bytes'] / largest:.0f} %"
+        return f"{candidate['bytes'] / 1e6:.2f} MB{share * (candidate['bytes'] < largest)}"
+
+    def decibels(values: list) -> str:
+        every = np.ravel(values)
+        return f"{every.min():.1f} / {every.mean():.1f} dB" if every.size else ""
+
+    calls = max(np.size(candidate["v_snr"]) for candidate in found)
+    rows = [
+        ("graphs", *map(size, found)),
+        (
+            f"v on the {report['reference']} trajectory, worst of {calls} steps / mean",
+            *(decibels(candidate["v_snr"]) for candidate in found),
+        ),
+        (
+            "decoder, same latents, worst / mean",
+            *(decibels(candidate["decoder_snr"]) for candidate in found),
+        ),
+        (
+            "Fréchet distance of log-mel",
+            *("" if c["frechet"] is None else f"{c['frechet']:.0f}" for c in found),
+        ),
+        ("sounds as asked", *(f"{100 * candidate['adherence']:.1f} %" for candidate in found)),
+    ]
+    head = f"{len(report['prompts'])} prompts, {of['steps']} {sampler} steps, cfg"
+    lines = [(f"{head} {of['cfg_scale']:g}", *names), ("---",) * (1 + len(names)), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> int:
@@ -185,6 +248,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--compared", action="store_true")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument(
         "--steps", type=int, default=6, help="recorded calls of the transformer a clip"
@@ -193,11 +257,13 @@ def main() -> int:
     parser.add_argument("--kinds", action="store_true", help="one kind of layer at a time, too")
     parser.add_argument("--recipe", type=Path, help="bundle whose mixed transformer is drawn, too")
     options = parser.parse_args()
-    if options.plot or options.table:
+    if options.plot or options.table or options.compared:
         if options.plot:
             plot(options.folders, options.plot)
         if options.table:
             print(table(options.folders))
+        if options.compared:
+            print(compared(options.folders[0]))
         return 0
     folder = options.folders[0]
     without = tuple(options.without.split(","))
