@@ -7,11 +7,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import secrets
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,28 @@ from edge_audio.version import __version__
 
 #: units that an actor is given at once, at most: what a node that is lost has to make again
 BLOCK = 8
-#: CPUs of a cluster that actors leave to Ray's own tasks, without which a run waits for ever
+#: CPUs of a cluster that actors on a dataset leave to the tasks that read it, without which it
+#: waits for ever; the rows of a plan are in Ray's store, and need none
 SPARE = 1
 
 
 def connect(address: str | None) -> None:
-    """Join a cluster, None: start one on this computer; EdgeAudioError if there is none."""
+    """Join a cluster, None: start one on this computer, which nobody else can reach;
+    EdgeAudioError if there is none.
+    """
+    if address is None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # on Linux this, too, makes it listen on loopback alone
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     host, _, port = (address or "").rpartition(":")
     try:
         if host and port.isdecimal() and "/" not in host:  # Ray itself tries for minutes
             socket.create_connection((host, int(port)), 10).close()
-        # Ray's own tasks hardly compute: here they share the CPUs that actors run on
-        more: dict[str, Any] = {} if address else {"num_cpus": device.cpus() + SPARE}
+        more: dict[str, Any] = {}
+        if address is None:
+            more = {"num_cpus": device.cpus(), "include_dashboard": False}
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **more)
     except (OSError, ValueError, RuntimeError, OverflowError) as error:
         raise EdgeAudioError(
@@ -73,19 +82,27 @@ def on_cluster(
     return run.carry_out(answers, on_progress, done, done + len(pending))
 
 
-def actors(threads: int, asked: int | None, units: int) -> int:
-    """How many fit on the nodes beside Ray's own tasks; EdgeAudioError if more are asked for, or
-    none fits.
+def actors(threads: int, asked: int | None, units: int, spare: int = 0) -> int:
+    """How many fit on the nodes beside what is spared for other tasks; EdgeAudioError if more are
+    asked for, or none fits.
     """
+    import ray
+
     cpus = [int(node["Resources"].get("CPU", 0)) for node in _nodes()]
     most = sum(each // threads for each in cpus)
-    if most * threads > sum(cpus) - SPARE:
+    if most * threads > sum(cpus) - spare:
         most -= 1
     if most < 1 or (asked or 0) > most:
+        reading = f" and must leave {spare} to the tasks that read, or nothing moves"
         raise EdgeAudioError(
             f"the cluster has {sum(cpus)} CPUs on {len(cpus)} nodes, of which actors of {threads}"
-            f" threads can take {max(most, 0) * threads} and must leave {SPARE} to Ray's own tasks,"
-            f" or nothing moves; use --workers {most}, fewer --threads, or add a node"
+            f" threads can take {max(most, 0) * threads}{reading if spare else ''};"
+            f" {'use fewer --threads' if most < 1 else f'use --workers {most}'}, or add a node"
+        )
+    if ray.available_resources().get("CPU", 0) < threads:
+        raise EdgeAudioError(
+            f"all {sum(cpus)} CPUs of the cluster are at work for others; wait for them, or add a"
+            " node"
         )
     return min(asked or most, units)
 
@@ -161,30 +178,39 @@ class Makers:
 class Rows:
     """The actor of `generated`."""
 
-    def __init__(self, job: str, threads: int, bundle: list[Any]):
+    def __init__(self, job: str, threads: int, carry: Sequence[str], bundle: list[Any]):
         warnings.simplefilter("ignore", EdgeAudioWarning)
         self.job = unpacked(Job.from_json(job), bundle[0])
+        self.choices = Choices(carry=carry)
         self.pipeline = self.job.open(threads)
         self.maker = Maker(self.job, self.pipeline, Place("."))
 
     def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        reader = Reader(Path.cwd(), self.pipeline, self.job, Choices())
+        reader = Reader(Path.cwd(), self.pipeline, self.job, self.choices)
         for unit, _ in reader.units(0, {n: v for n, v in row.items() if v is not None}):
             record, data = self.maker.make(unit)
             yield {**row, "sound": data, "record": json.dumps(record)}
 
 
-def generated(dataset: Any, job: Job, threads: int = 1, workers: int | None = None) -> Any:
+def generated(
+    dataset: Any,
+    job: Job,
+    threads: int = 1,
+    workers: int | None = None,
+    carry: Sequence[str] = (),
+) -> Any:
     """A Ray dataset of rows as a list has them -> the same with `sound`, the bytes of a file, and
     `record`, JSON of its seed, levels and so on. Rows that say the same have the same sound.
+
+    carry: columns of one's own. The actors leave a CPU to the tasks that read the dataset.
     """
     import ray
 
     return dataset.flat_map(
         Rows,
         num_cpus=threads,
-        compute=ray.data.ActorPoolStrategy(size=actors(threads, workers, 1 << 30)),
-        fn_constructor_args=(job.to_json(), threads, [_shared(job)]),
+        compute=ray.data.ActorPoolStrategy(size=actors(threads, workers, 1 << 30, SPARE)),
+        fn_constructor_args=(job.to_json(), threads, tuple(carry), [_shared(job)]),
     )
 
 

@@ -9,6 +9,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,9 @@ from edge_audio.system.processes import apart, selectable
 AHEAD = 2
 #: deaths that a unit may cause
 DEATHS = 2
+#: A worker hangs that takes so many times longer for its work than any took before, and at least
+#: so many seconds; while it starts, or before anything was made, so many.
+SLOWER, LEAST, UNKNOWN = 30.0, 120.0, 3600.0
 
 
 class Crew:
@@ -34,6 +38,9 @@ class Crew:
         self._again: deque[Unit] = deque()
         self._deaths = Counter[str]()
         self._still_births = 0
+        self._takes = max(1, job.attempts)
+        #: seconds that a unit of work took, at most
+        self._slowest = 0.0
         #: bytes of a worker, at most
         self.memory = 0
         for _ in range(workers):
@@ -61,8 +68,12 @@ class Crew:
                     self._give(worker, unit)
             if not any(worker.units for worker in self._workers) and not self._again:
                 return
-            for key, _ in self._selector.select(1.0):
-                yield from self._heard(key.data)
+            heard = [key.data for key, _ in self._selector.select(1.0)]
+            for worker in heard:
+                yield from self._heard(worker)
+            for worker in [each for each in self._workers if each not in heard]:
+                if worker.units and worker.waited() > self._patience(worker):
+                    yield from self._buried(worker, f"no answer for {worker.waited():.0f} s")
 
     def _next(self, units: Iterator[Unit], is_over: Callable[[], bool]) -> Unit | None:
         if self._again:
@@ -71,7 +82,15 @@ class Crew:
             return None
         return next(units, None)
 
+    def _patience(self, worker: _Worker) -> float:
+        """Seconds after which a worker that says nothing hangs."""
+        if worker.was_silent or not self._slowest:
+            return UNKNOWN
+        return max(LEAST, SLOWER * self._takes * self._slowest * worker.units[0].work)
+
     def _give(self, worker: _Worker, unit: Unit) -> None:
+        if not worker.units:
+            worker.since = time.monotonic()
         worker.units.append(unit)
         worker.tell(unit.to_json())  # if it is dead, that is found when it is read
 
@@ -85,17 +104,21 @@ class Crew:
             if "stop" in answer:
                 raise EdgeAudioError(answer["stop"])
             self._still_births = 0
+            waited, worker.since = worker.waited(), time.monotonic()
             if "ready" in answer:
                 continue
             self.memory = max(self.memory, answer.pop("memory", 0))
-            worker.units.popleft()
+            self._slowest = max(self._slowest, waited / worker.units.popleft().work)
             yield answer
 
-    def _buried(self, worker: _Worker) -> Iterator[dict[str, Any]]:
-        """Another one takes the place of a worker that died, and its units are tried again."""
+    def _buried(self, worker: _Worker, hung: str = "") -> Iterator[dict[str, Any]]:
+        """Another one takes the place of a worker that died, or hung, and its units are tried
+        again.
+        """
         self._selector.unregister(worker.out)
         self._workers.remove(worker)
-        reason = worker.end()
+        reason = worker.end(now=bool(hung))
+        reason = hung or reason
         if worker.units:
             guilty = worker.units.popleft()
             self._deaths[guilty.key] += 1
@@ -137,6 +160,8 @@ class _Worker:
         assert self.process.stdin and self.process.stdout  # they are pipes
         self._in, self.out = self.process.stdin, selectable(self.process.stdout)
         self.units: deque[Unit] = deque()
+        #: when it was given something to do, or last answered
+        self.since = time.monotonic()
         self.was_silent = True
         self._said = b""
         self.tell(json.dumps(head))
@@ -145,6 +170,10 @@ class _Worker:
         with contextlib.suppress(OSError):  # it is dead, which is found out when it is read
             self._in.write(line.encode() + b"\n")
             self._in.flush()
+
+    def waited(self) -> float:
+        """Seconds that nothing was heard of it."""
+        return time.monotonic() - self.since
 
     def lines(self) -> list[bytes] | None:
         """What it said since; None if it is dead."""
@@ -155,12 +184,12 @@ class _Worker:
         *lines, self._said = (self._said + (data or b"")).split(b"\n")
         return lines
 
-    def end(self) -> str:
+    def end(self, now: bool = False) -> str:
         """Let it end at once; returns why it did, if it did by itself."""
         code = self.process.poll()
         if code is None:
             try:  # its output ends a moment before it does
-                code = self.process.wait(0.2 if self.units else 0)
+                code = self.process.wait(0.2 if self.units and not now else 0)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 code = self.process.wait()

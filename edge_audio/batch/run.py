@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -146,31 +148,53 @@ def opened(
 
 
 def local(run: Run, force: Force, on_progress: OnProgress) -> int:
-    """Make all that is pending with workers on this computer; returns how many failed."""
+    """Make all that is pending with workers on this computer; returns how many failed.
+
+    EdgeAudioError for a budget that not even one worker fits into.
+    """
     count = sum(1 for _ in run.pending())
     if not count:
         return 0
     units, done = run.pending(), run.plan.units // run.shard[1] - count
-    total, failed, most = done + count, 0, 1 << 30
+    total, failed = done + count, 0
     options = force.options(count)
-    for workers, threads in options if len(options) > 1 else ():
-        with Crew(run.job, run.place.url, min(workers, most), threads) as crew:
-            answers = _measured(crew, units, min(workers, most), force, (workers, threads))
-            made = run.carry_out(_counted(answers, box := [0]), on_progress, done, total)
-            failed, done = failed + made, done + box[0]
-            most = _fitting(crew.memory, force.budget)
-    workers, threads = _best(force.rates) or options[0]
-    workers, memory = min(workers, most), "all"
-    if most < 1:
-        workers, memory = 1, "free"
-    if done < total:
+
+    def made(workers: int, threads: int, memory: str, answers: Callable[[Crew], Records]) -> int:
+        """What a crew answers is recorded; returns the bytes of a worker."""
+        nonlocal done, failed
         with Crew(run.job, run.place.url, workers, threads, memory) as crew:
-            failed += run.carry_out(crew.answers(units), on_progress, done, total)
+            answered = _counted(answers(crew), box := [0])
+            failed += run.carry_out(answered, on_progress, done, total)
+            done += box[0]
+            return crew.memory
+
+    most, memory = 1 << 30, "all"
+    if force.budget is not None:
+        for memory in ("all", "free"):  # one sound tells what a worker needs
+            needed = made(1, options[0][1], memory, lambda crew: crew.answers(islice(units, 1)))
+            if most := _fitting(needed, force.budget):
+                break
+        else:
+            raise EdgeAudioError(
+                f"a worker needs {needed / 1e6:.0f} MB, and the memory budget is"
+                f" {force.budget / 1e6:.0f} MB; give more, or shorter sounds"
+            )
+    for option in options if len(options) > 1 else ():
+        workers, threads = min(option[0], most), option[1]
+        measured = functools.partial(_measured, units, workers, force, option)
+        needed = made(workers, threads, memory, measured)
+        if force.budget is None:
+            most = _fitting(needed, None)
+    workers, threads = _best(force.rates) or options[0]
+    if most < 1:
+        most, memory = 1, "free"
+    if done < total:
+        made(min(workers, most), threads, memory, lambda crew: crew.answers(units))
     return failed
 
 
 def _measured(
-    crew: Crew, units: Iterator[Unit], workers: int, force: Force, option: tuple[int, int]
+    units: Iterator[Unit], workers: int, force: Force, option: tuple[int, int], crew: Crew
 ) -> Records:
     """Answers, and how many came a second once all workers were there: the work of a measurement is
     kept like any other.

@@ -1,7 +1,9 @@
 """The same plan on a Ray cluster of two nodes on this computer, `ray start` twice on loopback."""
 
 import contextlib
+import dataclasses
 import hashlib
+import json
 import os
 import secrets
 import signal
@@ -18,14 +20,25 @@ ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).parents[3]
-#: Ray asks for a token by itself since 2.60; this one is the tests' own
+#: all of it on loopback, and a node that is gone is missed soon; Ray asks for a token by itself
+#: since 2.60, and this one is the tests' own
 ENVIRONMENT = {
     **uncounted(),
     "PYTHONPATH": str(ROOT),
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_health_check_period_ms": "1000",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
+#: `ray start`, which by itself takes the computer's address in place of 127.0.0.1, and with the
+#: variable above refuses a second node
+NODE = """
+import ray._private.ray_constants, ray._private.services as services, ray.scripts.scripts as scripts
+ray._private.ray_constants.ENABLE_RAY_CLUSTER = True
+services.get_node_ip_address = lambda address=None: "127.0.0.1"
+scripts.main()
+"""
 #: a sound takes so long that a node is killed in the middle of the run
 SLOW = """
 import time, edge_audio.batch.make as make
@@ -59,46 +72,65 @@ def kill(process):
     process.wait()
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """(address, start a node) of a cluster whose head has two CPUs; it ends with the test."""
-    port, started = free_port(), []
-    (tmp_path / "slow").mkdir()
-    (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW)
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path / 'slow'}:{ROOT}"}
+@dataclasses.dataclass
+class Cluster:
+    """`ray start` on loopback: a head of two CPUs, and further nodes."""
 
-    def start(*options, cpus=2, **more):
-        command = [Path(sys.executable).parent / "ray", "start", "--block", f"--num-cpus={cpus}"]
-        command += ["--node-ip-address=127.0.0.1"]
+    folder: Path
+    started: list = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self.address = f"127.0.0.1:{(port := free_port())}"
+        (self.folder / "sitecustomize.py").write_text(SLOW)
+        temporary = f"--temp-dir=/tmp/ray-{port}"  # a socket's path is short
+        self.start("--head", f"--port={port}", "--include-dashboard=false", temporary)
+        self.wait_for_nodes(1)
+
+    def start(self, *options, code=NODE, **environment):
+        """A node of two CPUs, as its process."""
+        command = [sys.executable, "-c", code, "start", "--block", "--num-cpus=2"]
         process = subprocess.Popen(
-            [*map(str, command), *options, "--object-store-memory=100000000"],
-            env={**environment, **more},
+            [*command, "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", *options],
+            env={**ENVIRONMENT, "PYTHONPATH": f"{self.folder}:{ROOT}", **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        started.append(process)
+        self.started.append(process)
         return process
 
-    address = f"127.0.0.1:{port}"
-    temporary = f"/tmp/ray-{port}"  # a socket's path is short
-    start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={temporary}")
-    wait_for_nodes(address, 1)
-    yield address, lambda **more: start(f"--address={address}", **more)
-    for process in reversed(started):
+    @contextlib.contextmanager
+    def node(self, **environment):
+        """A second node, which is gone afterwards."""
+        process = self.start(f"--address={self.address}", **environment)
+        self.wait_for_nodes(2)
+        yield process
         kill(process)
+        self.wait_for_nodes(1)
+
+    def wait_for_nodes(self, count):
+        """Until so many are alive."""
+        look = f"import ray, time; ray.init('{self.address}', log_to_driver=False, logging_level=40)"
+        look += f"\nwhile sum(node['Alive'] for node in ray.nodes()) != {count}: time.sleep(0.2)"
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with contextlib.suppress(subprocess.SubprocessError):
+                command = [sys.executable, "-c", look]
+                subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=True)
+                return
+        raise AssertionError(f"there are not {count} nodes")
+
+    def stop(self):
+        """As a power cut does."""
+        for process in reversed(self.started):
+            kill(process)
 
 
-def wait_for_nodes(address, count):
-    look = f"import ray; ray.init('{address}', log_to_driver=False, logging_level=40);"
-    look += f"assert sum(node['Alive'] for node in ray.nodes()) >= {count}"
-    for _ in range(20):
-        with contextlib.suppress(subprocess.SubprocessError):
-            command = [sys.executable, "-c", look]
-            subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=20, check=True)
-            return
-        time.sleep(1)
-    raise AssertionError(f"{count} nodes did not come up")
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    running = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield running
+    running.stop()
 
 
 def start_run(listed, out, toy_bundle, *options):
@@ -119,62 +151,132 @@ def files(folder):
     }
 
 
+def listening(process):
+    """The addresses that a node's processes listen at, as /proc/net has them."""
+    sockets = set()
+    for pid in [*descendants(process.pid), process.pid]:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(os.readlink(link))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            address, state, inode = (line.split()[index] for index in (1, 3, 9))
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                found.add(address.split(":")[0])
+    return found
+
+
 def test_a_node_that_is_killed_loses_nothing_and_makes_nothing_twice(cluster, toy_bundle, tmp_path):
-    address, start_node = cluster
     listed, out = tmp_path / "list.txt", tmp_path / "out"
     listed.write_text("\n".join(f"rain number {i}" for i in range(120)))
     whole = start_run(listed, tmp_path / "whole", toy_bundle, "--workers", 2)
-    assert whole.wait(120) == 0
-    node = start_node()
-    wait_for_nodes(address, 2)
-    run = start_run(listed, out, toy_bundle, "--ray", address)
-    until = time.monotonic() + 100
-    while len(list(out.glob("*.flac"))) < 25:
-        assert time.monotonic() < until and run.poll() is None, run.stderr.read()
-        time.sleep(0.05)
-    kill(node)
-    assert len(list(out.glob("*.flac"))) < 120
-    assert run.wait(200) == 0, run.stderr.read()
+    with cluster.node() as node:
+        # nobody beyond this computer is let in
+        loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+        assert listening(node) and listening(node) | listening(cluster.started[0]) <= loopback
+        assert whole.wait(120) == 0
+        run = start_run(listed, out, toy_bundle, "--ray", cluster.address)
+        until = time.monotonic() + 100
+        while len(list(out.glob("*.flac"))) < 25:
+            assert time.monotonic() < until and run.poll() is None, run.stderr.read()
+            time.sleep(0.05)
+        kill(node)
+        assert len(list(out.glob("*.flac"))) < 120
+        assert run.wait(200) == 0, run.stderr.read()
     assert files(out) == files(tmp_path / "whole")
     journal = (out / ".edge-audio" / "journal.jsonl").read_text().splitlines()
     assert len(journal) == 120
 
 
-def test_gathered_sounds_are_the_same(cluster, toy_bundle, tmp_path):
-    address, _ = cluster
-    listed = tmp_path / "list.txt"
-    listed.write_text("rain\nhail\nsnow\n")
-    for out, options in (("whole", ["--workers", 1]), ("out", ["--ray", address, "--gather"])):
-        run = start_run(listed, tmp_path / out, toy_bundle, *options)
-        assert run.wait(120) == 0, run.stderr.read()
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
+#: a node that sees neither the run's folder nor the bundle's
+FAR = """
+import edge_audio.batch.cluster as cluster
+usual = cluster._has
+cluster._has = lambda folder, sha256: "cache" in folder.parts and usual(folder, sha256)
+cluster.looked_at = lambda marker: (cluster.__version__, "")
+"""
 
 
-def test_actors_that_would_take_every_cpu_are_refused_before_anything_starts(
+def test_to_a_node_that_sees_no_folder_the_bundle_travels_and_sounds_travel_back(
     cluster, toy_bundle, tmp_path
 ):
-    address, _ = cluster
+    listed, cache = tmp_path / "list.txt", tmp_path / "cache"
+    listed.write_text("\n".join(f"rain number {i}" for i in range(24)))
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "sitecustomize.py").write_text(FAR)
+    with cluster.node(PYTHONPATH=f"{tmp_path / 'far'}:{ROOT}", EDGE_AUDIO_CACHE=str(cache)):
+        for out, options in (("whole", ["--workers", 1]), ("out", ["--ray", cluster.address])):
+            run = start_run(listed, tmp_path / out, toy_bundle, *options)
+            assert run.wait(120) == 0, run.stderr.read()
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert len(list(cache.glob("bundles/*/manifest.json"))) == 1
+
+
+GENERATED = """
+import json, sys
+import ray
+from edge_audio import Pipeline
+from edge_audio.batch.cluster import generated
+from edge_audio.batch.job import Job
+ray.init(sys.argv[1], log_to_driver=False, logging_level=40)
+rows = ray.data.read_json(sys.argv[2])
+made = generated(rows, Job.of(Pipeline.load(sys.argv[3])), carry=['label'])
+for row in made.iter_rows():
+    name = json.loads(row["record"])["file"]
+    open(f"{sys.argv[4]}/{name}", "wb").write(row["sound"])
+    print(row["label"], row["prompt"])
+"""
+
+
+def test_rows_of_a_dataset_of_ones_own(cluster, toy_bundle, tmp_path):
+    """Beside actors on it there is room for the tasks that read it; sounds are those of a list."""
+    listed, out = tmp_path / "list.jsonl", tmp_path / "out"
+    rows = [{"prompt": p, "seconds": 1.0, "label": i} for i, p in enumerate(["rain", "hail"])]
+    listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out.mkdir()
+    command = [sys.executable, "-c", GENERATED, cluster.address, listed, toy_bundle, out]
+    done = subprocess.run(
+        list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n")[:2]) == ["0 rain", "1 hail"]
+    run = start_run(listed, tmp_path / "whole", toy_bundle, "--workers", 1, "--carry", "label")
+    assert run.wait(120) == 0, run.stderr.read()
+    sounds = {name: digest for name, digest in files(tmp_path / "whole").items() if "flac" in name}
+    assert files(out) == sounds
+
+
+def refused(cluster, toy_bundle, tmp_path, *options):
+    """What a run says that is refused before anything is made."""
     listed = tmp_path / "list.txt"
     listed.write_text("rain\n")
-    run = start_run(listed, tmp_path / "out", toy_bundle, "--ray", address, "--workers", 2)
-    assert run.wait(60) == 1
-    assert "2 CPUs on 1 nodes" in (said := run.stderr.read()) and "use --workers 1" in said
+    run = start_run(listed, tmp_path / "out", toy_bundle, "--ray", cluster.address, *options)
+    assert run.wait(120) == 1
+    assert not list((tmp_path / "out").glob("*.flac"))
+    return run.stderr.read()
 
 
-def test_a_node_with_another_edge_audio_is_named(cluster, toy_bundle, tmp_path):
-    address, start_node = cluster
+def test_more_actors_than_cpus_are_refused_before_anything_starts(cluster, toy_bundle, tmp_path):
+    said = refused(cluster, toy_bundle, tmp_path, "--workers", 3)
+    assert "2 CPUs on 1 nodes" in said and "use --workers 2" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import edge_audio.batch.cluster as c; c.__version__ = '0.0.1'", "0.0.1, and this is"),
+        ("import sys; sys.modules['edge_audio'] = None", "cannot run edge-audio (ModuleNotFound"),
+    ],
+)
+def test_a_node_with_another_edge_audio_or_none_is_named(
+    cluster, toy_bundle, tmp_path, code, said
+):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "sitecustomize.py").write_text(
-        "import edge_audio.batch.cluster as cluster\ncluster.__version__ = '0.0.1'\n"
-    )
-    start_node(PYTHONPATH=f"{other}:{ROOT}")
-    wait_for_nodes(address, 2)
-    listed = tmp_path / "list.txt"
-    listed.write_text("rain\n")
-    run = start_run(listed, tmp_path / "out", toy_bundle, "--ray", address)
-    assert run.wait(60) == 1
-    assert "has edge-audio 0.0.1, and this is" in run.stderr.read()
+    (other / "sitecustomize.py").write_text(code + "\n")
+    with cluster.node(PYTHONPATH=f"{other}:{ROOT}"):
+        assert said in refused(cluster, toy_bundle, tmp_path)
 
 
 def test_an_address_where_nobody_is(toy_bundle, tmp_path):

@@ -1,0 +1,62 @@
+"""Workers that hang, and workers that have to fit into a budget."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_audio.batch import crew, run
+
+ROOT = Path(__file__).parents[3]
+LIST = ["prompt", "rain", "a bell", "hail", "snow"]
+
+
+def prompts(out):
+    rows = (out / "metadata.jsonl").read_text().splitlines()
+    return [json.loads(row)["prompt"] for row in rows]
+
+
+def test_a_worker_that_hangs_is_treated_as_dead(batch, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time, edge_audio.batch.make as make\n"
+        "usual = make.Maker.make\n"
+        "def slowly(self, unit):\n"
+        "    time.sleep(1000) if unit.ask['prompt'] == 'a bell' else None\n"
+        "    return usual(self, unit)\n"
+        "make.Maker.make = slowly\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.setattr(crew, "LEAST", 0.5)
+    code, out, _ = batch(LIST)
+    assert code == 1 and "1 failed" in out
+    assert prompts(tmp_path / "out") == ["rain", "hail", "snow"]
+    failures = (tmp_path / "out" / ".edge-audio" / "failures.csv").read_text()
+    assert "3,1,a bell,its worker died twice (no answer for" in failures
+
+
+@pytest.fixture
+def crews(monkeypatch):
+    """The numbers of workers of all crews; each worker says that it needs 100 MB."""
+    found = []
+
+    class Counted(crew.Crew):
+        memory = property(lambda self: 100_000_000, lambda self, told: None)
+
+        def __init__(self, job, place, workers, *more):
+            found.append(workers)
+            super().__init__(job, place, workers, *more)
+
+    monkeypatch.setattr(run, "Crew", Counted)
+    return found
+
+
+def test_a_budget_bounds_workers(batch, tmp_path, crews):
+    assert batch(LIST, "--workers", 4, "--memory-budget", "250M")[0] == 0
+    assert crews == [1, 2] and prompts(tmp_path / "out") == LIST[1:]
+
+
+def test_a_budget_that_no_worker_fits_into(batch, tmp_path, crews):
+    code, _, errors = batch(LIST, "--memory-budget", "50M")
+    assert code == 1 and "a worker needs 100 MB, and the memory budget is 52 MB" in errors
+    assert batch(LIST, "--memory-budget", "1G")[0] == 0 and prompts(tmp_path / "out") == LIST[1:]
