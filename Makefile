@@ -40,8 +40,9 @@ test-clients: .venv-test/installed  ## other services' own client packages again
 	.venv-test/bin/python $(PIP) $(LOCK) -e '.[clients]'
 	.venv-test/bin/python -m pytest -m clients tests/edge_audio
 
-test-ray: .venv-ray/installed  ## batch on a Ray cluster of two nodes, one of which is killed: a minute or two
-	.venv-ray/bin/python -m pytest -m ray tests/edge_audio/batch/test_ray.py
+test-ray: .venv-test/installed  ## batch on a Ray cluster of two nodes, one of which is killed; installs Ray first
+	.venv-test/bin/python $(PIP) $(LOCK) -e '.[ray]'
+	.venv-test/bin/python -m pytest -m ray tests/edge_audio/batch/test_ray.py
 
 test-pythons: .venv-test/installed  ## the runtime's tests, from the wheel, on every Python from 3.10 to 3.14 that is here
 	.ci/pythons
@@ -121,11 +122,6 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	.venv-docs/bin/python $(PIP) $(LOCK) -e '.[docs]'
 	touch $@
 
-.venv-ray/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python $(PIP) $(LOCK) -e '.[export,test,ray]'
-	touch $@
-
 .venv-train/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/python $(PIP) $(LOCK) $(TORCH) -e '.[export,train,test]'
@@ -137,4 +133,4 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-docs .venv-newest .venv-ray .venv-train .venv-bench build android_demo/build demo.wav
+	rm -rf .venv .venv-test .venv-docs .venv-newest .venv-train .venv-bench build android_demo/build demo.wav

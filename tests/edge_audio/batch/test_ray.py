@@ -110,13 +110,17 @@ class Cluster:
 
     def wait_for_nodes(self, count):
         """Until so many are alive."""
-        look = f"import ray, time; ray.init('{self.address}', log_to_driver=False, logging_level=40)"
+        look = (
+            f"import ray, time; ray.init('{self.address}', log_to_driver=False, logging_level=40)"
+        )
         look += f"\nwhile sum(node['Alive'] for node in ray.nodes()) != {count}: time.sleep(0.2)"
         until = time.monotonic() + 120
         while time.monotonic() < until:
             with contextlib.suppress(subprocess.SubprocessError):
                 command = [sys.executable, "-c", look]
-                subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=True)
+                subprocess.run(
+                    command, env=ENVIRONMENT, capture_output=True, timeout=60, check=True
+                )
                 return
         raise AssertionError(f"there are not {count} nodes")
 
@@ -151,8 +155,16 @@ def files(folder):
     }
 
 
+#: 127.0.0.1, the same as an IPv6 address, and ::1, as /proc/net has them
+LOOPBACK = {
+    "0100007F",
+    "0000000000000000FFFF00000100007F",
+    "00000000000000000000000001000000",
+}
+
+
 def listening(process):
-    """The addresses that a node's processes listen at, as /proc/net has them."""
+    """The addresses that a node's processes listen at."""
     sockets = set()
     for pid in [*descendants(process.pid), process.pid]:
         for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -173,7 +185,11 @@ def test_a_node_that_is_killed_loses_nothing_and_makes_nothing_twice(cluster, to
     whole = start_run(listed, tmp_path / "whole", toy_bundle, "--workers", 2)
     with cluster.node() as node:
         # nobody beyond this computer is let in
-        loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+        loopback = {
+            "0100007F",
+            "0000000000000000FFFF00000100007F",
+            "00000000000000000000000001000000",
+        }
         assert listening(node) and listening(node) | listening(cluster.started[0]) <= loopback
         assert whole.wait(120) == 0
         run = start_run(listed, out, toy_bundle, "--ray", cluster.address)
@@ -269,9 +285,7 @@ def test_more_actors_than_cpus_are_refused_before_anything_starts(cluster, toy_b
         ("import sys; sys.modules['edge_audio'] = None", "cannot run edge-audio (ModuleNotFound"),
     ],
 )
-def test_a_node_with_another_edge_audio_or_none_is_named(
-    cluster, toy_bundle, tmp_path, code, said
-):
+def test_a_node_with_another_edge_audio_or_none_is_named(cluster, toy_bundle, tmp_path, code, said):
     other = tmp_path / "other"
     other.mkdir()
     (other / "sitecustomize.py").write_text(code + "\n")
