@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from edge_audio.errors import EdgeAudioError, first_line
 
 #: what a run keeps for itself; hidden, so that readers of data sets pass it over
 STATE = ".edge-audio"
+#: what a disk says that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+#: what of fsspec has folders, which have to be made, and not keys
+WITH_FOLDERS = frozenset("file local ftp sftp ssh smb hdfs webhdfs dbfs".split())
 
 
 class Place:
@@ -90,6 +95,13 @@ class Place:
     def make(self) -> None:
         """The folder, and what the run keeps in it; EdgeAudioError if it cannot be made."""
         if self.folder is None:
+            system, root = self._remote()
+            kinds = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+            if not WITH_FOLDERS.isdisjoint(kinds):
+                try:
+                    system.makedirs(f"{root}/{STATE}", exist_ok=True)
+                except Exception as error:
+                    raise EdgeAudioError(_refused(self.name, error)) from None
             self.write(f"{STATE}/writable", b"")
             return
         try:
@@ -113,7 +125,6 @@ class Place:
 
 
 def _refused(name: str, error: Exception) -> str:
-    return (
-        f"{name} refuses ({first_line(error)}); see to its address and your rights to write there,"
-        " then run the same command again to go on"
-    )
+    is_full = isinstance(error, OSError) and error.errno in FULL
+    mend = "free some space" if is_full else "see to its address and your rights to write there"
+    return f"{name} refuses ({first_line(error)}); {mend}, then run the same command again to go on"

@@ -59,8 +59,8 @@ class Report:
     compared: int = 0
 
 
-def write(run: Run, path: Path) -> None:
-    """The page at `path`, which plays the sounds beside it."""
+def write(run: Run) -> None:
+    """The page in the place of the sounds, which it plays."""
     import jinja2
 
     template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def write(run: Run, path: Path) -> None:
     page = environment.from_string(template).render(
         report=report(run), is_folder=not run.job.shard_size, near=NEAR
     )
-    outputs.save_text(path, page)
+    run.place.write(PAGE, page.encode())
 
 
 def report(run: Run) -> Report:

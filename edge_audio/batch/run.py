@@ -100,10 +100,21 @@ class Run:
         size = self.packed.get(record["file"]) if self.job.shard_size else None
         return record["bytes"] in (size, self.place.size(where(self.job, record)))
 
+    def _check_arrived(self, record: dict[str, Any]) -> None:
+        """EdgeAudioError if this process does not find what another wrote to the place."""
+        if self.place.size(where(self.job, record)) != record["bytes"]:
+            raise EdgeAudioError(
+                f"{self.place.name} has not what was written there, as if each process had its own;"
+                " name a place that all share"
+            )
+
     def carry_out(self, answers: Records, on_progress: OnProgress, done: int, total: int) -> int:
         """Record what comes; returns how many failed."""
-        failed = 0
+        failed, is_checked = 0, self.place.folder is not None
         for answer in answers:
+            if not is_checked and "failed" not in answer:
+                self._check_arrived(answer)
+                is_checked = True
             self.journal.add(answer)
             failed += "failed" in answer
             done += 1

@@ -6,7 +6,6 @@ ends when nobody writes to it any more, so that it outlives no run.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -15,11 +14,8 @@ from typing import Any, TextIO
 
 from edge_audio.batch.job import Job, Unit
 from edge_audio.batch.make import Maker
-from edge_audio.batch.place import Place
+from edge_audio.batch.place import FULL, Place
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, first_line
-
-#: what a disk says that takes no more
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def work(lines: TextIO, answers: TextIO) -> None:

@@ -83,8 +83,7 @@ def finish(run: Run, kind: str) -> None:
         for other in set(METADATA) - {kind}:  # AudioFolder takes one kind
             (folder / f"metadata.{other}").unlink(missing_ok=True)
         _replace(folder / f"metadata.{kind}", lambda file: WRITERS[kind](entries(run), file))
-    if folder is not None:
-        _write_failures(run, folder / STATE / FAILURES)
+    _write_failures(run, run.state / FAILURES)
 
 
 def _jsonl(rows: Iterator[Entry], file: IO[bytes]) -> None:

@@ -192,10 +192,10 @@ def batch(arguments: argparse.Namespace) -> int:
             say(f"{missing} sounds of other shards are still to be made; the last one finishes")
             return 1 if failed else 0
         write.finish(run, arguments.metadata)
-        if not arguments.no_report and run.place.folder is not None:
+        if not arguments.no_report:
             from edge_audio.batch import report
 
-            report.write(run, run.place.folder / report.PAGE)
+            report.write(run)
         say(_summary(run, force.rates, pending, failed, taken))
         return 1 if any(True for _ in write.failures(run)) else 0
 
