@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from edge_audio.bundle.manifest import COMPONENTS, GENERATING
 from edge_audio.errors import EdgeAudioError, UsageError
@@ -26,12 +27,18 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def run(arguments: list[str], prog: str) -> None:
-    """Do what the command line `prog` `arguments` asks for; EdgeAudioError if that cannot be."""
+Parse: TypeAlias = Callable[[argparse.ArgumentParser, list[str]], argparse.Namespace]
+
+
+def run(arguments: list[str], prog: str, parse: Parse = argparse.ArgumentParser.parse_args) -> None:
+    """Do what the command line `prog` `arguments` asks for; EdgeAudioError if that cannot be.
+
+    parse: may have other defaults.
+    """
     if arguments[:1] == [SYNTH]:
         options = _synth_parser(f"{prog} {SYNTH}").parse_args(arguments[1:])
     else:
-        options = _parser(prog).parse_args(arguments)
+        options = parse(_parser(prog), arguments)
     needs.packages("export", "export", needs.EXPORT)
     try:
         options.run(options, prog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from edge_audio.cli import configuration
 from edge_audio.cli.options import Commands
 
 
@@ -11,7 +12,16 @@ def export(arguments: argparse.Namespace) -> None:
     """`edge-audio export`"""
     from edge_audio.exporter import command
 
-    command.run(arguments.arguments, "edge-audio export")
+    file = arguments.configuration
+    others = dict.fromkeys(file.entries, argparse.ArgumentParser())  # whose names were looked at
+
+    def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+        configuration.apply({**others, "export": parser}, "export", file)
+        options = parser.parse_args(words)
+        configuration.settle(options)
+        return options
+
+    command.run(arguments.arguments, "edge-audio export", parse)
 
 
 def add_export(commands: Commands) -> None:

@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
+from edge_audio.cli import configuration
 from edge_audio.cli.options import Commands, add_json, add_model
 from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
@@ -49,7 +51,7 @@ def info(arguments: argparse.Namespace) -> None:
         )
         return
     bundle.verify()
-    here = device.describe()
+    here, file = device.describe(), arguments.configuration.path
     advice = recommended(here)
     chosen = {
         "precision": bundle.choose(None, advice.preferred),
@@ -64,8 +66,18 @@ def info(arguments: argparse.Namespace) -> None:
         "device": dataclasses.asdict(here),
         "chosen": chosen,
         "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()},
+        "configuration": None if file is None else str(file),
     }
-    print(json.dumps(found) if arguments.json else "\n".join(_info_lines(bundle, here, chosen)))
+    lines = (*_info_lines(bundle, here, chosen), f"  settings   {_configuration_line(file)}")
+    print(json.dumps(found) if arguments.json else "\n".join(lines))
+
+
+def _configuration_line(read: Path | None) -> str:
+    """Which file was read, or where one could be."""
+    if read is not None:
+        return f"{read}, where no flag says otherwise"
+    place = configuration.path()
+    return "no file is read" if place is None else f"no {place}; docs/configuration.md"
 
 
 def add_cache(commands: Commands) -> None:

@@ -27,11 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with _interrupts_kept():
             # here, so that Ctrl-C is answered during these imports as well
+            from edge_audio.cli import configuration
             from edge_audio.cli.parser import parser
 
-            arguments = parser().parse_args(argv)
             with _warnings_on_stderr():
-                return arguments.run(arguments) or DONE
+                arguments = parser().parse_args(argv)
+                with configuration.environment(arguments):
+                    return arguments.run(arguments) or DONE
     except EdgeAudioError as error:
         return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
     except KeyboardInterrupt:

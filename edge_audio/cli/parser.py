@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NoReturn
 
 from edge_audio import __version__
+from edge_audio.cli import configuration
 from edge_audio.cli.again import add_again
 from edge_audio.cli.batch import add_batch
 from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
@@ -22,6 +24,9 @@ from edge_audio.errors import UsageError
 
 
 class _Parser(argparse.ArgumentParser):
+    #: by name; of the whole command line's parser alone
+    commands: Mapping[str, argparse.ArgumentParser] = MappingProxyType({})
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 
@@ -29,7 +34,14 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         given = joined(sys.argv[1:] if args is None else args)
+        file, environment = configuration.Configuration(), dict[str, str]()
+        # who asks for help may have come for what is wrong with the file
+        if given and given[0] in self.commands and not _HELP.intersection(given):
+            file = configuration.read()
+            environment = configuration.apply(self.commands, given[0], file)
         arguments, left = self.parse_known_args(given, namespace)
+        configuration.settle(arguments)
+        arguments.configuration, arguments.environment = file, environment
         prompt = getattr(arguments, "prompt", None)
         if left and isinstance(prompt, str) and not any(word.startswith("-") for word in left):
             command = shlex.join(["edge-audio", *_quoted(given, [prompt, *left])])
@@ -37,6 +49,9 @@ class _Parser(argparse.ArgumentParser):
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}")
         return arguments
+
+
+_HELP = frozenset(("-h", "--help"))
 
 
 def _quoted(given: list[str], words: list[str]) -> list[str]:
@@ -50,9 +65,8 @@ def _quoted(given: list[str], words: list[str]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's parser; UsageError for what it does not understand."""
-    parser: argparse.ArgumentParser = _Parser(
-        prog="edge-audio", description="Text to sound, offline, on small computers."
-    )
+    top = _Parser(prog="edge-audio", description="Text to sound, offline, on small computers.")
+    parser: argparse.ArgumentParser = top
     parser.add_argument("--version", action="version", version=f"edge-audio {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
@@ -69,4 +83,5 @@ def parser() -> argparse.ArgumentParser:
         add_export,
     ):
         add(commands)
+    top.commands = commands.choices
     return parser
