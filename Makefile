@@ -14,7 +14,7 @@ TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listen
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
 	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
 
-.PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint docs figures test-train test-arm test-android pocket bench-full bench-sa3 clean
+.PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint shell docs figures test-train test-arm test-android pocket bench-full bench-sa3 clean
 
 help:  ## the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -78,6 +78,9 @@ docs: .venv-docs/installed  ## the documentation site, in build/site; every warn
 
 figures: .venv-test/installed  ## which figures of the documents are of an older model; FIGURES="gallery ..." makes them anew
 	PYTHONPATH=. .venv-test/bin/python benchmarks/figures.py $(FIGURES)
+
+shell: .venv-test/installed  ## shell completion and the man page anew, after a change of commands or options
+	PYTHONPATH=. .venv-test/bin/python packaging/shell.py
 
 test-train: .venv-train/installed  ## the PyTorch side: parity of the modules, .ckpt files, a quick training run
 	.venv-train/bin/python -m pytest tests/models/training

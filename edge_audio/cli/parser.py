@@ -13,6 +13,7 @@ from edge_audio import __version__
 from edge_audio.cli import configuration
 from edge_audio.cli.again import add_again
 from edge_audio.cli.batch import add_batch
+from edge_audio.cli.completion import add_completion
 from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
 from edge_audio.cli.export import add_export
 from edge_audio.cli.finish import joined
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         add_cache,
         add_info,
         add_export,
+        add_completion,
     ):
         add(commands)
     top.commands = commands.choices
