@@ -6,6 +6,8 @@ TORCH ?= torch==2.13.0
 LOCK ?= -c constraints.txt
 PIP = -m pip install --quiet --disable-pip-version-check
 UV ?= uv
+# uv heeds no upper bound of a package's Requires-Python, but pip does: 1.3 ends with Python 3.10.
+UNSEEN = "backports.strenum<1.3; python_version >= '3.11'"
 # All but bench, whose packages contradict those of mcp.
 LOCKED = batch ray eval serve export train test browser wyoming mcp clients lint dev
 PYTEST ?= -n auto --dist loadfile
@@ -56,7 +58,7 @@ test-newest:  ## the test suite with the newest of everything, whatever the lock
 	.venv-newest/bin/python -m pytest $(PYTEST)
 
 lock:  ## constraints.txt anew, as far as pyproject.toml asks for it; LOCK_FLAGS=--upgrade for the newest; needs uv
-	echo '$(TORCH)' | $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" \
+	printf '%s\n' '$(TORCH)' $(UNSEEN) | $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" \
 		$(LOCKED:%=--extra %) $(LOCK_FLAGS) pyproject.toml - --output-file constraints.txt
 
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz

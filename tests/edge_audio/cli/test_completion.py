@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from edge_audio.cli import completion
 from edge_audio.cli.completion import SHELLS
 from edge_audio.cli.main import main
 
 ROOT = Path(__file__).parents[3]
-SHELL = ROOT / "edge_audio" / "cli" / "shell"
+SHELL = Path(completion.__file__).parent / "shell"
 
 
 def shell(name, script):
