@@ -7,6 +7,7 @@ Needs no TensorFlow to be imported, so that it can say that the extra is missing
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from edge_audio.lora.reading import argument
 from edge_audio.sampling.samplers import SAMPLERS
 
 SYNTH = "synth"
+_JSON = "print one JSON object, of an error too; what is being done goes to standard error"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,12 +56,13 @@ def run(arguments: list[str], prog: str, parse: Parse = argparse.ArgumentParser.
 
 def main(arguments: list[str] | None = None, prog: str = "python -m export") -> int:
     """Exit code 0, or after one line on stderr 1, 2 for wrong usage, 130 if interrupted."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        run(sys.argv[1:] if arguments is None else arguments, prog)
+        run(given, prog)
     except EdgeAudioError as error:
-        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+        return _fail(str(error), 2 if isinstance(error, UsageError) else 1, "--json" in given)
     except KeyboardInterrupt:
-        return _fail("interrupted; an older bundle is as it was", 130)
+        return _fail("interrupted; an older bundle is as it was", 130, "--json" in given)
     return 0
 
 
@@ -171,6 +174,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--sampler", choices=tuple(SAMPLERS), help="default of the bundle")
     parser.add_argument("--steps", type=int, help="default of the bundle")
     parser.add_argument("--cfg", type=float, help="default guidance scale of the bundle")
+    parser.add_argument("--json", action="store_true", help=_JSON)
     return parser
 
 
@@ -199,6 +203,7 @@ def _synth_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, default=0, help="the same seed makes the same weights (default: 0)"
     )
+    parser.add_argument("--json", action="store_true", help=_JSON)
     return parser
 
 
@@ -238,11 +243,16 @@ def _export(options: argparse.Namespace, prog: str) -> None:
             checks=from_json(options.checks) if options.checks else (),
             adapters=tuple(options.lora),
         ),
-        say=_say,
+        say=_say_beside if options.json else _say,
     )
     total = sum(
         entry.bytes for precisions in manifest.graphs.values() for entry in precisions.values()
     )
+    if options.json:
+        graphs = {name: list(entries) for name, entries in manifest.graphs.items()}
+        found = {"bundle": str(options.out), "name": manifest.name, "bytes": total}
+        print(json.dumps(found | {"graphs": graphs}))
+        return
     what = '"..."' if manifest.prompt.tokenizer else f"--ids {','.join(map(str, IDS))}"
     print(
         f"{options.out}: {total / 1e6:.1f} MB of graphs; next: edge-audio generate {what} --model"
@@ -253,13 +263,24 @@ def _export(options: argparse.Namespace, prog: str) -> None:
 def _synth(options: argparse.Namespace, prog: str) -> None:
     from . import synth
 
-    synth.write(options.preset, options.out, options.dtype, options.seed, say=_say)
+    say = _say_beside if options.json else _say
+    synth.write(options.preset, options.out, options.dtype, options.seed, say=say)
+    if options.json:
+        print(json.dumps({"checkpoint": str(options.out)}))
+        return
     print(f"{options.out}: random weights; next: {prog} {options.out} BUNDLE_DIR")
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+def _fail(message: str, code: int, wants_json: bool) -> int:
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    if wants_json:
+        print(json.dumps({"error": line, "exit_code": code}))
     return code
+
+
+def _say_beside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _say(line: str) -> None:

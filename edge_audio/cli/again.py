@@ -18,9 +18,10 @@ from edge_audio.audio.finish import Finish, finished
 from edge_audio.audio.sound_file import FORMATS, extension_of
 from edge_audio.audio.source import Source
 from edge_audio.bundle.store import Bundle
-from edge_audio.cli.options import Commands, add_model, refuse_overwriting
+from edge_audio.cli.options import Commands, add_json, add_model, refuse_overwriting
 from edge_audio.cli.progress import Bar
 from edge_audio.cli.recipe import model_name, precision_of, runs_half
+from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError
 from edge_audio.lora.reading import read_adapter
 from edge_audio.pipeline import Pipeline, default_model
@@ -60,6 +61,7 @@ def add_again(commands: Commands) -> None:
         help="a style that the clip was made with, again for more of them",
     )
     add_model(parser)
+    add_json(parser)
 
 
 def again(arguments: argparse.Namespace) -> int:
@@ -84,7 +86,7 @@ def again(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     try:
         pipeline = Pipeline.load(folder, precision, half=runs_half(recipe), lora=lora)
-        with Bar(sys.stderr.isatty()) as bar:
+        with Bar(sys.stderr.isatty() and not arguments.json) as bar:
             clip = pipeline.generate(request, noise=noise, progress=bar)
         clip = finished(clip, finish)
     except EdgeAudioError as error:
@@ -100,9 +102,22 @@ def again(arguments: argparse.Namespace) -> int:
         clip.save(arguments.output, quality=quality if is_lossy else None)
     difference = _difference(clip, Path(arguments.file), quality)
     seconds = time.perf_counter() - start
-    print(f"{arguments.file}: {difference or 'identical'}, made again in {seconds:.2f} s")
-    for reason in _reasons(recipe, clip, Path(arguments.file), bool(difference)):
-        print(f"  {reason}")
+    reasons = _reasons(recipe, clip, Path(arguments.file), bool(difference))
+    if arguments.json:
+        print_result(
+            {
+                "file": arguments.file,
+                "identical": difference is None,
+                "difference": difference,
+                "reasons": reasons,
+                "output": arguments.output,
+                "total": seconds,
+            }
+        )
+    else:
+        print(f"{arguments.file}: {difference or 'identical'}, made again in {seconds:.2f} s")
+        for reason in reasons:
+            print(f"  {reason}")
     return 1 if difference else 0
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edge_audio.cli.finish import add_finish
 from edge_audio.cli.options import (
     Commands,
+    add_json,
     add_lora,
     add_model,
     add_quiet,
@@ -21,6 +22,7 @@ from edge_audio.cli.options import (
     add_seconds,
     add_threads,
 )
+from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def add_batch(commands: Commands) -> None:
     parser.add_argument("--negative", metavar="PROMPT", help="as in generate")
     _add_output(parser)
     _add_force(parser)
+    add_json(parser)
     add_quiet(parser)
 
 
@@ -172,13 +175,17 @@ def batch(arguments: argparse.Namespace) -> int:
         Path(arguments.list), arguments.out, pipeline, job, _choices(arguments), shard
     ) as run:
         _tell_bad(run.plan, arguments.skip_bad)
-        say = _silent if arguments.quiet else print
+        say = _silent if arguments.quiet else _say_beside if arguments.json else print
         pending = sum(1 for _ in run.pending())
         say(described(run, pending))
+        result = {"out": run.place.name, "rows": run.plan.rows, "sounds": run.plan.units}
+        result |= {"bad_rows": run.plan.bad_rows, "pending": pending}
         if arguments.dry_run:
             say(_estimate(run, pending))
             if is_new and run.place.folder is not None:
                 shutil.rmtree(run.place.folder)
+            if arguments.json:
+                print_result(result)
             return 0
         start = time.perf_counter()
         with _bar(arguments.quiet) as on_progress:
@@ -188,7 +195,11 @@ def batch(arguments: argparse.Namespace) -> int:
                 failed = runs.local(run, force, on_progress)
         taken = time.perf_counter() - start
         run.journal.read()
-        if missing := run.missing():
+        missing = run.missing()
+        result |= {"made": pending - failed, "failed": failed, "missing": missing, "total": taken}
+        if missing:
+            if arguments.json:
+                print_result(result)
             say(f"{missing} sounds of other shards are still to be made; the last one finishes")
             return 1 if failed else 0
         write.finish(run, arguments.metadata)
@@ -197,6 +208,8 @@ def batch(arguments: argparse.Namespace) -> int:
 
             report.write(run)
         say(_summary(run, force.rates, pending, failed, taken))
+        if arguments.json:
+            print_result(result)
         return 1 if any(True for _ in write.failures(run)) else 0
 
 
@@ -340,3 +353,8 @@ def _bar(quiet: bool) -> Iterator[OnProgress]:
 
 def _silent(text: str) -> None:
     """With --quiet."""
+
+
+def _say_beside(text: str) -> None:
+    """With --json, which has standard output for itself."""
+    print(text, file=sys.stderr)

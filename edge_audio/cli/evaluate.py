@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +20,7 @@ from edge_audio.cli.options import (
     numbers,
 )
 from edge_audio.cli.progress import Line
+from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.request import Request
 
@@ -63,11 +64,13 @@ def add_bench(commands: Commands) -> None:
     parser.add_argument(
         "--format",
         choices=("markdown", "csv", "json"),
-        default="markdown",
         help="default: markdown",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write the table there rather than print it"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the table as one JSON object, of an error too"
     )
     add_quiet(parser, "print nothing but the table, warnings and errors")
 
@@ -77,6 +80,8 @@ def bench(arguments: argparse.Namespace) -> None:
     from edge_audio.evaluate.bench import bench as measure
     from edge_audio.evaluate.benchmark import formatted
 
+    if arguments.json and arguments.output is None and arguments.format not in (None, "json"):
+        raise UsageError(f"--json prints JSON and --format {arguments.format} none; leave one out")
     if arguments.repeats < 1:
         raise UsageError(f"repeats {arguments.repeats} measure nothing; use 1 or more")
     if arguments.output is not None:
@@ -95,11 +100,13 @@ def bench(arguments: argparse.Namespace) -> None:
         arguments.repeats,
         say=lambda line: None if arguments.quiet else print(f"measuring {line}", file=sys.stderr),
     )
-    text = formatted(benchmark, arguments.format)
-    if arguments.output is None:
-        print(text, end="")
-    else:
+    text = formatted(benchmark, arguments.format or ("json" if arguments.json else "markdown"))
+    if arguments.output is not None:
         Path(arguments.output).write_text(text, encoding="utf-8")
+    if arguments.json:
+        print_result(dataclasses.asdict(benchmark))
+    elif arguments.output is None:
+        print(text, end="")
 
 
 def add_compare(commands: Commands) -> None:
@@ -150,6 +157,7 @@ def add_compare(commands: Commands) -> None:
         default=3,
         help="clips that time and memory are measured with, 0 to leave them out (default: 3)",
     )
+    add_json(parser)
     add_quiet(parser)
 
 
@@ -170,7 +178,7 @@ def compare(arguments: argparse.Namespace) -> None:
             f"repeats {arguments.repeats} measure nothing; use 1 or more, or 0 to leave time and"
             " memory out"
         )
-    with Line(sys.stderr.isatty() and not arguments.quiet) as say:
+    with Line(sys.stderr.isatty() and not (arguments.quiet or arguments.json)) as say:
         found = measure(
             arguments.models,
             _specs(arguments.precisions),
@@ -185,7 +193,9 @@ def compare(arguments: argparse.Namespace) -> None:
             cfg_scale=arguments.cfg,
         )
     report.write(found, out, shlex.join(["edge-audio", *sys.argv[1:]]))
-    if not arguments.quiet:
+    if arguments.json:
+        print_result({"page": str(out / report.PAGE), **found.as_json()})
+    elif not arguments.quiet:
         print(terminal(found))
         print(
             f"\n{out / report.PAGE}: open it in a browser to see and to hear; {report.NUMBERS}"
@@ -279,7 +289,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
 
             heard = listen.listen(pipe, given[0].text if given else None, arguments.seed, out, say)
     if arguments.json:
-        print(json.dumps(found.as_json() | ({"listen": heard} if heard else {})))
+        print_result(found.as_json() | ({"listen": heard} if heard else {}))
     elif not arguments.quiet:
         print(table(found) + (f"\n\n{listen.table(heard)}" if heard else ""))
     return 1 if found.failed else 0

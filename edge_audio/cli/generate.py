@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import os
 import secrets
 import sys
@@ -40,8 +39,10 @@ from edge_audio.cli.options import (
 )
 from edge_audio.cli.progress import Bar
 from edge_audio.cli.recipe import Base, add_from, base_of
+from edge_audio.cli.result import notes_of, print_result
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.model import FIT, FREE
+from edge_audio.notes import Note
 from edge_audio.pipeline import Pipeline
 from edge_audio.sampling.replay import check_array_file, replayed, write_array
 from edge_audio.values import file_stem, words_of
@@ -165,12 +166,15 @@ def generate(arguments: argparse.Namespace) -> None:
     if first is None and count > 1:
         first = secrets.randbits(31)
     start, said = time.perf_counter(), set[str]()
+    made = []
     for number in range(count):
         place = out.with_stem(f"{out.stem}-{number + 1}") if named and count > 1 else out
         seed = None if first is None else first + number
-        _make(pipeline, arguments, base, seed, place, named, said)
-    if count > 1 and not (arguments.quiet or arguments.json):
-        taken = time.perf_counter() - start
+        made.append(_make(pipeline, arguments, base, seed, place, named, said))
+    taken = time.perf_counter() - start
+    if arguments.json:
+        print_result(made[0] if count == 1 else {"clips": made, "total": taken})
+    elif count > 1 and not arguments.quiet:
         print(f"{count} variations in {taken:.2f} s, seeds {first} to {first + count - 1}")
 
 
@@ -190,8 +194,10 @@ def _make(
     out: Path,
     named: bool,
     said: set[str],
-) -> None:
-    """One clip, written and told; notes that were `said` of an earlier one are not repeated."""
+) -> dict[str, Any]:
+    """One clip, written and told; notes that were `said` of an earlier one are not repeated.
+    Returns what --json says of it.
+    """
     manifest = pipeline.bundle.manifest
     playback = Playback(manifest.sample_rate, manifest.channels) if arguments.play else None
     bar = Bar(sys.stderr.isatty() and not (arguments.quiet or arguments.json))
@@ -222,9 +228,8 @@ def _make(
         if arguments.latents:
             assert clip.latents is not None  # what has none was refused above
             write_array(Path(arguments.latents), clip.latents[0])
-        if arguments.json:
-            print(json.dumps(_report(clip, out)))
-        elif not arguments.quiet:
+        report = _report(clip, out, base.notes) if arguments.json else {}
+        if not (arguments.json or arguments.quiet):
             is_sent = arguments.output == STDOUT
             said_on = sys.stderr if is_sent else sys.stdout
             print(_summary(clip, "standard output" if is_sent else out), file=said_on)
@@ -234,6 +239,7 @@ def _make(
         if playback:
             playback.stop()
         raise
+    return report
 
 
 def _asked(arguments: argparse.Namespace, seed: int | None) -> dict[str, Any]:
@@ -304,7 +310,7 @@ def _summary(clip: Clip, out: Path | str) -> str:
     )
 
 
-def _report(clip: Clip, out: Path) -> dict[str, Any]:
+def _report(clip: Clip, out: Path, before: tuple[Note, ...]) -> dict[str, Any]:
     import soundfile
 
     total, held = sum(clip.timings.values()), soundfile.info(out)
@@ -318,6 +324,7 @@ def _report(clip: Clip, out: Path) -> dict[str, Any]:
         "times_real_time": clip.seconds / total,
         "timings": clip.timings,
         "levels": dataclasses.asdict(clip.levels()),
+        "notes": notes_of([*before, *clip.notes]),
         "recipe": Clip.recipe_of(out),
     }
 

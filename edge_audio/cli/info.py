@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.cli import configuration
 from edge_audio.cli.options import Commands, add_json, add_model
+from edge_audio.cli.result import print_result
 from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
@@ -44,11 +44,10 @@ def info(arguments: argparse.Namespace) -> None:
         raise UsageError("two models are given; name one folder, with or without --model")
     bundle = Bundle.open(arguments.folder or arguments.model or default_model())
     if arguments.prompts:
-        print(
-            json.dumps([dataclasses.asdict(family) for family in bundle.prompts])
-            if arguments.json
-            else "\n".join(_prompt_lines(bundle))
-        )
+        if arguments.json:
+            print_result({"prompts": [dataclasses.asdict(family) for family in bundle.prompts]})
+        else:
+            print("\n".join(_prompt_lines(bundle)))
         return
     bundle.verify()
     here, file = device.describe(), arguments.configuration.path
@@ -65,11 +64,14 @@ def info(arguments: argparse.Namespace) -> None:
         "manifest": dataclasses.asdict(bundle.manifest),
         "device": dataclasses.asdict(here),
         "chosen": chosen,
-        "cache": {"folder": str(cache.folder()), "bytes": cache.size(), "why_not": cache.why_not()},
+        "cache": _cache_state(),
         "configuration": None if file is None else str(file),
     }
-    lines = (*_info_lines(bundle, here, chosen), f"  settings   {_configuration_line(file)}")
-    print(json.dumps(found) if arguments.json else "\n".join(lines))
+    if arguments.json:
+        print_result(found)
+    else:
+        lines = (*_info_lines(bundle, here, chosen), f"  settings   {_configuration_line(file)}")
+        print("\n".join(lines))
 
 
 def _configuration_line(read: Path | None) -> str:
@@ -93,14 +95,28 @@ def add_cache(commands: Commands) -> None:
     parser.add_argument(
         "--purge", action="store_true", help="delete all of it; it is made again when needed"
     )
+    add_json(parser)
 
 
 def show_cache(arguments: argparse.Namespace) -> None:
     """`edge-audio cache`"""
-    if arguments.purge:
-        print(f"{cache.folder() or 'no folder'}: {cache.purge() / 1e6:.1f} MB freed")
+    freed = cache.purge() if arguments.purge else 0
+    if arguments.json:
+        print_result(_cache_state() | ({"freed": freed} if arguments.purge else {}))
+    elif arguments.purge:
+        print(f"{cache.folder() or 'no folder'}: {freed / 1e6:.1f} MB freed")
     else:
         print(cache_line())
+
+
+def _cache_state() -> dict[str, Any]:
+    """The folder, if there is one, and whether packed weights are kept in it."""
+    place = cache.folder()
+    return {
+        "folder": None if place is None else str(place),
+        "bytes": cache.size(),
+        "why_not": cache.why_not(),
+    }
 
 
 def cache_line() -> str:

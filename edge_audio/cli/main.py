@@ -24,6 +24,11 @@ def main(argv: list[str] | None = None) -> int:
     should be, 2 wrong usage, 130 interrupted.
     """
     _print_whatever()
+    wants_json = "--json" in (sys.argv[1:] if argv is None else argv)
+
+    def fail(message: str, code: int) -> int:
+        return _fail(message, code, wants_json)
+
     try:
         with _interrupts_kept():
             # here, so that Ctrl-C is answered during these imports as well
@@ -35,18 +40,18 @@ def main(argv: list[str] | None = None) -> int:
                 with configuration.environment(arguments):
                     return arguments.run(arguments) or DONE
     except EdgeAudioError as error:
-        return _fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
+        return fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return fail("interrupted", INTERRUPTED)
     except MemoryError:
-        return _fail("not enough memory for this model; try --precision int8", FAILED)
+        return fail("not enough memory for this model; try --precision int8", FAILED)
     except BrokenPipeError:  # whoever reads has read enough, as `head` does
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
         return DONE
     except (OSError, ImportError) as error:
         if _is_nobody_reading(error):
             return DONE
-        return _fail(f"{error}; check the installation and the bundle's files", FAILED)
+        return fail(f"{error}; check the installation and the bundle's files", FAILED)
 
 
 def _print_whatever() -> None:
@@ -120,8 +125,13 @@ def _warnings_on_stderr() -> Iterator[None]:
         yield
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+def _fail(message: str, code: int, wants_json: bool) -> int:
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    if wants_json:
+        from edge_audio.cli.result import print_error
+
+        print_error(line, code)
     return code
 
 

@@ -20,6 +20,7 @@ from edge_audio.cli.finish import joined
 from edge_audio.cli.generate import add_generate
 from edge_audio.cli.info import add_cache, add_info
 from edge_audio.cli.mcp import add_mcp
+from edge_audio.cli.report import add_report
 from edge_audio.cli.serve import add_serve
 from edge_audio.errors import UsageError
 
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         add_diagnose,
         add_cache,
         add_info,
+        add_report,
         add_export,
         add_completion,
     ):

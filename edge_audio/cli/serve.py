@@ -10,7 +10,8 @@ import socket
 import sys
 from pathlib import Path
 
-from edge_audio.cli.options import Commands, add_model, add_threads
+from edge_audio.cli.options import Commands, add_json, add_model, add_threads
+from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.evaluate import needs
 from edge_audio.model.model import ALL, FIT, FREE
@@ -98,6 +99,7 @@ def add_serve(commands: Commands) -> None:
         metavar="[ADDRESS:]PORT",
         help="be a voice for Home Assistant there, such as 10200 (default address: 127.0.0.1)",
     )
+    add_json(parser)
     add("--log-prompts", action="store_true", help="write prompts to the log")
     add("--quiet", action="store_true", help="log warnings and errors only")
 
@@ -155,9 +157,15 @@ def serve(arguments: argparse.Namespace) -> None:
         if config.wyoming is not None:
             wyoming = sockets.enter_context(_bound(*config.wyoming, "--wyoming"))
         running = server.server(config, wyoming)
-        print(f"edge-audio serves http://{_shown(config.host, listening)}/", flush=True)
+        address, voice = f"http://{_shown(config.host, listening)}/", None
         if config.wyoming is not None and wyoming is not None:
-            print(f"and wyoming at {_shown(config.wyoming[0], wyoming)}", flush=True)
+            voice = _shown(config.wyoming[0], wyoming)
+        if arguments.json:
+            print_result({"address": address, "wyoming": voice})
+        else:
+            print(f"edge-audio serves {address}", flush=True)
+            if voice is not None:
+                print(f"and wyoming at {voice}", flush=True)
         server.run(running, listening)
 
 

@@ -84,7 +84,7 @@ def bench(
             Pipeline.load(folder, precision, 1)  # a wrong one is said before anything is measured
     rows = []
     for count in threads:
-        peak = _child("gemm", {}, count)
+        peak = run_child("gemm", {}, count)
         for precision in precisions:
             say(f"{precision}, {count} threads")
             rows.append(_cost(folder, precision, count, settings, repeats, peak["flops"], bundle))
@@ -135,8 +135,8 @@ def _cost(
             "request": settings.entries,
         }
         environment = {cache.VARIABLE: "off" if off else own}
-        cold = _child("clips", job | {"repeats": 0}, threads, environment)
-        warm = _child("clips", job | {"repeats": repeats}, threads, environment)
+        cold = run_child("clips", job | {"repeats": 0}, threads, environment)
+        warm = run_child("clips", job | {"repeats": repeats}, threads, environment)
     timed = warm["clips"][1:]  # the first was the warm-up
 
     def spread(function: Callable[[dict[str, Any]], float]) -> Spread:
@@ -179,7 +179,7 @@ def _operations_per_step(bundle: Bundle, precision: str, settings: Settings) -> 
     return once * SAMPLERS[settings.sampler].evaluations * (2 if settings.is_guided else 1)
 
 
-def _child(
+def run_child(
     task: str,
     job: dict[str, Any],
     threads: int,

@@ -227,7 +227,7 @@ def test_a_row_that_fails_is_named():
         EdgeAudioError,
         match="measuring int8 with 1 threads failed: .*; see whether `edge-audio generate`",
     ):
-        bench._child("clips", {"precision": "int8"}, 1)
+        bench.run_child("clips", {"precision": "int8"}, 1)
     with pytest.raises(UsageError):
         bench.bench(POCKET, ["f3"], [1])
 
@@ -235,14 +235,14 @@ def test_a_row_that_fails_is_named():
 def test_modules_in_the_working_directory_are_left_alone(tmp_path, monkeypatch):
     (tmp_path / "statistics.py").write_text("open('executed', 'w')")
     monkeypatch.chdir(tmp_path)
-    assert bench._child("gemm", {}, 1)["flops"] > 0
+    assert bench.run_child("gemm", {}, 1)["flops"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["statistics.py"]
 
 
 def test_what_a_child_explains_is_not_explained_again(tmp_path):
     job = {"model": str(tmp_path), "precision": "int8", "threads": 1, "request": {"ids": None}}
     with pytest.raises(EdgeAudioError) as caught:
-        bench._child("clips", job, 1)
+        bench.run_child("clips", job, 1)
     with pytest.raises(EdgeAudioError) as itself:
         Bundle.open(tmp_path)
     assert str(caught.value) == f"measuring int8 with 1 threads failed: {itself.value}"
