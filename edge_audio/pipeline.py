@@ -96,8 +96,8 @@ class Pipeline:
         """Open a bundle; graphs are opened when they are needed.
 
         Args:
-            model: folder of a bundle; None: the one named by $EDGE_AUDIO_MODEL, or the bundled
-                pocket model.
+            model: folder of a bundle, or name of a model that is kept (`edge-audio models`); None:
+                the one that $EDGE_AUDIO_MODEL names, or the bundled pocket model.
             precision: "int8", "dit=int8,decoder=f16", the mapping of a recipe, or None for what
                 suits this CPU.
             threads: at most one a CPU is used; None for what suits this CPU.

@@ -13,11 +13,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Neither the tests nor the programs they start touch the user's cache, or read what the user
-    has configured.
+    """Neither the tests nor the programs they start touch the user's cache or models, or read what
+    the user has configured.
     """
     os.environ["EDGE_AUDIO_CONFIG"] = "off"
     os.environ["EDGE_AUDIO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["EDGE_AUDIO_MODELS"] = str(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session", params=REFERENCES)

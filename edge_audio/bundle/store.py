@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_audio.bundle import places
 from edge_audio.bundle.manifest import (
     GENERATING,
     MANIFEST_NAME,
@@ -41,14 +42,14 @@ class Bundle:
     def open(cls, folder: str | Path) -> Bundle:
         """Read and check `folder`/manifest.json.
 
-        EdgeAudioError says what is wrong and what to do.
+        folder: a bundle's, or the name of a model that is kept (`places.resolve`). EdgeAudioError
+        says what is wrong and what to do.
         """
-        folder = Path(folder)
+        folder = places.resolve(folder)
         path = folder / MANIFEST_NAME
         if not path.is_file():
             raise EdgeAudioError(
-                f"no bundle at {folder}: {MANIFEST_NAME} is missing; "
-                "make one with `edge-audio export CHECKPOINT_DIR OUT_DIR`"
+                f"no bundle at {folder}: {MANIFEST_NAME} is missing; {places.advice(folder)}"
             )
         raw = _read_manifest(path)
         try:

@@ -125,7 +125,7 @@ def add_compare(commands: Commands) -> None:
         "models",
         metavar="MODEL",
         nargs="*",
-        help="folder of a bundle, or several of one checkpoint (default: the pocket model)",
+        help="name or folder of a model, or several of one checkpoint (default: the pocket model)",
     )
     parser.add_argument(
         "--precisions",
@@ -216,7 +216,10 @@ def add_diagnose(commands: Commands) -> None:
     )
     parser.set_defaults(run=diagnose)
     parser.add_argument(
-        "model", metavar="MODEL", nargs="?", help="folder of a bundle (default: the pocket model)"
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="name or folder of a model (default: the pocket model)",
     )
     parser.add_argument(
         "--checkpoint",

@@ -15,9 +15,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """`--model DIR`"""
+    """`--model MODEL`"""
     parser.add_argument(
-        "--model", metavar="DIR", help="folder of a bundle (default: the pocket model)"
+        "--model",
+        metavar="MODEL",
+        help=(
+            "name of a model that is kept (edge-audio models), or folder of a bundle (default: the"
+            " pocket model)"
+        ),
     )
 
 

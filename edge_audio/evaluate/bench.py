@@ -25,6 +25,7 @@ from typing import Any
 
 import edge_audio
 from edge_audio.bundle.manifest import V
+from edge_audio.bundle.places import resolve
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
 from edge_audio.evaluate.bench_tasks import EXPLAINED
@@ -66,7 +67,7 @@ def bench(
     request: what to make; the prompt, seed and what else it leaves open are filled in.
     EdgeAudioError if a row cannot run.
     """
-    folder = default_model() if model is None else Path(model)
+    folder = default_model() if model is None else resolve(model)
     bundle, here = Bundle.open(folder), device.describe()
     asked = Request.of(request) if isinstance(request, Settings) else request
     asked, precisions = asked or Request(), list(precisions or common_precisions(bundle))

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from edge_audio import __version__
+from edge_audio.bundle.places import resolve
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.evaluate import bench, metrics
@@ -50,7 +51,7 @@ def compare(
     Request, for all clips. repeats: clips that the cost is measured with, 0 for none.
     EdgeAudioError for different models or a precision that none has.
     """
-    folders = [Path(model) for model in models] or [default_model()]
+    folders = [resolve(model) for model in models] or [default_model()]
     bundles = [Bundle.open(folder) for folder in folders]
     _same_model(bundles)
     precisions = _different(precisions or bench.common_precisions(bundles[0]))

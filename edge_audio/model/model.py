@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_audio.bundle.manifest import MANIFEST_NAME, Manifest
+from edge_audio.bundle import places
+from edge_audio.bundle.manifest import Manifest
 from edge_audio.bundle.precision import FLOATING
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
@@ -271,14 +272,9 @@ def _bytes(table: Remembered) -> int:
 
 
 def default_model() -> Path:
-    """$EDGE_AUDIO_MODEL, or the pocket model: inside the installed package, else in the source
-    tree's models/.
-    """
-    if named := os.environ.get(MODEL_VARIABLE):
-        return Path(named)
-    package = Path(__file__).resolve().parents[1]
-    places = (package / "pocket", package.parent / "models" / "pocket")
-    return next((place for place in places if (place / MANIFEST_NAME).is_file()), places[-1])
+    """The model that $EDGE_AUDIO_MODEL names, a folder or a name, or else the pocket model."""
+    named = os.environ.get(MODEL_VARIABLE)
+    return places.resolve(named) if named else places.pocket_model()
 
 
 def _check_memory(path: Path, weights: int) -> None:

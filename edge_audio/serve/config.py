@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_audio.errors import UsageError
 from edge_audio.model.model import ALL, FIT, FREE
+from edge_audio.system.folders import user_data
 
 #: hosts that only this computer reaches
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -27,7 +27,7 @@ class ServeConfig:
     Sizes are bytes, times seconds.
     """
 
-    #: folder of the bundle that is used when none is named; None: the pocket model
+    #: folder or name of the bundle that is used when none is asked for; None: the pocket model
     model: Path | None = None
     #: a folder of bundles, each of which can be asked for by its name
     models: Path | None = None
@@ -126,14 +126,6 @@ def data_folder() -> Path:
     """
     if named := os.environ.get(DATA_VARIABLE):
         return Path(named).expanduser()
-    try:
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Application Support" / "edge-audio"
-        if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-            return Path(os.environ["LOCALAPPDATA"]) / "edge-audio" / "data"
-        base = os.environ.get("XDG_DATA_HOME", "")
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".local/share") / "edge-audio"
-    except RuntimeError:
-        raise UsageError(
-            "this user has no home; name a folder for the history with --data"
-        ) from None
+    if data := user_data():
+        return data
+    raise UsageError("this user has no home; name a folder for the history with --data")

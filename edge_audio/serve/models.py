@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_audio.bundle.manifest import MANIFEST_NAME
+from edge_audio.bundle.places import resolve
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.model.model import default_model
@@ -39,7 +40,7 @@ class Models:
 
     def __init__(self, config: ServeConfig):
         """EdgeAudioError unless the model that is used when none is named is there."""
-        self._usual = Path(config.model or default_model())
+        self._usual = resolve(config.model) if config.model else default_model()
         self._folder = config.models
         self._lock = threading.Lock()
         self._opened: dict[Path, tuple[int, Entry]] = {}
