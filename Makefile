@@ -14,7 +14,7 @@ PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
-	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/exporter
+	edge_audio/version.py edge_audio/__init__.py edge_audio/audio edge_audio/batch edge_audio/serve edge_audio/mcp edge_audio/cli edge_audio/lora edge_audio/hub edge_audio/exporter
 
 .PHONY: help demo test test-slow test-ray test-browser test-clients test-newest coverage fuzz test-pythons lock lint shell docs figures test-train test-arm test-android pocket bench-full bench-sa3 clean
 

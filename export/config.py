@@ -16,6 +16,8 @@ from edge_audio.errors import EdgeAudioError
 
 from .reader import MEND, Reader, load_json
 
+MODEL_TYPE = "diffusion_cond"
+
 # Options whose official default the graphs implement, with that default (`...`: any value, it
 # changes nothing that is exported). Anything else is an architecture we do not have.
 _ROOT_OPTIONS = {"training": ...}
@@ -151,7 +153,7 @@ def read_config(folder: Path) -> ModelConfig:
     thing not supported.
     """
     root = Reader(load_json(folder / "model_config.json"), "model_config")
-    root.expect("model_type", "diffusion_cond")
+    root.expect("model_type", MODEL_TYPE)
     root.only(
         {"model_type", "model", "sample_rate", "sample_size", "audio_channels"}, _ROOT_OPTIONS
     )

@@ -14,7 +14,7 @@ from .architecture import COMMON, Architecture
 from .autoencoder import Decoder, Encoder
 from .checkpoint import Checkpoint, read_checkpoint
 from .conditioners import Conditioners
-from .config import ModelConfig, read_config
+from .config import MODEL_TYPE, ModelConfig, read_config
 from .dit import DiT
 
 PAD, EOS = 0, 1
@@ -26,7 +26,7 @@ BY_LENGTH = ("denoise", "head")
 class StableAudioOpen(Architecture):
     """See `Architecture`."""
 
-    model_type = "diffusion_cond"
+    model_type = MODEL_TYPE
     builders = {  # noqa: RUF012
         "conditioners": lambda checkpoint, config, tile: Conditioners(checkpoint, config),
         "dit": lambda checkpoint, config, tile: DiT(checkpoint, config),
