@@ -44,6 +44,7 @@ class Zeros:
 
     def __init__(self, size: int):
         self.size = size
+        self.sha256 = ""
 
     def __len__(self) -> int:
         return self.size
@@ -117,9 +118,13 @@ class Hub:
 
 
 def sha256(content) -> str:
+    if isinstance(content, Zeros) and content.sha256:
+        return content.sha256
     digest = hashlib.sha256()
     for begin in range(0, len(content), 1 << 20):
         digest.update(content[begin : begin + (1 << 20)])
+    if isinstance(content, Zeros):
+        content.sha256 = digest.hexdigest()
     return digest.hexdigest()
 
 
@@ -256,7 +261,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if id in hub.repos:
                 self._json({"url": f"{hub.endpoint}/{id}", "error": "exists"}, 409)
                 return
-            hub.repos[id] = Repo(private=bool(wanted.get("private")))
+            hub.repos[id] = Repo(
+                private=bool(wanted.get("private")) or wanted.get("visibility") == "private"
+            )
             hub.repos[id].commit({})
             self._json({"url": f"{hub.endpoint}/{id}"})
 

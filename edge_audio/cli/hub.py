@@ -1,4 +1,4 @@
-"""`edge-audio pull`."""
+"""`edge-audio pull`, `push-to` and `upload`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_audio.bundle.store import Bundle
 from edge_audio.cli.models import size
 from edge_audio.cli.options import Commands, add_json, add_quiet
 from edge_audio.cli.progress import Line
@@ -62,6 +63,93 @@ def add_pull(commands: Commands) -> None:
     )
     add_quiet(parser)
     add_json(parser)
+
+
+def add_push_to(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "push-to",
+        help="bring a model to another computer, such as a Raspberry Pi, over ssh",
+        description=(
+            "Copy a bundle into the models folder of another computer, by rsync or scp, and compare"
+            " its files there. Afterwards --model NAME finds it there."
+        ),
+    )
+    parser.set_defaults(run=push_to)
+    parser.add_argument(
+        "host",
+        metavar="HOST[:DIR]",
+        help="such as pi@raspberrypi.local; DIR if its models are not in the usual folder",
+    )
+    parser.add_argument("model", metavar="NAME", help="name of a model, or folder of a bundle")
+    add_quiet(parser)
+    add_json(parser)
+
+
+def push_to(arguments: argparse.Namespace) -> None:
+    """`edge-audio push-to`"""
+    from edge_audio.hub import push
+
+    to, bundle = push.destination(arguments.host), Bundle.open(arguments.model)
+    name, say = bundle.folder.resolve().name, _speaker(arguments)
+    is_compared = push.push(bundle, to, None if arguments.quiet or arguments.json else print)
+    if arguments.json:
+        folder = f"{to.folder}/{name}"
+        print(json.dumps({"host": to.host, "folder": folder, "verified": is_compared}))
+    say(
+        f"{name} is on {to.host}, every file as here"
+        if is_compared
+        else f"{name} is on {to.host}; there is no sha256sum to compare its files with"
+    )
+    say(f'there: edge-audio generate "rain on a roof" --model {_there(to.folder, name)} --play')
+
+
+def _there(folder: str, name: str) -> str:
+    from edge_audio.hub.push import USUAL_FOLDER
+
+    return name if folder == USUAL_FOLDER else f"{folder}/{name}"
+
+
+def add_upload(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser(
+        "upload",
+        help="publish a model in a repository of your own on the Hugging Face Hub",
+        description=(
+            "Put a bundle into a repository, with a card that states its licence, its source and"
+            " the figures of its manifest. The repository is private, unless --public is given."
+            " Read first what the source's licence says of copies."
+        ),
+    )
+    parser.set_defaults(run=upload)
+    parser.add_argument("model", metavar="NAME", help="name of a model, or folder of a bundle")
+    parser.add_argument("repository", metavar="USER/REPO")
+    parser.add_argument("--public", action="store_true", help="let everybody have it")
+    parser.add_argument(
+        "--license", metavar="TEXT", help="default: what the model states, see edge-audio info"
+    )
+    parser.add_argument(
+        "--source", metavar="OWNER/NAME", help="what it was made of (default: where it was pulled)"
+    )
+    add_json(parser)
+
+
+def upload(arguments: argparse.Namespace) -> None:
+    """`edge-audio upload`"""
+    needs.packages("edge-audio upload", "hub", PACKAGES)
+    from edge_audio.hub import publish
+    from edge_audio.hub.source import Source
+
+    bundle = Bundle.open(arguments.model)
+    kept = Source.of(bundle.folder) or Source()
+    license, source = publish.stated(
+        bundle, arguments.license or kept.license, arguments.source or kept.repository
+    )
+    url = publish.upload(bundle, arguments.repository, license, source, arguments.public)
+    if arguments.json:
+        print(json.dumps({"url": url, "license": license, "source": source}))
+    else:
+        print(f"{url}\nfetched with: edge-audio pull {arguments.repository}")
 
 
 def pull(arguments: argparse.Namespace) -> None:

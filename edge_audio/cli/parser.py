@@ -18,7 +18,7 @@ from edge_audio.cli.evaluate import add_bench, add_compare, add_diagnose
 from edge_audio.cli.export import add_export
 from edge_audio.cli.finish import joined
 from edge_audio.cli.generate import add_generate
-from edge_audio.cli.hub import add_pull
+from edge_audio.cli.hub import add_pull, add_push_to, add_upload
 from edge_audio.cli.info import add_cache, add_info
 from edge_audio.cli.mcp import add_mcp
 from edge_audio.cli.models import add_models
@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
         add_report,
         add_models,
         add_pull,
+        add_push_to,
+        add_upload,
         add_export,
         add_completion,
     ):

@@ -143,10 +143,10 @@ def remove(name: str) -> int:
 
 
 def find(name: str) -> Kept:
-    """The model of that name; EdgeAudioError if there is none."""
-    for kept in all_kept():
-        if kept.name == name:
-            return kept
+    """The model of that name, what is whole before what is not; EdgeAudioError if there is none."""
+    found = [kept for kept in all_kept() if kept.name == name]
+    if found:
+        return min(found, key=lambda kept: kept.kind == INCOMPLETE)
     raise EdgeAudioError(f"no model {name[:60]!r} is kept here; {places.advice(Path(name))}")
 
 
