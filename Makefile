@@ -8,7 +8,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 UV ?= uv
 # uv heeds no upper bound of a package's Requires-Python, but pip does: 1.3 ends with Python 3.10.
 UNSEEN = "backports.strenum<1.3; python_version >= '3.11'"
-# All but bench, whose packages contradict those of mcp.
+# All but bench, whose packages contradict those of mcp, and docs, which only the site is made with.
 LOCKED = batch ray eval serve export train test browser wyoming mcp clients lint dev
 PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
@@ -122,9 +122,9 @@ bench-sa3: .venv-bench/installed  ## Stable Audio 3 small against its peers: an 
 	.venv-test/bin/python $(PIP) $(LOCK) -e '.[export,test,browser,lint]'
 	touch $@
 
-.venv-docs/installed: pyproject.toml constraints.txt
+.venv-docs/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python $(PIP) $(LOCK) -e '.[docs]'
+	.venv-docs/bin/python $(PIP) -e '.[docs]'
 	touch $@
 
 .venv-train/installed: pyproject.toml constraints.txt

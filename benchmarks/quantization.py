@@ -206,7 +206,7 @@ def table(results: list[Path]) -> str:
 
 def compared(path: Path) -> str:
     """What `edge-audio compare` found of each precision."""
-    report = json.loads(path.read_text())
+    report = json.loads(path.read_text(encoding="utf-8"))
     names, found = list(report["candidates"]), report["candidates"].values()
     largest = max(candidate["bytes"] for candidate in found)
     of = report["request"]
