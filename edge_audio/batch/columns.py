@@ -20,6 +20,7 @@ OF_LISTS = {
     "variations": "int",
     "family": "str",
     "attributes": "dict",
+    "lora": "styles",
 }
 #: how the command line calls a setting
 ALIASES = {"cfg": "cfg_scale"}

@@ -18,6 +18,8 @@ from edge_audio.pipeline import Pipeline
 from edge_audio.values import is_whole, shown
 from edge_audio.version import __version__
 
+#: styles, in the order in which they act: (file, strength)
+Lora = tuple[tuple[str, float], ...]
 #: takes that are made of a row until one passes
 MOST_ATTEMPTS = 100
 
@@ -31,8 +33,8 @@ class Job:
     bundle_sha256: str
     precision: dict[str, str]
     half: bool
-    #: styles: (file, strength)
-    lora: tuple[tuple[str, float], ...] = ()
+    #: of rows that name none of their own
+    lora: Lora = ()
     seed: int = 0
     format: str = "flac"
     quality: float | None = None
@@ -96,7 +98,7 @@ class Job:
     def from_json(cls, text: str) -> Job:
         """Inverse of `to_json`."""
         entries = json.loads(text)
-        return cls(**{**entries, "lora": tuple((file, by) for file, by in entries["lora"])})
+        return cls(**{**entries, "lora": _styles(entries["lora"])})
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Unit:
     carried: dict[str, Any] = field(default_factory=dict)
     #: evaluations of the transformer times latents: what it costs, relative to others
     work: float = 1.0
+    #: its own styles; None: those of the job
+    lora: Lora | None = None
 
     @property
     def key(self) -> str:
@@ -154,5 +158,10 @@ class Unit:
     def from_json(cls, text: str) -> Unit:
         """Inverse of `to_json`."""
         entries = json.loads(text)
-        wanted = entries["wanted"]
-        return cls(**{**entries, "wanted": wanted and (wanted[0], wanted[1])})
+        wanted, lora = entries["wanted"], entries["lora"]
+        more = {"wanted": wanted and (wanted[0], wanted[1]), "lora": lora and _styles(lora)}
+        return cls(**{**entries, **more})
+
+
+def _styles(entries: list[list[Any]]) -> Lora:
+    return tuple((file, by) for file, by in entries)

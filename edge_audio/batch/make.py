@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_audio.audio.clip import Clip
 from edge_audio.audio.finish import Finish, finished
-from edge_audio.batch.job import Job, Unit
+from edge_audio.batch.job import Job, Lora, Unit
 from edge_audio.batch.journal import Record
 from edge_audio.batch.ogg import with_serial
 from edge_audio.batch.place import STATE, Place
@@ -32,14 +32,16 @@ STAGED = f"{STATE}/sounds"
 
 
 class Maker:
-    """Makes units, one after the other."""
+    """Makes units, one after the other. The model stays open with the styles of the last one."""
 
     def __init__(self, job: Job, pipeline: Pipeline, place: Place):
         self.job, self.pipeline, self.place = job, pipeline, place
+        self.lora = job.lora
         self.finish = Finish(**job.finish)
 
     def make(self, unit: Unit) -> tuple[Record, bytes]:
         """The record of a unit and the bytes of its file; EdgeAudioError if it cannot be made."""
+        self._restyle(self.job.lora if unit.lora is None else unit.lora)
         clip, verdict, attempts = self._chosen(unit)
         if verdict is None and unit.wanted is not None:
             verdict = check(clip.samples, clip.sample_rate, *unit.wanted)
@@ -81,6 +83,14 @@ class Maker:
     def write(self, record: Record, data: bytes) -> None:
         """Put a unit's file into its place; OSError as the system has it."""
         self.place.write(where(self.job, record), data)
+
+    def _restyle(self, lora: Lora) -> None:
+        """Open the model with other styles, if it does not have them."""
+        if lora != self.lora:
+            job = dataclasses.replace(self.job, lora=lora)
+            restyled = job.open(self.pipeline.threads, self.pipeline.model.memory)
+            self.pipeline.close()
+            self.pipeline, self.lora = restyled, lora
 
     def _chosen(self, unit: Unit) -> tuple[Clip, Verdict | None, int]:
         """The first take that passes, else the first of all; and how many were made."""

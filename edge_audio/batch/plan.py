@@ -20,6 +20,7 @@ from edge_audio.audio.source import Source
 from edge_audio.batch.columns import ALIASES, OF_LISTS, SETTINGS, check_columns, value_of
 from edge_audio.batch.job import Job, Unit
 from edge_audio.batch.rows import read_rows
+from edge_audio.batch.styles import Stamp, Styles, stamp
 from edge_audio.batch.templates import Attributes, expanded
 from edge_audio.batch.wanted import Hearing
 from edge_audio.errors import EdgeAudioError, UsageError, first_line
@@ -138,6 +139,7 @@ class Reader:
         self.columns: set[str] = set()
         self.costs: dict[Any, tuple[float, float]] = {}
         self.same, self.names = Counter[int](), set[int]()
+        self.styles = Styles(folder, pipeline.bundle)
         unknown = [name for name in choices.settings if name not in SETTINGS]
         check_columns(unknown, ())
 
@@ -175,11 +177,14 @@ class Reader:
         carried: dict[str, Any],
         takes: int,
     ) -> tuple[Unit, float]:
-        sources = {}
+        sources: dict[str, Any] = {}
+        lora = None
+        if of_list["lora"] is not None:
+            lora, sources["lora"] = self.styles.read(of_list["lora"])
         if ask.get("init") is not None:
             path = self.folder / str(ask["init"])
-            source = _source(path, _stamp(path))
-            sources, ask = {"init": source.sha256}, {**ask, "init": str(path.resolve())}
+            source = _source(path, stamp(path))
+            sources["init"], ask = source.sha256, {**ask, "init": str(path.resolve())}
             seconds, work = self._cost({**ask, "init": source})
         else:
             seconds, work = self._cost_of_text(ask)
@@ -194,7 +199,7 @@ class Reader:
         if (twin := self.same[number]) > 1:
             digest = hashlib.sha256(f"{digest} {twin}".encode()).hexdigest()[:16]
         name = name or f"{_slug(ask.get('prompt'))}-{digest[:8]}"
-        unit = Unit(row, digest, 1, takes, ask, name, wanted, carried, work)
+        unit = Unit(row, digest, 1, takes, ask, name, wanted, carried, work, lora)
         self._check_names(unit)
         return unit, seconds
 
@@ -258,14 +263,6 @@ def _slug(prompt: str | None) -> str:
     return file_stem(f"{word}s" if word.rstrip("0123456789") in SPLITS else word for word in words)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
 @functools.lru_cache(maxsize=8)
-def _source(path: Path, stamp: tuple[int, int]) -> Source:
+def _source(path: Path, stamped: Stamp) -> Source:
     return Source.of(path)

@@ -39,14 +39,20 @@ ray._private.ray_constants.ENABLE_RAY_CLUSTER = True
 services.get_node_ip_address = lambda address=None: "127.0.0.1"
 scripts.main()
 """
+#: what a node's sitecustomize.py does in those of its processes that run tasks and actors
+IN_WORKERS = """
+import sys
+if any("default_worker" in word for word in sys.orig_argv):
+    {}
+"""
 #: a sound takes so long that a node is killed in the middle of the run
 SLOW = """
-import time, edge_audio.batch.make as make
-usual = make.Maker.make
-def slowly(self, unit):
-    time.sleep(0.3)
-    return usual(self, unit)
-make.Maker.make = slowly
+    import time, edge_audio.batch.make as make
+    usual = make.Maker.make
+    def slowly(self, unit):
+        time.sleep(0.3)
+        return usual(self, unit)
+    make.Maker.make = slowly
 """
 
 
@@ -81,7 +87,7 @@ class Cluster:
 
     def __post_init__(self):
         self.address = f"127.0.0.1:{(port := free_port())}"
-        (self.folder / "sitecustomize.py").write_text(SLOW)
+        (self.folder / "sitecustomize.py").write_text(IN_WORKERS.format(SLOW))
         temporary = f"--temp-dir=/tmp/ray-{port}"  # a socket's path is short
         self.start("--head", f"--port={port}", "--include-dashboard=false", temporary)
         self.wait_for_nodes(1)
@@ -92,8 +98,8 @@ class Cluster:
         process = subprocess.Popen(
             [*command, "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", *options],
             env={**ENVIRONMENT, "PYTHONPATH": f"{self.folder}:{ROOT}", **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=(self.folder / f"node{len(self.started)}.txt").open("w"),
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         self.started.append(process)
@@ -114,15 +120,13 @@ class Cluster:
             f"import ray, time; ray.init('{self.address}', log_to_driver=False, logging_level=40)"
         )
         look += f"\nwhile sum(node['Alive'] for node in ray.nodes()) != {count}: time.sleep(0.2)"
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
+        for _ in range(4):
             with contextlib.suppress(subprocess.SubprocessError):
-                command = [sys.executable, "-c", look]
-                subprocess.run(
-                    command, env=ENVIRONMENT, capture_output=True, timeout=60, check=True
-                )
+                run = [sys.executable, "-c", look]
+                subprocess.run(run, env=ENVIRONMENT, capture_output=True, timeout=90, check=True)
                 return
-        raise AssertionError(f"there are not {count} nodes")
+        said = (self.folder / f"node{len(self.started) - 1}.txt").read_text()
+        raise AssertionError(f"there are not {count} nodes: {said}")
 
     def stop(self):
         """As a power cut does."""
@@ -183,6 +187,7 @@ def test_a_node_that_is_killed_loses_nothing_and_makes_nothing_twice(cluster, to
     listed, out = tmp_path / "list.txt", tmp_path / "out"
     listed.write_text("\n".join(f"rain number {i}" for i in range(120)))
     whole = start_run(listed, tmp_path / "whole", toy_bundle, "--workers", 2)
+    assert whole.wait(120) == 0
     with cluster.node() as node:
         # nobody beyond this computer is let in
         loopback = {
@@ -207,10 +212,10 @@ def test_a_node_that_is_killed_loses_nothing_and_makes_nothing_twice(cluster, to
 
 #: a node that sees neither the run's folder nor the bundle's
 FAR = """
-import edge_audio.batch.cluster as cluster
-usual = cluster._has
-cluster._has = lambda folder, sha256: "cache" in folder.parts and usual(folder, sha256)
-cluster.looked_at = lambda marker: (cluster.__version__, "")
+    import edge_audio.batch.cluster as cluster
+    usual = cluster._has
+    cluster._has = lambda folder, sha256: "cache" in folder.parts and usual(folder, sha256)
+    cluster.looked_at = lambda marker: (cluster.__version__, "")
 """
 
 
@@ -220,7 +225,7 @@ def test_to_a_node_that_sees_no_folder_the_bundle_travels_and_sounds_travel_back
     listed, cache = tmp_path / "list.txt", tmp_path / "cache"
     listed.write_text("\n".join(f"rain number {i}" for i in range(24)))
     (tmp_path / "far").mkdir()
-    (tmp_path / "far" / "sitecustomize.py").write_text(FAR)
+    (tmp_path / "far" / "sitecustomize.py").write_text(IN_WORKERS.format(FAR))
     with cluster.node(PYTHONPATH=f"{tmp_path / 'far'}:{ROOT}", EDGE_AUDIO_CACHE=str(cache)):
         for out, options in (("whole", ["--workers", 1]), ("out", ["--ray", cluster.address])):
             run = start_run(listed, tmp_path / out, toy_bundle, *options)
@@ -288,7 +293,7 @@ def test_more_actors_than_cpus_are_refused_before_anything_starts(cluster, toy_b
 def test_a_node_with_another_edge_audio_or_none_is_named(cluster, toy_bundle, tmp_path, code, said):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "sitecustomize.py").write_text(code + "\n")
+    (other / "sitecustomize.py").write_text(IN_WORKERS.format(code))
     with cluster.node(PYTHONPATH=f"{other}:{ROOT}"):
         assert said in refused(cluster, toy_bundle, tmp_path)
 
