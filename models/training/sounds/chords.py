@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from .slots import CHORDS, DIRECTION, USUAL_CHORDS
-from .synthesis import Rng, attack, glide, partials, place, room, samples, sine, slow_wander
+from .synthesis import (
+    Rng,
+    attack,
+    glide,
+    partials,
+    place,
+    room,
+    sample_rate,
+    samples,
+    sine,
+    slow_wander,
+)
 from .world import Attributes, Family
 
 ARPEGGIO_STEP = 0.25  # s from one note of an arpeggio to the next
@@ -28,7 +39,7 @@ def _pad(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
         for detune in (-4, 4):
             mix += glide(hz * 2 ** (detune / 1200) * drift, rng.uniform(0, 6))
         mix += 0.3 * sine(count, 2 * hz, rng)
-    return room(attack(mix, min(0.8, 0.3 * count / 16_000)), 0.8, 0.2, rng)
+    return room(attack(mix, min(0.8, 0.3 * count / sample_rate())), 0.8, 0.2, rng)
 
 
 def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
@@ -36,7 +47,7 @@ def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     notes = [*attributes["hz"], 2 * attributes["hz"][0]]
     notes = notes if attributes["direction"] == "rising" else notes[::-1]
     mix = np.zeros(count)
-    for index, start in enumerate(np.arange(0.02, count / 16_000 - 0.1, ARPEGGIO_STEP)):
+    for index, start in enumerate(np.arange(0.02, count / sample_rate() - 0.1, ARPEGGIO_STEP)):
         length = samples(0.6)
         note = attack(
             partials(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .slots import note_slot, usual_notes
-from .synthesis import Rng, attack, band, glide, partials, shaped_noise, sine, times
+from .synthesis import Rng, attack, band, glide, partials, sample_rate, shaped_noise, sine, times
 from .world import Attributes, Family, Slot, Synthesiser, value, without_article
 
 TIMBRE: Slot = {
@@ -70,7 +70,7 @@ def _flute(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 def _synth(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """A sawtooth through a low-pass filter: open when bright, nearly shut when dark; held."""
-    harmonics = np.arange(1, max(2, int(min(24, 0.42 * 16_000 / attributes["hz"]))))
+    harmonics = np.arange(1, max(2, int(min(24, 0.42 * sample_rate() / attributes["hz"]))))
     levels = 1 / harmonics / np.sqrt(1 + (harmonics / attributes["cutoff"]) ** 6)
     return attack(
         partials(count, harmonics * attributes["hz"], levels, [60.0] * len(harmonics), rng), 0.01

@@ -41,7 +41,8 @@ def _rain(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     wash = shaped_noise(count, band(300, 7000, rng.uniform(-4.5, -3.5)), rng)
     if attributes["amount"] == "heavy":
         return attack(wash, 0.02)
-    drop = np.sin(2 * np.pi * rng.uniform(1200, 1600) * times(240)) * decay(240, 0.003)
+    length = samples(0.015)
+    drop = np.sin(2 * np.pi * rng.uniform(1200, 1600) * times(length)) * decay(length, 0.003)
     hits = np.zeros(count)
     for start in random_onsets(count, attributes["drops"] / 4, rng):
         hits[min(count - 1, samples(start))] += rng.uniform(0.6, 1.4)

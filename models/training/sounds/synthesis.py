@@ -4,13 +4,14 @@ of samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import fftconvolve
 
-SAMPLE_RATE = 16_000  # Hz
-CLIP_SAMPLES = 65_536  # 4.096 s: a power of two, so that it divides evenly into latent frames
 # s; hits start here, so that the first attack is not cut by the start of the clip
 FIRST_ONSET = 0.02
 
@@ -18,14 +19,43 @@ Rng = np.random.Generator
 Hit = Callable[[Rng], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Studio:
+    """Where sounds are made: the sample rate in Hz, and how far noises differ from those of the
+    first channel (0 not at all, 1 independent). The world that makes a sound sets it.
+    """
+
+    rate: int = 16_000
+    width: float = 0.0
+
+
+_USUAL_STUDIO = Studio()
+_STUDIO = ContextVar("studio", default=_USUAL_STUDIO)
+
+
+@contextmanager
+def studio(rate: int, width: float = 0.0) -> Iterator[None]:
+    """Sounds within are made at `rate` Hz."""
+    token = _STUDIO.set(Studio(rate, width))
+    try:
+        yield
+    finally:
+        _STUDIO.reset(token)
+
+
+def sample_rate() -> int:
+    """Hz of the sounds that are being made."""
+    return _STUDIO.get().rate
+
+
 def times(count: int) -> np.ndarray:
     """Time of every sample in seconds: [count]."""
-    return np.arange(count) / SAMPLE_RATE
+    return np.arange(count) / sample_rate()
 
 
 def samples(seconds: float) -> int:
     """How many samples that is."""
-    return max(1, round(seconds * SAMPLE_RATE))
+    return max(1, round(seconds * sample_rate()))
 
 
 def sine(count: int, hz: float, rng: Rng) -> np.ndarray:
@@ -35,7 +65,7 @@ def sine(count: int, hz: float, rng: Rng) -> np.ndarray:
 
 def glide(hz: np.ndarray, phase: float = 0.0) -> np.ndarray:
     """A sine that follows a frequency curve in Hz: [count] -> [count]."""
-    return np.sin(2 * np.pi * np.cumsum(hz) / SAMPLE_RATE + phase)
+    return np.sin(2 * np.pi * np.cumsum(hz) / sample_rate() + phase)
 
 
 def partials(
@@ -48,7 +78,7 @@ def partials(
     t = times(count)
     mix = np.zeros(count)
     for frequency, level, decay in zip(hz, levels, decays):
-        if frequency < 0.45 * SAMPLE_RATE:
+        if frequency < 0.45 * sample_rate():
             mix += (
                 level
                 * np.exp(-t / decay)
@@ -83,11 +113,23 @@ def shaped_noise(count: int, gain: Callable[[np.ndarray], np.ndarray], rng: Rng)
     fastest.
     """
     size = max(1024, 1 << (count - 1).bit_length())
-    hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    hz = np.fft.rfftfreq(size, 1 / sample_rate())
     spectrum = rng.standard_normal(len(hz)) + 1j * rng.standard_normal(len(hz))
-    spectrum *= gain(np.maximum(hz, 1.0))
+    spectrum = _widened(spectrum) * gain(np.maximum(hz, 1.0))
     noise = np.fft.irfft(spectrum, size)[:count]
     return noise / (noise.std() + 1e-12)
+
+
+def _widened(noise: np.ndarray) -> np.ndarray:
+    """The noise of another channel: a mixture of the first channel's and of one that follows from
+    it, so that no draws are taken that the first channel did not take.
+    """
+    width = _STUDIO.get().width
+    if not width:
+        return noise
+    seed = np.ascontiguousarray(noise[:4]).view(np.uint64)
+    other = np.random.default_rng(seed).standard_normal(noise.view(np.float64).shape)
+    return np.sqrt(1 - width) * noise + np.sqrt(width) * other.view(noise.dtype)
 
 
 def band(low: float, high: float, slope_db: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
@@ -114,7 +156,7 @@ def slow_wander(count: int, cycles_per_second: float, rng: Rng) -> np.ndarray:
 def place(count: int, hit: np.ndarray, starts: Sequence[float] | np.ndarray) -> np.ndarray:
     """Repeat `hit` at the given start times in seconds: [count]. What falls past the end is cut."""
     track = np.zeros(count)
-    for start in np.round(np.asarray(starts) * SAMPLE_RATE).astype(int):
+    for start in np.round(np.asarray(starts) * sample_rate()).astype(int):
         piece = hit[: max(0, count - start)]
         track[start : start + len(piece)] += piece
     return track
@@ -124,14 +166,14 @@ def onsets(count: int, interval: float, first: float = FIRST_ONSET) -> np.ndarra
     """Start times in seconds, every `interval` seconds; none so close to the end that it would be
     only a click.
     """
-    return np.arange(first, count / SAMPLE_RATE - 0.05, interval)
+    return np.arange(first, count / sample_rate() - 0.05, interval)
 
 
 def random_onsets(count: int, per_second: float, rng: Rng) -> np.ndarray:
     """Start times in seconds of independent events, so many a second on average (a Poisson
     process).
     """
-    length = count / SAMPLE_RATE
+    length = count / sample_rate()
     return rng.uniform(FIRST_ONSET, length, rng.poisson(per_second * length))
 
 
@@ -139,6 +181,6 @@ def room(audio: np.ndarray, seconds: float, share: float, rng: Rng) -> np.ndarra
     """Add a simple reverberation: noise that dies away by 60 dB in `seconds`, `share` of the direct
     sound's level.
     """
-    tail = rng.standard_normal(samples(seconds)) * decay(samples(seconds), seconds / 6.9)
+    tail = _widened(rng.standard_normal(samples(seconds))) * decay(samples(seconds), seconds / 6.9)
     wet = fftconvolve(audio, tail)[: len(audio)]
     return audio + share * wet * np.sqrt(np.mean(audio**2) / (np.mean(wet**2) + 1e-12))

@@ -78,6 +78,10 @@ class Family:
     shortest: float = 1.0
     # single hits and rhythms: what lies between them is silence
     bursts: bool = False
+    # of noises, in worlds with two channels: how independent the channels are, 0 to 1
+    width: float = 0.0
+    # dBFS of RMS while it sounds, in worlds that give every family a level
+    level: float = -18.0
 
     def combinations(self) -> list[Attributes]:
         """Every choice of one value per slot."""
