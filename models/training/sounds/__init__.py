@@ -21,7 +21,7 @@ import numpy as np
 
 from . import chords, drums, everyday, games, instruments, nature, signals
 from .synthesis import Rng, release
-from .world import Family
+from .world import Attributes, Family
 from .worlds import PRAISE, WRAPPINGS, Sound, World, praise
 
 __all__ = [
@@ -67,7 +67,7 @@ FAMILIES: dict[str, Family] = (
 )
 
 
-def _finish(audio: np.ndarray, kind: Family, rng: Rng) -> np.ndarray:
+def _finish(audio: np.ndarray, kind: Family, attributes: Attributes, rng: Rng) -> np.ndarray:
     """Set the level, and fade the end out."""
     tenth = SAMPLE_RATE // 10
     loudest = np.sqrt(

@@ -54,9 +54,9 @@ class Sound:
         return self.captions[0]
 
 
-# (float [count] or [count, channels], its family, random generator) -> the same, at the level that
-# the clip shall have, its end faded out
-Finish = Callable[[np.ndarray, Family, Rng], np.ndarray]
+# (float [count] or [count, channels], its family, its attributes, random generator) -> the same, at
+# the level that the clip shall have, its end faded out
+Finish = Callable[[np.ndarray, Family, Attributes, Rng], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class World:
                     other = kind.synthesise(chosen, count, twin)
             audio = np.stack([audio, other], axis=1)
         with studio(self.sample_rate):
-            audio = self.finish(audio, kind, rng)
+            audio = self.finish(audio, kind, chosen, rng)
         clip = np.zeros((self.clip_samples, *audio.shape[1:]), dtype=np.float32)
         clip[: len(audio)] = audio
         return clip
