@@ -49,7 +49,7 @@ def _phase(hz: np.ndarray, rng: Rng) -> np.ndarray:
     return 2 * np.pi * np.cumsum(hz) / sample_rate() + rng.uniform(0, 6)
 
 
-def _tone(count: int, hz: float, shape: int, rng: Rng) -> np.ndarray:
+def tone_of(count: int, hz: float, shape: int, rng: Rng) -> np.ndarray:
     return _wave(_phase(np.full(count, hz), rng), shape)
 
 
@@ -84,7 +84,7 @@ def _coin(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     for index, step in enumerate(steps):
         last = index == len(steps) - 1
         length = samples(0.8 if last else gap)
-        note = _tone(length, root * 2 ** (step / 12), shape, rng)
+        note = tone_of(length, root * 2 ** (step / 12), shape, rng)
         note = note * decay(length, rng.uniform(0.12, 0.24)) if last else release(note, 0.004)
         mix += place(count, attack(note, 0.002), [FIRST_ONSET + gap * index])
     return mix
@@ -101,7 +101,7 @@ def _power(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     gap = rng.uniform(0.06, 0.08) if attributes["rate"] == "fast" else rng.uniform(0.13, 0.17)
     shape, mix = int(rng.integers(3)), np.zeros(count)
     for index, step in enumerate(steps):
-        note = _tone(samples(gap), root * 2 ** (step / 12), shape, rng)
+        note = tone_of(samples(gap), root * 2 ** (step / 12), shape, rng)
         mix += place(count, release(attack(note, 0.003), 0.01), [FIRST_ONSET + gap * index])
     return mix
 

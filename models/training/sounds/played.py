@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from .slots import CHORDS, USUAL_CHORDS, note_hz, note_slot, usual_notes
 from .soundfont import DRUM_BANK, Note, Preset, key_of, play
@@ -61,7 +61,9 @@ SCALES: Slot = {
 STEP = 0.25  # s from one note of a scale or an arpeggio to the next
 SHORT_NOTE = (0.18, 0.35)  # s
 VELOCITIES = 10  # how far a velocity strays to each side
-CENTS = 4.0
+CENTS, DRUM_CENTS = 4.0, 120.0  # of tuning, to each side; a drum has no note
+LOWEST_HZ = 20.0  # some presets have a constant offset
+TILT = 2.0  # dB per octave around 1 kHz, up or down
 
 
 def _velocity(attributes: Attributes, rng: Rng) -> int:
@@ -73,13 +75,28 @@ def _played(
 ) -> np.ndarray:
     """Float [count, 2], now and then in a small room."""
     preset = presets[rng.integers(len(presets))]
-    audio = play(preset, notes, count, rng.uniform(-CENTS, CENTS)).astype(np.float64)
+    cents = DRUM_CENTS if preset[0] == DRUM_BANK else CENTS
+    audio = play(preset, notes, count, rng.uniform(-cents, cents)).astype(np.float64)
+    audio = sosfilt(butter(1, LOWEST_HZ, "high", fs=sample_rate(), output="sos"), audio, axis=0)
+    audio = _coloured(audio, rng)
     room, share = rng.uniform(0.2, 0.7), rng.uniform(0.0, 0.25)
     noise = rng.standard_normal((samples(room), 2)) * decay(samples(room), room / 6.9)[:, None]
     if not tail or rng.random() < 0.5:
         return audio
     wet = fftconvolve(audio, noise, axes=0)[:count]
     return audio + share * wet * np.sqrt(np.mean(audio**2) / (np.mean(wet**2) + 1e-20))
+
+
+def _coloured(audio: np.ndarray, rng: Rng) -> np.ndarray:
+    """Brighter or darker, and a little to one side: another microphone."""
+    hz = np.fft.rfftfreq(2 * len(audio), 1 / sample_rate())
+    octaves = np.clip(np.log2(np.maximum(hz, 1.0) / 1000), -3, 3)
+    gain = 10 ** (rng.uniform(-TILT, TILT) * octaves / 20)
+    audio = np.fft.irfft(
+        np.fft.rfft(audio, 2 * len(audio), axis=0) * gain[:, None], 2 * len(audio), axis=0
+    )[: len(audio)]
+    turn = rng.uniform(-0.15, 0.15)
+    return audio * np.array([1 - turn, 1 + turn])
 
 
 def instrument(
@@ -90,17 +107,41 @@ def instrument(
     held: bool = False,
     weight: float = 1.0,
 ) -> Family:
-    """A family that plays one note; `names` with their articles, the first two in captions."""
+    """A family that plays one note on one of the presets."""
 
     def synthesise(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-        whole = count / sample_rate() - FIRST_ONSET
-        seconds = whole
-        if held:
-            short = attributes["length"] == "short"
-            seconds = rng.uniform(*SHORT_NOTE) if short else whole - rng.uniform(0.2, 0.5)
-        note = Note(FIRST_ONSET, seconds, key_of(attributes["hz"]), _velocity(attributes, rng))
+        note = Note(
+            FIRST_ONSET,
+            held_seconds(attributes, count, rng),
+            key_of(attributes["hz"]),
+            _velocity(attributes, rng),
+        )
         return _played(presets, [note], count, rng)
 
+    return note_family(synthesise, lowest, highest, *names, held=held, weight=weight)
+
+
+def held_seconds(attributes: Attributes, count: int, rng: Rng) -> float:
+    """How long a note is held: a stab, nearly as long as the clip, or as long as it rings."""
+    whole = count / sample_rate() - FIRST_ONSET
+    length = attributes.get("length")
+    if length == "short":
+        return float(rng.uniform(*SHORT_NOTE))
+    return whole - float(rng.uniform(0.2, 0.5)) if length == "long" else whole
+
+
+def note_family(
+    synthesise: Synthesiser,
+    lowest: str,
+    highest: str,
+    *names: str,
+    held: bool = False,
+    weight: float = 1.0,
+) -> Family:
+    """A family of single notes, soft or loud, short or long if they are held; `names` with their
+    articles, the first two in captions. Since a note is heard soft where loud is held out, no note
+    of an instrument is never heard.
+    """
     one, other = names[0], names[min(1, len(names) - 1)]
     noun, second = without_article(one), without_article(other)
     phrasings = (

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from . import FAMILIES as FIRST_FAMILIES
-from . import effects, kits, orchestra, recorded
-from .played import WAY
+from . import effects, kits, orchestra, recorded, voices
+from .played import TOUCH, WAY
 from .synthesis import Rng, samples
 from .world import Attributes, Family
 from .worlds import World
@@ -23,7 +23,8 @@ from .worlds import World
 RATE = 32_000  # Hz
 CLIP_SAMPLES = 196_608  # 6.144 s: three times a power of two
 PEAK = 0.89  # of full scale, -1 dBFS, at most
-LOWEST, HIGHEST = -29.0, -12.5  # dBFS of RMS while it sounds, after everything
+LOWEST = -29.0  # dBFS of RMS while it sounds
+HARDEST = TOUCH["loud"].numbers["level_db"]  # dB that a loud hit adds to the level of its family
 FRAME = 0.02  # s
 SOUNDING = 20.0  # dB below the loudest frame; what is louder sounds
 SILENT = 10 ** (-62 / 20)  # RMS of a frame
@@ -93,15 +94,6 @@ def _from_first() -> dict[str, Family]:
         kept["chord"], ("a chord", "a held chord", "a sustained chord"), ("organ", "synth")
     )
     kept["cuckoo"] = replace(kept["cuckoo"], names=("a cuckoo", "a cuckoo clock", "a cuckoo bird"))
-    kept["synth_bass"] = _renamed(
-        FIRST_FAMILIES["bass"],
-        ("a synth bass", "a deep synth bass", "a sub bass"),
-        ("bass guitar", "sub bass"),
-        ("synth bass", "bass"),
-        ("sub bass", "sub"),
-        ("bass", "synth bass"),
-        ("sub", "sub bass"),
-    )
     for name in ("sweep", "arpeggio"):
         kept[name] = replace(kept[name], slots=kept[name].slots | {"direction": WAY})
     return kept
@@ -109,7 +101,12 @@ def _from_first() -> dict[str, Family]:
 
 def _put_together() -> dict[str, Family]:
     families = (
-        _from_first() | effects.FAMILIES | kits.FAMILIES | orchestra.FAMILIES | recorded.FAMILIES
+        _from_first()
+        | voices.FAMILIES
+        | effects.FAMILIES
+        | kits.FAMILIES
+        | orchestra.FAMILIES
+        | recorded.FAMILIES
     )
     return {
         name: replace(
@@ -138,10 +135,12 @@ def sounding_dbfs(audio: np.ndarray) -> float:
 
 def _finish(audio: np.ndarray, kind: Family, attributes: Attributes, rng: Rng) -> np.ndarray:
     """Set the level, fade the end out, and cut off what nobody hears after it."""
-    level = kind.level + attributes.get("level_db", 0.0) + rng.uniform(-1.5, 1.5)
-    level = float(np.clip(level, LOWEST, HIGHEST))
-    scale = 10 ** ((level - sounding_dbfs(audio)) / 20)
-    audio = audio * min(scale, PEAK / np.abs(audio).max())
+    level = kind.level + rng.uniform(-1.5, 1.5) - sounding_dbfs(audio)
+    touch = attributes.get("level_db", 0.0)
+    loudest = 20 * np.log10(PEAK / np.abs(audio).max())
+    # What is hit softly is softer than the same hit loudly, even where the peak holds that down.
+    gain = min(level, loudest - HARDEST) + touch
+    audio = audio * 10 ** (max(gain, min(LOWEST - sounding_dbfs(audio), loudest)) / 20)
     heard = np.flatnonzero(frames(audio) > SILENT)
     end = min(len(audio), int((heard[-1] + 1) * samples(FRAME)))
     fade = min(end, samples(FADE))
