@@ -9,7 +9,7 @@ UV ?= uv
 # uv heeds no upper bound of a package's Requires-Python, but pip does: 1.3 ends with Python 3.10.
 UNSEEN = "backports.strenum<1.3; python_version >= '3.11'"
 # All but bench, whose packages contradict those of mcp, and docs, which only the site is made with.
-LOCKED = batch ray eval serve export train test browser wyoming mcp clients lint dev
+LOCKED = batch ray eval serve hub export train test browser wyoming mcp clients lint dev
 PYTEST ?= -n auto --dist loadfile
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
