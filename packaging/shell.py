@@ -31,6 +31,9 @@ weights as the CPU wants them; \fBedge\-audio cache \-\-purge\fR empties it
 .TP
 .I ~/.local/share/edge\-audio
 the history of \fBedge\-audio serve\fR
+.TP
+.I ~/.local/share/edge\-audio/models
+what \fBedge\-audio pull\fR fetched, a folder a model
 .SH ENVIRONMENT
 .TP
 .B EDGE_AUDIO_CONFIG
@@ -38,6 +41,9 @@ another configuration file, or \fBoff\fR
 .TP
 .B EDGE_AUDIO_MODEL
 the bundle that is used where none is named
+.TP
+.B EDGE_AUDIO_MODELS
+another folder for models
 .TP
 .B EDGE_AUDIO_CACHE
 another folder for the cache, or \fBoff\fR

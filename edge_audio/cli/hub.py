@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import shlex
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from edge_audio.bundle.store import Bundle
 from edge_audio.cli.models import size
 from edge_audio.cli.options import Commands, add_json, add_quiet
 from edge_audio.cli.progress import Line
+from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError
 from edge_audio.evaluate import needs
 from edge_audio.hub import keeping
@@ -95,7 +95,7 @@ def push_to(arguments: argparse.Namespace) -> None:
     is_compared = push.push(bundle, to, None if arguments.quiet or arguments.json else print)
     if arguments.json:
         folder = f"{to.folder}/{name}"
-        print(json.dumps({"host": to.host, "folder": folder, "verified": is_compared}))
+        print_result({"host": to.host, "folder": folder, "verified": is_compared})
     say(
         f"{name} is on {to.host}, every file as here"
         if is_compared
@@ -147,7 +147,7 @@ def upload(arguments: argparse.Namespace) -> None:
     )
     url = publish.upload(bundle, arguments.repository, license, source, arguments.public)
     if arguments.json:
-        print(json.dumps({"url": url, "license": license, "source": source}))
+        print_result({"url": url, "license": license, "source": source})
     else:
         print(f"{url}\nfetched with: edge-audio pull {arguments.repository}")
 
@@ -183,7 +183,7 @@ def pull(arguments: argparse.Namespace) -> None:
         if report["bundle"]:
             say(f'next: edge-audio generate "rain on a roof" --model {name}')
     if arguments.json:
-        print(json.dumps(report))
+        print_result(report)
 
 
 def _refuse_unsupported(found: Plan) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 
 from edge_audio.cli.options import Commands, add_json
+from edge_audio.cli.result import print_result
 from edge_audio.errors import UsageError
 from edge_audio.hub import keeping
 from edge_audio.hub.keeping import Kept
@@ -48,7 +48,8 @@ def models(arguments: argparse.Namespace) -> None:
     """`edge-audio models`"""
     kept = keeping.all_kept()
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(model) for model in kept]))
+        found = [dataclasses.asdict(model) for model in kept]
+        print_result({"folder": str(keeping.home()), "models": found})
         return
     rows = [_COLUMNS, *(_row(model) for model in kept)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
@@ -99,4 +100,7 @@ def _row(model: Kept) -> tuple[str, ...]:
 
 
 def _say(arguments: argparse.Namespace, text: str, entries: dict[str, object]) -> None:
-    print(json.dumps(entries) if arguments.json else text)
+    if arguments.json:
+        print_result(entries)
+    else:
+        print(text)

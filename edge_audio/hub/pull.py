@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout  # of huggingface_hub's own needs
+from filelock import FileLock, Timeout
 
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError

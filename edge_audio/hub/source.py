@@ -32,7 +32,7 @@ class Source:
         try:
             if path.stat().st_size > _LONGEST:
                 return None
-            entries = json.loads(path.read_text())
+            entries = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(entries, dict):
@@ -44,7 +44,8 @@ class Source:
     def write(self, folder: Path) -> None:
         """Write it into a model's folder."""
         entries = dataclasses.asdict(self)
-        (folder / FILE).write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
+        text = json.dumps(entries, indent=2, sort_keys=True) + "\n"
+        (folder / FILE).write_text(text, encoding="utf-8")
 
 
 def _plain(value: Any) -> str:

@@ -104,7 +104,7 @@ def test_a_killed_run_goes_on_where_it_was(checkpoint, hub, models, run, monkeyp
     refused = run("pull", CHECKPOINT, "--no-export")
     assert refused.code == 1 and "fails with 503" in refused.err and "goes on" in refused.err
     assert hub.waits == [0.0, 2.0, 4.0, 8.0]
-    assert run("models", "--json").json[-1]["kind"] == "incomplete"
+    assert run("models", "--json").json["models"][-1]["kind"] == "incomplete"
     hub.fault = lambda method, path: None
     done = run("pull", CHECKPOINT, "--no-export", "--json")
     assert done.code == 0, done.err
@@ -185,13 +185,21 @@ LIMIT = {"ratelimit": '"resolvers";r=0;t=44'}
         (Answer(451, "\x1b[31mnot here"), r"access denied \(451", []),
     ],
 )
-@pytest.mark.parametrize("of", ["/api/models/", "/resolve/"])
-def test_answers(checkpoint, hub, run, answer, said, waits, of) -> None:
-    hub.fault = lambda method, path: answer if of in path else None
+def test_answers(checkpoint, hub, run, answer, said, waits) -> None:
+    hub.fault = lambda method, path: answer if "/resolve/" in path else None
     refused = run("pull", CHECKPOINT)
     assert refused.code == 1 and refused.err.count("\n") == 1
     assert re.search(said, refused.err), refused.err
     assert hub.waits == waits and "\x1b" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(403, "access denied"), (429, "too many"), (500, "fails with 500")]
+)
+def test_a_listing_that_fails(checkpoint, hub, run, status, said) -> None:
+    hub.fault = lambda method, path: Answer(status) if "/api/models/" in path else None
+    refused = run("pull", CHECKPOINT)
+    assert refused.code == 1 and said in refused.err, refused.err
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -340,6 +348,7 @@ def test_what_cannot_be_exported_is_refused_before_its_weights_are_fetched(
 def test_where_it_cannot_be_exported_it_says_where_it_can(
     checkpoint, run, models, monkeypatch
 ) -> None:
+    monkeypatch.setattr(exporting, "EXPORT", ())
     monkeypatch.setattr(exporting, "_LEAST_MEMORY", 1e15)
     monkeypatch.setattr(exporting, "_MOST_MEMORY", 1e15)
     done = run("pull", CHECKPOINT, "--precision", "f32", "--latent-lengths", "8")
