@@ -220,10 +220,8 @@ def test_info_prompts(listing, toy_bundle) -> None:
         and shown.stdout.splitlines()[0] == "bell   a bell"
         and len(shown.stdout.splitlines()) == 5
     )
-    assert json.loads(run("info", "--prompts", "--json", "--model", str(listing)).stdout)[2] == {
-        "name": "rain",
-        "prompts": ["a rain"],
-    }
+    listed = json.loads(run("info", "--prompts", "--json", "--model", str(listing)).stdout)
+    assert listed["prompts"][2] == {"name": "rain", "prompts": ["a rain"]}
     assert "brings no list" in run("info", "--prompts", "--model", str(toy_bundle)).stdout
 
 

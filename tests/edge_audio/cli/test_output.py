@@ -122,7 +122,6 @@ def test_no_sound_is_written_to_a_terminal(toy_bundle):
 @pytest.mark.parametrize(
     "arguments, code, texts",
     [
-        (["-o", "-", "--json"], 2, ["-o - gives standard output", "--json wants it too"]),
         (["-o", "-", "--variations", "2"], 2, ["--variations wants it too"]),
         (["-o", "x.wav", "--format", "flac"], 2, ["x.wav says its format", "leave out --format"]),
         (["-o", "x.aac"], 1, ["x.aac has no known", "one of .wav, .flac, .ogg, .mp3, .opus"]),
@@ -138,6 +137,13 @@ def test_no_sound_is_written_to_a_terminal(toy_bundle):
 )
 def test_what_contradicts_or_cannot_be(run, toy_bundle, arguments, code, texts):  # noqa: F811
     refused(run("generate", "rain", "--model", toy_bundle, *arguments), code, *texts)
+
+
+def test_standard_output_is_a_clip_s_or_an_object_s(run, toy_bundle):  # noqa: F811
+    done = run("generate", "rain", "--model", toy_bundle, "-o", "-", "--json")
+    assert done.returncode == 2 and done.files == []
+    said = json.loads(done.stdout)["error"]
+    assert said.startswith("-o - gives standard output") and "--json wants it too" in said
 
 
 def test_the_prompt_s_file_has_the_format_that_was_asked_for(run, toy_bundle):  # noqa: F811
