@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import io
 import math
@@ -21,7 +22,8 @@ from edge_audio.batch.journal import Record
 from edge_audio.batch.ogg import with_serial
 from edge_audio.batch.place import STATE, Place
 from edge_audio.errors import EdgeAudioWarning
-from edge_audio.evaluate.metrics import log_mel
+from edge_audio.evaluate.metrics import FLOOR, mel_filters
+from edge_audio.evaluate.metrics import MEL_WINDOW as WINDOW
 from edge_audio.listening import Verdict, check
 from edge_audio.pipeline import Pipeline
 
@@ -123,17 +125,31 @@ def settings_of(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def pictured(clip: Clip) -> str:
-    """A small log-mel spectrogram, base64 of uint8 PICTURE: half decibels above the floor of
-    `log_mel`, whatever the length and the level of a clip.
+    """A small log-mel spectrogram, base64 of uint8 PICTURE: half decibels above 80 dB below the
+    loudest, whatever the length and the level of a clip.
+
+    Half as many windows as `log_mel` has, in float32: a tenth of its time, and as near to those of
+    the same sound shifted, filtered or in noise, and as far from those of other takes.
     """
-    mel = log_mel(clip.samples, clip.sample_rate)
-    mel -= mel.max()
+    import scipy.fft
+
     steps, bands = PICTURE
-    pooled = np.stack([part.mean(axis=0) for part in np.array_split(_padded(mel, steps), steps)])
-    pooled = pooled.reshape(steps, bands, -1).mean(axis=2)
-    values = np.clip(np.rint(2 * (pooled + 80)), 0, 255).astype(np.uint8)
+    mono = np.pad(clip.samples.mean(axis=1, dtype=np.float32), WINDOW // 2)
+    count = steps * max(8, math.ceil(2 * len(mono) / WINDOW / steps))
+    starts = np.linspace(0, len(mono) - WINDOW, count).astype(int)
+    windows = np.lib.stride_tricks.sliding_window_view(mono, WINDOW)[starts]
+    hann, filters = _filters(clip.sample_rate)
+    power = np.abs(scipy.fft.rfft(windows * hann)) ** 2 @ filters
+    mel = 10 * np.log10(np.maximum(power, 1e-12))
+    mel = np.maximum(mel - mel.max(), -FLOOR)
+    pooled = mel.reshape(steps, count // steps, bands, -1).mean(axis=(1, 3))
+    values = np.clip(np.rint(2 * (pooled + FLOOR)), 0, 255).astype(np.uint8)
     return base64.b64encode(values.tobytes()).decode()
 
 
-def _padded(mel: np.ndarray, steps: int) -> np.ndarray:
-    return np.repeat(mel, math.ceil(steps / len(mel)), axis=0) if len(mel) < steps else mel
+@functools.lru_cache
+def _filters(sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """A window, and what makes its spectrum's power that of mel bands: float32."""
+    hann = np.hanning(WINDOW + 1)[:-1]
+    filters = mel_filters(sample_rate).T / hann.sum() ** 2
+    return hann.astype(np.float32), filters.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,8 @@ class Styles:
         path, strength = self.folder / text, 1.0
         if not path.exists():
             file, _, after = text.rpartition("=")
-            try:
+            with contextlib.suppress(ValueError):  # a missing file is told when it is read
                 path, strength = self.folder / file, float(after)
-            except ValueError:
-                pass  # the file is missing, which is told when it is read
         return str(path.resolve()), strength
 
 

@@ -79,7 +79,7 @@ def log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     FLOOR below the loudest.
     """
     power = _magnitudes(samples.mean(axis=1), MEL_WINDOW, MEL_HOP) ** 2
-    decibels = 10 * np.log10(np.maximum(power @ _mel_filters(sample_rate).T, 1e-12))
+    decibels = 10 * np.log10(np.maximum(power @ mel_filters(sample_rate).T, 1e-12))
     floored: np.ndarray = np.maximum(decibels, decibels.max() - FLOOR)
     return floored
 
@@ -171,7 +171,7 @@ def _mel(hz: float) -> float:
 
 
 @functools.lru_cache
-def _mel_filters(sample_rate: int) -> np.ndarray:
+def mel_filters(sample_rate: int) -> np.ndarray:
     """Triangles of equal width on the mel scale 2595 log₁₀(1 + f / 700) (O'Shaughnessy 1987):
     [bands, window / 2 + 1].
     """
