@@ -11,7 +11,7 @@ import hashlib
 import io
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,11 @@ from edge_audio.batch.place import STATE, Place
 from edge_audio.errors import EdgeAudioWarning
 from edge_audio.evaluate.metrics import FLOOR, mel_filters
 from edge_audio.evaluate.metrics import MEL_WINDOW as WINDOW
-from edge_audio.listening import Verdict, check
 from edge_audio.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from edge_audio.batch.wanted import Wanted
+    from edge_audio.listening import Verdict
 
 #: steps in time and bands of the picture by which near-duplicates are found
 PICTURE = (16, 16)
@@ -46,7 +49,7 @@ class Maker:
         self._restyle(self.job.lora if unit.lora is None else unit.lora)
         clip, verdict, attempts = self._chosen(unit)
         if verdict is None and unit.wanted is not None:
-            verdict = check(clip.samples, clip.sample_rate, *unit.wanted)
+            verdict = _heard(clip, unit.wanted)
         picture = pictured(clip)
         # which tells how it was computed and not what: it may differ from run to run
         recipe = {name: value for name, value in clip.recipe.items() if name != "threads"}
@@ -101,12 +104,18 @@ class Maker:
             clip = self.pipeline.generate(**{**unit.ask, "seed": unit.seed(self.job.seed, attempt)})
             if not self.job.attempts or unit.wanted is None:
                 return clip, None, 1
-            verdict = check(clip.samples, clip.sample_rate, *unit.wanted)
+            verdict = _heard(clip, unit.wanted)
             if verdict.passed:
                 return clip, verdict, attempt + 1
             first = first or (clip, verdict)
         assert first is not None  # there was an attempt
         return *first, self.job.attempts
+
+
+def _heard(clip: Clip, wanted: Wanted) -> Verdict:
+    from edge_audio.listening import check  # most of what a worker would import at its start
+
+    return check(clip.samples, clip.sample_rate, *wanted)
 
 
 def where(job: Job, record: Record) -> str:

@@ -173,35 +173,59 @@ def local(run: Run, force: Force, on_progress: OnProgress) -> int:
     def made(workers: int, threads: int, memory: str, answers: Callable[[Crew], Records]) -> int:
         """What a crew answers is recorded; returns the bytes of a worker."""
         nonlocal done, failed
-        with Crew(run.job, run.place.url, workers, threads, memory) as crew:
-            answered = _counted(answers(crew), box := [0])
-            failed += run.carry_out(answered, on_progress, done, total)
-            done += box[0]
-            return crew.memory
+        crew = crews.hired(workers, threads, memory)
+        answered = _counted(answers(crew), box := [0])
+        failed += run.carry_out(answered, on_progress, done, total)
+        done += box[0]
+        return crew.memory
 
     most, memory = 1 << 30, "all"
-    if force.budget is not None:
-        for memory in ("all", "free"):  # one sound tells what a worker needs
-            needed = made(1, options[0][1], memory, lambda crew: crew.answers(islice(units, 1)))
-            if most := _fitting(needed, force.budget):
-                break
-        else:
-            raise EdgeAudioError(
-                f"a worker needs {needed / 1e6:.0f} MB, and the memory budget is"
-                f" {force.budget / 1e6:.0f} MB; give more, or shorter sounds"
-            )
-    for option in options if len(options) > 1 else ():
-        workers, threads = min(option[0], most), option[1]
-        measured = functools.partial(_measured, units, workers, force, option)
-        needed = made(workers, threads, memory, measured)
-        if force.budget is None:
-            most = _fitting(needed, None)
-    workers, threads = _best(force.rates) or options[0]
-    if most < 1:
-        most, memory = 1, "free"
-    if done < total:
-        made(min(workers, most), threads, memory, lambda crew: crew.answers(units))
+    with _Crews(run) as crews:
+        if force.budget is not None:
+            for memory in ("all", "free"):  # one sound tells what a worker needs
+                needed = made(1, options[0][1], memory, lambda crew: crew.answers(islice(units, 1)))
+                if most := _fitting(needed, force.budget):
+                    break
+            else:
+                raise EdgeAudioError(
+                    f"a worker needs {needed / 1e6:.0f} MB, and the memory budget is"
+                    f" {force.budget / 1e6:.0f} MB; give more, or shorter sounds"
+                )
+        for option in options if len(options) > 1 else ():
+            workers, threads = min(option[0], most), option[1]
+            measured = functools.partial(_measured, units, workers, force, option)
+            needed = made(workers, threads, memory, measured)
+            if force.budget is None:
+                most = _fitting(needed, None)
+        workers, threads = _best(force.rates) or options[0]
+        if most < 1:
+            most, memory = 1, "free"
+        if done < total:
+            made(min(workers, most), threads, memory, lambda crew: crew.answers(units))
     return failed
+
+
+class _Crews:
+    """The crew at work: one at a time, which stays as long as the same is wanted."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.crew: Crew | None = None
+        self.what: tuple[int, int, str] | None = None
+
+    def __enter__(self) -> _Crews:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.crew:
+            self.crew.__exit__(*exception)
+
+    def hired(self, *what: Any) -> Crew:
+        """So many workers of so many threads, and what stays in their memory."""
+        if self.crew is None or what != self.what:
+            self.__exit__()
+            self.crew, self.what = Crew(self.run.job, self.run.place.url, *what), what
+        return self.crew
 
 
 def _measured(

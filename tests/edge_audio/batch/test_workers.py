@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_audio.batch import crew, run
+from edge_audio.cli.main import main
+from edge_audio.system import device
 
 ROOT = Path(__file__).parents[3]
 LIST = ["prompt", "rain", "a bell", "hail", "snow"]
@@ -60,3 +62,19 @@ def test_a_budget_that_no_worker_fits_into(batch, tmp_path, crews):
     code, _, errors = batch(LIST, "--memory-budget", "50M")
     assert code == 1 and "a worker needs 100 MB, and the memory budget is 52 MB" in errors
     assert batch(LIST, "--memory-budget", "1G")[0] == 0 and prompts(tmp_path / "out") == LIST[1:]
+
+
+def test_workers_and_threads_are_measured_by_sounds_that_are_kept(
+    toy_bundle, tmp_path, crews, monkeypatch, capsys
+):
+    monkeypatch.setattr(device, "cpus", lambda: 2)
+    monkeypatch.setattr(run, "MEASURED", 0.1)
+    monkeypatch.setattr(run, "BETTER", 1e9)  # the most workers win, who were measured last
+    listed, out = tmp_path / "list.txt", tmp_path / "out"
+    listed.write_text("".join(f"rain number {i}\n" for i in range(100)))
+    given = ["batch", listed, "--out", out, "--model", toy_bundle, "--seconds", 0.1]
+    assert main([str(word) for word in given]) == 0
+    said = capsys.readouterr().out
+    assert "measured 1 workers x 2 threads" in said and "measured 2 workers x 1 threads" in said
+    assert crews == [1, 2], "those who were measured last are still at work"
+    assert len(prompts(out)) == 100
