@@ -15,7 +15,7 @@ import sentencepiece
 from tqdm import tqdm
 
 from .pocket import MAX_TOKENS
-from .sounds import CLIP_SAMPLES, captions_corpus, make_dataset
+from .sounds import FIRST, World
 
 VOCABULARY = 640
 #: captions of each clip, drawn anew: one of them is used whenever a clip is trained on
@@ -25,8 +25,9 @@ AUDIO_FILE, INDEX_FILE, TOKENIZER_FILE = "audio.i16", "clips.json", "spiece.mode
 
 @dataclass(frozen=True)
 class Clips:
-    """`audio` int16 [clips, samples], memory-mapped; `ids`, `mask` int64 [clips, phrases,
-    MAX_TOKENS]; `seconds` [clips]; `families` [clips], empty for sounds that are of none.
+    """`audio` int16 [clips, samples], or [clips, samples, channels], memory-mapped; `ids`, `mask`
+    int64 [clips, phrases, MAX_TOKENS]; `seconds` [clips]; `families` [clips], empty for sounds that
+    are of none.
     """
 
     audio: np.ndarray
@@ -42,17 +43,20 @@ class Clips:
         return hashlib.sha256(np.ascontiguousarray(self.audio)).hexdigest()
 
 
-def prepare(folder: Path, count: int, seed: int) -> Clips:
-    """Make `count` clips and the tokenizer in `folder`, unless they are there, and open them."""
+def prepare(folder: Path, count: int, seed: int, world: World = FIRST) -> Clips:
+    """Make `count` clips of a sound world and the tokenizer in `folder`, unless they are there, and
+    open them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TOKENIZER_FILE).exists():
-        _train_tokenizer(folder)
+        _train_tokenizer(folder, world)
+    shape = (world.clip_samples,) + (world.channels,) * (world.channels > 1)
     if not (folder / INDEX_FILE).exists():
-        audio = np.memmap(folder / AUDIO_FILE, np.int16, "w+", shape=(count, CLIP_SAMPLES))
+        audio = np.memmap(folder / AUDIO_FILE, np.int16, "w+", shape=(count, *shape))
         index = []
         for row, sound in enumerate(
             tqdm(
-                make_dataset(count, seed, PHRASES),
+                world.make_dataset(count, seed, PHRASES),
                 total=count,
                 desc="sounds",
                 unit="clip",
@@ -71,7 +75,7 @@ def prepare(folder: Path, count: int, seed: int) -> Clips:
             f"error: {folder} holds {len(index)} clips, not {count}; use another folder, or --clips"
             f" {len(index)}"
         )
-    audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), CLIP_SAMPLES))
+    audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), *shape))
     captions = [tuple(clip["captions"]) for clip in index]
     return Clips(
         audio,
@@ -101,13 +105,13 @@ def vocabulary_size(model: Path) -> int:
     return sentencepiece.SentencePieceProcessor(model_file=str(model)).vocab_size()
 
 
-def _train_tokenizer(folder: Path) -> None:
+def _train_tokenizer(folder: Path, world: World) -> None:
     """A unigram SentencePiece model with T5's special ids; letters that no caption has become the
     unknown piece.
     """
     prefix = folder / Path(TOKENIZER_FILE).stem
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(captions_corpus()),
+        sentence_iterator=world.captions_corpus(),
         model_prefix=str(prefix),
         vocab_size=VOCABULARY,
         model_type="unigram",

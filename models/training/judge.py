@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_audio.evaluate.metrics import log_mel
 
-from .sounds import FAMILIES, SAMPLE_RATE, make_sound
+from .sounds import FAMILIES, FIRST, SAMPLE_RATE, World
 
 #: sounds of each family that it learns from, and the set they are of
 EACH, SEED = 40, 4242
@@ -25,9 +25,9 @@ HEARD = 30.0
 RATES = 24
 
 
-def features(samples: np.ndarray) -> np.ndarray:
-    """What the judge sees of a mono clip: [features]."""
-    mel = log_mel(samples[:, None], SAMPLE_RATE)
+def features(samples: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
+    """What the judge sees of a clip, [samples] or [samples, channels]: [features]."""
+    mel = log_mel(samples.reshape(len(samples), -1), rate)
     mel = np.maximum(mel - mel.max(), -HEARD)
     groups = np.stack([part.mean(axis=1) for part in np.array_split(mel, 4, axis=1)], axis=1)
     level = 10 ** (groups / 20)
@@ -51,25 +51,27 @@ class Judge:
     synthesised sounds it has not heard.
     """
 
-    def __init__(self, each: int = EACH):
+    def __init__(self, each: int = EACH, world: World = FIRST):
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        self.world = world
         self.model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
         heard, names = self._sounds(each, SEED)
         self.model.fit(heard, names)
         fresh, names = self._sounds(max(2, each // 5), SEED + 1)
         self.accuracy = float(np.mean(self.model.predict(fresh) == names))
 
-    @staticmethod
-    def _sounds(each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        names = np.repeat(list(FAMILIES), each)
+    def _sounds(self, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        names = np.repeat(list(self.world.families), each)
         return (
             np.stack(
                 [
-                    features(
-                        make_sound(np.random.default_rng([seed, index]), name, seconds=4.0).audio
+                    self._features(
+                        self.world.make_sound(
+                            np.random.default_rng([seed, index]), name, seconds=4.0
+                        ).audio
                     )
                     for index, name in enumerate(names)
                 ]
@@ -77,9 +79,12 @@ class Judge:
             names,
         )
 
+    def _features(self, audio: np.ndarray) -> np.ndarray:
+        return features(audio, self.world.sample_rate)
+
     def hear(self, clips: Sequence[np.ndarray]) -> list[str]:
-        """The family that each mono clip sounds like."""
-        return list(self.model.predict(np.stack([features(clip) for clip in clips])))
+        """The family that each clip sounds like."""
+        return list(self.model.predict(np.stack([self._features(clip) for clip in clips])))
 
 
 def confusion(asked: Sequence[str], heard: Sequence[str]) -> np.ndarray:

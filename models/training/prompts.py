@@ -10,11 +10,13 @@ are what the bundle carries along for `compare` and `diagnose`, and what the gal
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from edge_audio.evaluate.prompts import Prompt
 
-from .sounds import FAMILIES, FULL_SECONDS
+from .sounds import FIRST, World
 from .sounds.synthesis import Rng
 from .sounds.world import Attributes, captions, named_slots
 
@@ -24,24 +26,29 @@ SEEN_EACH, HELD_OUT_EACH = 3, 2
 NAMES_EACH = 3
 
 
-def ask(rng: Rng, name: str, template: str, chosen: Attributes) -> Prompt:
+def ask(rng: Rng, name: str, template: str, chosen: Attributes, world: World = FIRST) -> Prompt:
     """Ask for a family in a template's words; what the template does not name may come out as it
     likes.
     """
-    family = FAMILIES[name]
+    family = world.families[name]
     words, named = (
         list(captions(family, template, chosen)),
         {slot: chosen[slot] for slot in named_slots(template)},
     )
-    return Prompt(words[rng.integers(len(words))], FULL_SECONDS, name, family.complete(named))
+    return Prompt(words[rng.integers(len(words))], world.full_seconds, name, family.complete(named))
 
 
-def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ...]:
+def ask_by_name(family: str, name: str, world: World = FIRST) -> Prompt:
+    """Ask for a sound and nothing more: every value may come out as it likes."""
+    return Prompt(name, world.full_seconds, family)
+
+
+def _drawn(world: World, kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ...]:
     """`each` prompts of every family, as different as can be: templates in turn, values and words
     at random.
     """
     prompts: dict[str, Prompt] = {}
-    for number, (name, family) in enumerate(FAMILIES.items()):
+    for number, (name, family) in enumerate(world.families.items()):
         rng = np.random.default_rng([kind, number])
         templates, choices = rng.permutation(getattr(family, wordings)), getattr(family, values)()
         for index in range(each if choices else 0):
@@ -50,31 +57,55 @@ def _drawn(kind: int, wordings: str, values: str, each: int) -> tuple[Prompt, ..
                 name,
                 str(templates[index % len(templates)]),
                 choices[rng.integers(len(choices))],
+                world,
             )
             prompts[prompt.text] = prompt
     return tuple(prompts.values())
 
 
-def ask_by_name(family: str, name: str) -> Prompt:
-    """Ask for a sound and nothing more: every value may come out as it likes."""
-    return Prompt(name, FULL_SECONDS, family)
-
-
-BARE_NAMES = tuple(
-    ask_by_name(family, name)
-    for family, kind in FAMILIES.items()
-    for name in kind.names[:NAMES_EACH]
-)
-SEEN = _drawn(1, "phrasings", "trained_combinations", SEEN_EACH)
-HELD_OUT_WORDING = _drawn(2, "held_out", "trained_combinations", HELD_OUT_EACH)
-HELD_OUT_VALUES = _drawn(3, "phrasings", "held_out_combinations", HELD_OUT_EACH)
-BUNDLED = tuple({prompt.family: prompt for prompt in reversed(SEEN)}.values())[::-1]
-
 NAMES = "bare names"
-# Every kind but the bundled ones, as an evaluation calls them.
-KINDS = {
-    NAMES: BARE_NAMES,
-    "seen": SEEN,
-    "held-out wording": HELD_OUT_WORDING,
-    "held-out values": HELD_OUT_VALUES,
-}
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of a sound world, of each kind."""
+
+    bare_names: tuple[Prompt, ...]
+    seen: tuple[Prompt, ...]
+    held_out_wording: tuple[Prompt, ...]
+    held_out_values: tuple[Prompt, ...]
+
+    @property
+    def bundled(self) -> tuple[Prompt, ...]:
+        """One of the seen ones for each family."""
+        return tuple({prompt.family: prompt for prompt in reversed(self.seen)}.values())[::-1]
+
+    @property
+    def kinds(self) -> dict[str, tuple[Prompt, ...]]:
+        """Every kind but the bundled ones, as an evaluation calls them."""
+        return {
+            NAMES: self.bare_names,
+            "seen": self.seen,
+            "held-out wording": self.held_out_wording,
+            "held-out values": self.held_out_values,
+        }
+
+
+def prompts_of(world: World) -> Prompts:
+    """All of them, always the same."""
+    return Prompts(
+        tuple(
+            ask_by_name(family, name, world)
+            for family, kind in world.families.items()
+            for name in kind.names[:NAMES_EACH]
+        ),
+        _drawn(world, 1, "phrasings", "trained_combinations", SEEN_EACH),
+        _drawn(world, 2, "held_out", "trained_combinations", HELD_OUT_EACH),
+        _drawn(world, 3, "phrasings", "held_out_combinations", HELD_OUT_EACH),
+    )
+
+
+_FIRST = prompts_of(FIRST)
+BARE_NAMES, SEEN = _FIRST.bare_names, _FIRST.seen
+HELD_OUT_WORDING, HELD_OUT_VALUES = _FIRST.held_out_wording, _FIRST.held_out_values
+BUNDLED, KINDS = _FIRST.bundled, _FIRST.kinds

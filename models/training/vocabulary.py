@@ -10,16 +10,8 @@ from edge_audio.audio.clip import loudest_dbfs
 from edge_audio.bundle.manifest import UsualLevel
 from edge_audio.bundle.vocabulary import SoundFamily, Vocabulary, words_of
 
-from .prompts import BUNDLED
-from .sounds import (
-    FAMILIES,
-    PRAISE,
-    SAMPLE_RATE,
-    WRAPPINGS,
-    captions_corpus,
-    casual_captions_of,
-    make_sound,
-)
+from .prompts import prompts_of
+from .sounds import FIRST, PRAISE, WRAPPINGS, World
 from .sounds.world import Family, captions, named_slots, without_article
 
 # Words that join others: no caption has them all, and nobody wants to be told so.
@@ -36,22 +28,27 @@ LEVEL_SEEDS = 3
 MEANINGS = 8
 
 
-def vocabulary() -> Vocabulary:
-    """Words and families of the sound world, and the readings of their names."""
-    texts = [*captions_corpus(), *(words.format("") for words, _ in WRAPPINGS), *PRAISE, *JOINING]
+def vocabulary(world: World = FIRST) -> Vocabulary:
+    """Words and families of a sound world, and the readings of their names."""
+    texts = [
+        *world.captions_corpus(),
+        *(words.format("") for words, _ in WRAPPINGS),
+        *PRAISE,
+        *JOINING,
+    ]
     families = tuple(
         SoundFamily(without_article(family.names[0]), (*family.names[:3], prompt.text))
-        for family, prompt in zip(FAMILIES.values(), BUNDLED)
+        for family, prompt in zip(world.families.values(), prompts_of(world).bundled)
     )
     return Vocabulary(
         words=frozenset(word for text in texts for word in words_of(text)),
         families=families,
-        readings=_readings(),
+        readings=_readings(world),
         fillers=FILLERS,
     )
 
 
-def _readings() -> dict[str, tuple[str, ...]]:
+def _readings(world: World) -> dict[str, tuple[str, ...]]:
     """Names and casual wordings, without fillers -> phrasings that say what these leave open.
 
     A model of four million parameters does not make up its mind about a tempo or a note that nobody
@@ -61,15 +58,15 @@ def _readings() -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     learnt = {
         _key(caption)
-        for family in FAMILIES.values()
+        for family in world.families.values()
         for attributes in family.combinations()
         for template in (*family.phrasings, *family.held_out)
         for caption in captions(family, template, attributes)
     }
-    for name, family in FAMILIES.items():
+    for name, family in world.families.items():
         for number, attributes in enumerate(family.trained_combinations()):
             meaning = _said_in_full(family, attributes, number)
-            for casual in casual_captions_of(name, attributes):
+            for casual in world.casual_captions_of(name, attributes):
                 for key in {_key(casual), _key(without_article(casual))} - learnt:
                     found.setdefault(key, {})[meaning] = None
     return {key: _some(tuple(meanings)) for key, meanings in found.items()}
@@ -91,11 +88,11 @@ def _some(meanings: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(meanings[index * len(meanings) // count] for index in range(count))
 
 
-def usual_level() -> UsualLevel:
+def usual_level(world: World = FIRST) -> UsualLevel:
     """Of the synthesised sounds, the same number of each family."""
     levels = [
-        loudest_dbfs(make_sound(np.random.default_rng(seed), family).audio, SAMPLE_RATE)
-        for family in FAMILIES
+        loudest_dbfs(world.make_sound(np.random.default_rng(seed), family).audio, world.sample_rate)
+        for family in world.families
         for seed in range(LEVEL_SEEDS)
     ]
     return UsualLevel(round(float(np.median(levels)), 1), round(min(levels), 1))

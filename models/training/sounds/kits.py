@@ -29,10 +29,15 @@ def _hits(presets: Sequence[Preset], *keys: int) -> Hits:
     return tuple((preset, key) for preset in presets for key in keys)
 
 
+# Samples that drums draw from, for whoever wants to know which.
+RECORDED: set[str] = set()
+
+
 def _drum(
     acoustic: Hits, machine: Hits, synthesised: Hit | None, real: Sequence[str], made: Sequence[str]
 ) -> Synthesiser:
     """A hit of either kind: of a kit, recorded, or synthesised."""
+    RECORDED.update(real, made)
 
     def synthesise(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
         electronic = attributes["kit"] == "electronic"

@@ -46,7 +46,9 @@ def _of_family(job: tuple[str, int]) -> np.ndarray:
     rows = []
     for index in range(each):
         rng = np.random.default_rng([SEED, index])
-        audio = heard(SECOND.make_sound(rng, family).audio, SECOND.sample_rate)
+        seconds = float(rng.uniform(SECOND.families[family].shortest, SECOND.full_seconds))
+        audio = SECOND.make_sound(rng, family, seconds=seconds).audio
+        audio = heard(audio[: round(seconds * SECOND.sample_rate)], SECOND.sample_rate)
         rows.append(features(_worn(audio, rng) if index % 2 else audio))
     return np.stack(rows)
 

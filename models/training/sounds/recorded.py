@@ -21,6 +21,8 @@ from .world import Attributes, Family, Synthesiser
 
 # What `load` refuses, as the start of a name.
 LEFT_OUT = ("loop_", "vinyl_backspin", "vinyl_rewind", "vinyl_scratch")
+# Samples that families draw from, for whoever wants to know which.
+RECORDED: set[str] = set()
 SILENCE = 0.003  # of the peak; what comes before it is cut off
 
 
@@ -60,15 +62,12 @@ def recorded(name: str, count: int, rng: Rng, semitones: float = 1.0) -> np.ndar
 
 def one_of(*names: str, semitones: float = 1.0) -> Synthesiser:
     """One of these samples."""
+    RECORDED.update(names)
 
     def synthesise(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
         return recorded(names[rng.integers(len(names))], count, rng, semitones)
 
     return synthesise
-
-
-def _tabla(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
-    return recorded(_TABLA[rng.integers(len(_TABLA))], count, rng, 0.5)
 
 
 # Not the muted ones, which are no more than a tick.
@@ -80,7 +79,7 @@ _TABLA = tuple(
 
 FAMILIES: dict[str, Family] = {
     "tabla": Family(
-        _tabla,
+        one_of(*_TABLA, semitones=0.5),
         (
             "a tabla",
             "tabla hit",
