@@ -39,7 +39,8 @@ def _shares(hz: np.ndarray, power: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bands = np.array(
         [power[(hz >= low) & (hz < high)].sum() for low, high in itertools.pairwise(edges)]
     )
-    return np.maximum(10 * np.log10(bands / (bands.sum() + 1e-20) + 1e-9), FLOOR)
+    shares: np.ndarray = np.maximum(10 * np.log10(bands / (bands.sum() + 1e-20) + 1e-9), FLOOR)
+    return shares
 
 
 def _envelope_features(audio: np.ndarray) -> list[float]:
@@ -126,7 +127,8 @@ class Profiles:
     def distances(self, heard: np.ndarray) -> np.ndarray:
         """Of features from every family's centre: [families]."""
         place = (heard - self.mean) @ self.project
-        return np.sqrt(((place - self.centres) ** 2).sum(axis=1))
+        far: np.ndarray = np.sqrt(((place - self.centres) ** 2).sum(axis=1))
+        return far
 
 
 @functools.cache

@@ -59,7 +59,9 @@ def test_the_codes_are_those_of_the_page():
     assert codes == [cli.DONE, cli.FAILED, cli.WRONG_USAGE, cli.INTERRUPTED]
 
 
-@pytest.mark.parametrize("command", [name for name in TABLE if not TABLE[name][0].strip().startswith("none")])
+@pytest.mark.parametrize(
+    "command", [name for name, cells in TABLE.items() if not cells[0].strip().startswith("none")]
+)
 def test_wrong_usage_is_an_object(command, capsys):
     found, errors = result(capsys, 2, command, "--no-such-flag")
     assert set(found) == {"error", "exit_code"} and found["exit_code"] == 2
