@@ -2,8 +2,8 @@
 
 import os
 import sys
-from pathlib import Path
 
+import other_computer
 import pytest
 
 from edge_audio.hub import push
@@ -76,46 +76,15 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(small_bundle, models, run,
     assert (elsewhere / "manifest.json").is_file() and not list(models.iterdir())
 
 
-# The other computer is a folder: programs of these names, first in PATH, act in it.
-
-SSH = """[ "$1" = -- ] && shift
-[ "$1" = pi@pi.local ] || { echo "ssh: no route to $1" >&2; exit 255; }
-shift; cd "$PI" && PATH="$OVER_THERE" exec /bin/sh -c "$*"
-"""
-COPY = """for last; do :; done
-while [ "$1" != -- ]; do shift; done; shift
-to="$PI/${last#pi@pi.local:}"
-[ -n "$FAILS" ] && exit 12
-for one; do [ "$one" = "$last" ] || cp -p "$one" "$to" || exit; done
-echo "NAME" "$last" >> "$PI/log"
-"""
-
-
 linux = pytest.mark.skipif(sys.platform != "linux", reason="its stand-ins are shell scripts")
 
 
 @pytest.fixture
 def pi(tmp_path, monkeypatch):
     """The home folder of a computer that ssh reaches as pi@pi.local, and that has rsync."""
-    home, here, there = (tmp_path / name for name in ("pi", "bin", "there"))
-    for folder in (home, here, there):
-        folder.mkdir()
-    programs = {
-        "ssh": SSH,
-        "scp": COPY.replace("NAME", "scp"),
-        "rsync": COPY.replace("NAME", "rsync"),
-    }
-    for name, does in programs.items():
-        (here / name).write_text(f"#!/bin/sh\n{does}")
-        (here / name).chmod(0o755)
-    (there / "rsync").symlink_to(here / "rsync")
-    for name in ("mkdir", "rm", "sha256sum"):
-        found = next(p for p in (Path("/usr/bin") / name, Path("/bin") / name) if p.exists())
-        (there / name).symlink_to(found)
-    monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PI", str(home))
-    monkeypatch.setenv("OVER_THERE", str(there))
-    return home
+    for name, value in other_computer.reachable(tmp_path, "pi@pi.local").items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "pi"
 
 
 @linux
