@@ -155,8 +155,9 @@ def upload(arguments: argparse.Namespace) -> None:
 def pull(arguments: argparse.Namespace) -> None:
     """`edge-audio pull`"""
     needs.packages("edge-audio pull", "hub", PACKAGES)
-    from edge_audio.hub import plan, pull, repository
+    from edge_audio.hub import exporting, plan, pull, repository
 
+    exporting.parse_precisions(arguments.precision)
     id, revision = repository.parse(arguments.repository)
     name = arguments.name or id.partition("/")[2]
     pull.refuse_taken(name, id)
@@ -246,7 +247,8 @@ def _tell(found: Plan, report: dict[str, Any], arguments: argparse.Namespace, sa
         from edge_audio.hub import exporting
 
         # weights may be float16, which only their files tell
-        weights, precisions = 2 * found.weights, arguments.precision.split(",")
+        weights = 2 * found.weights
+        precisions = exporting.parse_precisions(arguments.precision)
         say(
             f"the export then takes up to {size(exporting.disk_needed(weights, precisions))} more,"
             f" and {size(exporting.memory_needed(weights))} of memory"
@@ -279,7 +281,7 @@ def _export(
     if arguments.without_encoder:
         choices.append("--without-encoder")
     weights = exporting.float_bytes(checkpoint)
-    precisions = arguments.precision.split(",")
+    precisions = exporting.parse_precisions(arguments.precision)
     if reason := exporting.why_not(weights, precisions, checkpoint):
         report["why_not_exported"] = reason
         again = shlex.join(["edge-audio", "pull", arguments.repository, *choices])

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from edge_audio.errors import UsageError
 from edge_audio.evaluate.needs import EXPORT
 from edge_audio.system import device, safetensors
 
@@ -18,6 +19,20 @@ _MOST_MEMORY, _LEAST_MEMORY, _COPIES = 11e9, 1.5e9, 4.0
 #: of which the transformer is half. One that is all of a model would take half as much again.
 _SHARES = {"f32": 1.02, "f16": 0.52, "int8": 0.32, "int4": 0.32, "mixed": 1.1}
 _WHILE_MADE = 1.5
+
+
+def parse_precisions(text: str) -> list[str]:
+    """Precisions between commas; UsageError for one that cannot be exported."""
+    precisions = [part.strip() for part in text.split(",") if part.strip()]
+    for precision in precisions:
+        if precision not in _SHARES:
+            raise UsageError(
+                f"--precision {precision[:20]!r} cannot be exported; choose from"
+                f" {', '.join(_SHARES)}"
+            )
+    if not precisions:
+        raise UsageError(f"--precision names none; choose from {', '.join(_SHARES)}")
+    return precisions
 
 
 def float_bytes(checkpoint: Path) -> int:
@@ -31,7 +46,7 @@ def float_bytes(checkpoint: Path) -> int:
 
 def disk_needed(weights: int, precisions: Iterable[str]) -> int:
     """Bytes that an export takes at most. weights: bytes as float32."""
-    shares = sum(_SHARES.get(precision.strip(), 1.1) for precision in precisions)
+    shares = sum(_SHARES[precision] for precision in precisions)
     return int(weights * (shares + _WHILE_MADE))
 
 

@@ -132,14 +132,19 @@ def remove(name: str) -> int:
     ]
     freed = 0
     for folder in folders:
-        if folder.is_dir() and not folder.is_symlink():
-            freed += _size(folder)
-            # what is half deleted is no bundle any more
-            (folder / MANIFEST_NAME).unlink(missing_ok=True)
-            shutil.rmtree(folder)
-        else:
-            folder.unlink(missing_ok=True)
+        freed += delete(folder)
     return freed
+
+
+def delete(folder: Path) -> int:
+    """Delete a folder, or the link that leads to one, if it is there; how many bytes it was."""
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        return 0
+    size = _size(folder)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)  # what is half deleted is no bundle any more
+    shutil.rmtree(folder)
+    return size
 
 
 def find(name: str) -> Kept:

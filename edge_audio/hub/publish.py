@@ -83,8 +83,9 @@ def upload(bundle: Bundle, repository: str, license: str, source: str, public: b
 
     try:
         return str(faults.patiently(repository, commit).commit_url)
-    except ValueError as error:  # the Hub's own check of the card
-        raise EdgeAudioError(f"the Hub refuses the card: {' '.join(str(error).split())}") from None
+    except (ValueError, RuntimeError) as error:  # of its check of the card, or of hf_xet
+        said = " ".join(str(error).split())[:200]
+        raise EdgeAudioError(f"{repository}: the upload failed ({said}); run it again") from None
 
 
 def card(manifest: Manifest, repository: str, license: str, source: str) -> str:

@@ -63,16 +63,16 @@ def pull(plan: Plan, name: str, on_bytes: OnBytes = lambda *_: None) -> Path:
     folder. EdgeAudioError if that cannot be; another run goes on from there.
     """
     target, staging = place_of(plan, name), keeping.pulling_place(name)
-    staging.mkdir(parents=True, exist_ok=True)
-    with _alone(staging):
-        try:
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        with _alone(staging):
             for wanted in plan.wanted:
                 _bring(wanted, staging / wanted.place, on_bytes)
             _source(plan).write(staging)
-        except OSError as error:
-            raise faults.explained(error, plan.repository.id) from None
-        _drop_strangers(plan, staging)
-        _swap(staging, target)
+            _drop_strangers(plan, staging)
+            _swap(staging, target)
+    except OSError as error:
+        raise faults.explained(error, plan.repository.id) from None
     if plan.kind == BUNDLE:
         for wanted in plan.wanted:
             if wanted.file.sha256:  # it was hashed when it came
@@ -114,13 +114,11 @@ def _drop_strangers(plan: Plan, folder: Path) -> None:
 
 def _swap(staging: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
+    keeping.delete(old)
     if target.exists():
         target.rename(old)
     staging.rename(target)
-    if old.exists():
-        shutil.rmtree(old)
+    keeping.delete(old)
 
 
 @contextlib.contextmanager

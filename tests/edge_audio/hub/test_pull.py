@@ -272,6 +272,19 @@ def test_names(checkpoint, hub, run, name, code, said) -> None:
     assert refused.code == code and re.search(said, refused.err), refused.err
 
 
+def test_a_precision_that_is_none_is_refused_first(hub, run) -> None:
+    for precision in ("int9", ","):
+        refused = run("pull", CHECKPOINT, "--precision", precision)
+        assert refused.code == 2 and "choose from f32, f16, int8, int4, mixed" in refused.err
+    assert not hub.requests
+
+
+def test_a_folder_that_cannot_be_written_to(checkpoint, run, models) -> None:
+    models.write_text("a file, where there should be a folder")
+    refused = run("pull", CHECKPOINT)
+    assert refused.code == 1 and refused.err.count("\n") == 1 and str(models) in refused.err
+
+
 def test_a_private_repository_without_a_token(hub, run, monkeypatch) -> None:
     hub.add("maker/mine", {}, private=True)
     monkeypatch.delenv("HF_TOKEN")
