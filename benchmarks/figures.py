@@ -128,6 +128,14 @@ FIGURES = (
         is_timed=True,
     ),
     Figure(
+        "pull",
+        ("python benchmarks/pull_memory.py",),
+        ("docs/models.md",),
+        1,
+        page="docs/models.md",
+        is_of_pocket=False,
+    ),
+    Figure(
         "listen",
         (
             "rm -rf build/listen",

@@ -137,6 +137,8 @@ def add_upload(commands: Commands) -> None:
 def upload(arguments: argparse.Namespace) -> None:
     """`edge-audio upload`"""
     needs.packages("edge-audio upload", "hub", PACKAGES)
+    from huggingface_hub.utils import disable_progress_bars
+
     from edge_audio.hub import publish
     from edge_audio.hub.source import Source
 
@@ -145,6 +147,8 @@ def upload(arguments: argparse.Namespace) -> None:
     license, source = publish.stated(
         bundle, arguments.license or kept.license, arguments.source or kept.repository
     )
+    if arguments.json or not sys.stderr.isatty():
+        disable_progress_bars()
     url = publish.upload(bundle, arguments.repository, license, source, arguments.public)
     if arguments.json:
         print_result({"url": url, "license": license, "source": source})

@@ -61,7 +61,7 @@ def why_not(weights: int, precisions: Iterable[str], folder: Path) -> str:
     """
     missing = [name for name in EXPORT if importlib.util.find_spec(name) is None]
     if missing:
-        return f"{', '.join(missing)} is not installed (extra export)"
+        return f"the extra export is not installed ({', '.join(missing)} missing)"
     memory, needed = device.memory().available, memory_needed(weights)
     if memory and memory < needed:
         return f"it takes {needed / 1e9:.0f} GB of memory and {memory / 1e9:.1f} GB are free"

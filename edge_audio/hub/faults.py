@@ -128,7 +128,7 @@ def _gated(status: int, said: str, what: str, page: str) -> str:
         return f"{what}: its authors denied this account access; see {page}"
     return (
         f"{what} is gated and its terms are not accepted yet by the account of this token: open"
-        f" {page}, log in and accept them, then {AGAIN}"
+        f" {page}, log in and accept them, then run the same command again"
     )
 
 
