@@ -40,7 +40,10 @@ what \fBedge\-audio pull\fR fetched, a folder a model
 another configuration file, or \fBoff\fR
 .TP
 .B EDGE_AUDIO_MODEL
-the bundle that is used where none is named
+the model that is used where none is named
+.TP
+.B EDGE_AUDIO_MODELS
+another folder for the models that are kept
 .TP
 .B EDGE_AUDIO_MODELS
 another folder for models

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edge_audio.audio.sound_file import FORMATS
+from edge_audio.bundle import places
 from edge_audio.errors import EdgeAudioWarning, UsageError
 from edge_audio.model.model import MODEL_VARIABLE
 from edge_audio.serve.config import DATA_VARIABLE, KEY_VARIABLE
@@ -28,7 +29,12 @@ VARIABLE = "EDGE_AUDIO_CONFIG"
 #: as its value: no file is read
 OFF = "off"
 #: above the tables: what they are in the environment, which counts more
-ABOVE = {"model": MODEL_VARIABLE, "cache": cache.VARIABLE, "data": DATA_VARIABLE}
+ABOVE = {
+    "model": MODEL_VARIABLE,
+    "models": places.VARIABLE,
+    "cache": cache.VARIABLE,
+    "data": DATA_VARIABLE,
+}
 #: above the tables as well: options of every command that has them
 SHARED = ("precision", "threads", "quiet")
 #: the command that looks at all tables
