@@ -28,7 +28,7 @@ def shell(name, script):
 @pytest.mark.parametrize("name", SHELLS)
 def test_completion_prints_what_is_for_a_shell(name, capsys):
     assert main(["completion", name]) == 0
-    assert capsys.readouterr().out == (SHELL / SHELLS[name]).read_text()
+    assert capsys.readouterr().out == (SHELL / SHELLS[name]).read_text(encoding="utf-8")
 
 
 def test_completion_of_another_shell_is_refused(capsys):

@@ -74,7 +74,7 @@ def test_what_stands_above_the_tables_is_of_every_command(config, monkeypatch, t
         "EDGE_AUDIO_MODEL": os.path.expanduser("~/m"),
         "EDGE_AUDIO_CACHE": "/c",
     }
-    config(f'model = "{tmp_path}/none"\n')
+    config(f"model = '{tmp_path / 'none'}'\n")
     assert main(["info"]) == 1 and "EDGE_AUDIO_MODEL" not in os.environ
     monkeypatch.setenv("EDGE_AUDIO_MODEL", str(ROOT / "models" / "pocket"))
     assert main(["info"]) == 0
@@ -197,7 +197,7 @@ def test_info_says_which_file_was_read(config, monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("EDGE_AUDIO_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert main(["info"]) == 0
-    assert f"settings   no {tmp_path}/edge-audio/config.toml" in capsys.readouterr().out
+    assert f"settings   no {tmp_path / 'edge-audio' / 'config.toml'}" in capsys.readouterr().out
     (tmp_path / "edge-audio").mkdir()
     place.rename(tmp_path / "edge-audio" / "config.toml")
     assert main(["info", "--json"]) == 0
