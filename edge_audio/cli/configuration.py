@@ -100,7 +100,8 @@ def path() -> Path | None:
 def read() -> Configuration:
     """The file's contents; UsageError if it is none, or is not there although it was named."""
     place = path()
-    if place is None or not (os.environ.get(VARIABLE) or place.exists()):
+    # os.path, which takes a folder that is another user's for one without a file
+    if place is None or not (os.environ.get(VARIABLE) or os.path.exists(place)):
         return Configuration()
     if sys.version_info >= (3, 11):
         import tomllib

@@ -218,6 +218,12 @@ def test_a_file_that_cannot_be_read(config, tmp_path, capsys):
     assert main(["info"]) == 2 and "EDGE_AUDIO_CONFIG=off" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_looked_into_has_no_file(monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGE_AUDIO_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))
+    assert configuration.read() == configuration.Configuration()
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 11), reason="which has TOML")
 def test_python_3_10_says_what_it_lacks(config, monkeypatch):
     config("")
