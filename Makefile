@@ -64,7 +64,7 @@ lock:  ## constraints.txt anew, as far as pyproject.toml asks for it; LOCK_FLAGS
 fuzz: .venv-test/installed  ## damaged bundles for 45 seconds: each is refused in one line; what fails is kept in build/fuzz
 	PYTHONPATH=. .venv-test/bin/python tests/properties/fuzz.py --seed 1 --seconds 45
 
-lint: .venv-test/installed  ## style, types, the one-way rule, and the forge's files
+lint: .venv-test/installed  ## style, types, the one-way rule, the forge's files, and images
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/lint-imports
@@ -74,6 +74,8 @@ lint: .venv-test/installed  ## style, types, the one-way rule, and the forge's f
 	.venv-test/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	.venv-test/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	.venv-test/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv-test/bin/check-jsonschema --builtin-schema vendor.compose-spec packaging/compose.yaml
+	.venv-test/bin/hadolint packaging/Dockerfile
 
 docs: .venv-docs/installed  ## the documentation site, in build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
