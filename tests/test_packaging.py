@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from edge_audio.cli.parser import parser
 
@@ -68,3 +70,28 @@ def test_systemd_takes_the_unit(tmp_path):
     here.write_text(UNIT.read_text().replace(program, shutil.which("true")))
     done = subprocess.run(["systemd-analyze", "verify", here], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_the_lock_has_a_version_for_all_that_its_extras_ask_for():
+    tomllib = pytest.importorskip("tomllib")
+    root = PACKAGING.parent
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = extras["optional-dependencies"] | {"": extras["dependencies"]}
+    locked = re.search("^LOCKED = (.*)", (root / "Makefile").read_text(), re.M)[1].split()
+    assert set(extras) - set(locked) == {"", "bench", "docs"}, "name it in the Makefile's LOCKED"
+    versions: dict[str, set[str]] = {}
+    for name, version in re.findall(
+        r"^([\w.-]+)==(\S+)", (root / "constraints.txt").read_text(), re.M
+    ):
+        versions.setdefault(canonicalize_name(name), set()).add(version)
+    asked = [Requirement(text) for name in ("", *locked) for text in extras[name]]
+    missing = [
+        str(one)
+        for one in asked
+        if one.name != "edge-audio"
+        and not any(
+            one.specifier.contains(version, prereleases=True)
+            for version in versions.get(canonicalize_name(one.name), ())
+        )
+    ]
+    assert not missing, "run make lock"
