@@ -5,8 +5,8 @@ conversion by litert-torch.
 
 writes what the public example would run: conditioners in float32, the transformer in dynamic int8,
 the decoder in float32, each converted whole from the PyTorch module. Needs torch and litert-torch
-0.10, in an environment of their own (see the README). Weight norm is folded first, for both peers
-alike: nobody would deploy it unfolded.
+0.10, in an environment of their own (`make bench-full` makes it). Weight norm is folded first,
+for both peers alike: nobody would deploy it unfolded.
 """
 
 from __future__ import annotations

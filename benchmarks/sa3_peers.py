@@ -8,7 +8,7 @@ float32; the transformer in dynamic int8 at the publisher's lengths, each in a f
 decoder in dynamic int8 at one size of tiles. Every step makes the keys and values of 257 places,
 the local condition and all else that does not change anew, as the modules do.
 
-Needs torch and litert-torch 0.10, in an environment of their own (see the README).
+Needs torch and litert-torch 0.10, in an environment of their own (`make bench-sa3` makes it).
 """
 
 from __future__ import annotations

@@ -50,6 +50,12 @@ def test_what_is_kept_of_figures_is_of_figures() -> None:
     assert table(stamps, bundle) in TEXTS["docs/measured.md"], "run make figures"
 
 
+def test_the_counts_are_those_of_the_model() -> None:
+    kinds = len(figures.Bundle.open(figures.POCKET).vocabulary.families)
+    for page in ("README.md", "docs/first-sound.md", "models/pocket/MODEL_CARD.md"):
+        assert set(re.findall(r"(\d+) kinds of", TEXTS[page])) == {str(kinds)}, page
+
+
 def test_a_figure_of_another_bundle_is_stale() -> None:
     mine = Figure("a", ("true",), (), 1)
     stamp = {"a": {"made": "2026-01-01", "bundle": "123"}}
