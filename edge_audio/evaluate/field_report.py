@@ -28,6 +28,8 @@ from edge_audio.request import Request
 from edge_audio.system import cache, device
 
 PACKAGES = ("ai-edge-litert", "numpy", "sentencepiece", "soundfile")
+#: whose files may lie over those of ai-edge-litert
+NIGHTLY = "ai-edge-litert-nightly"
 #: what the clip is asked for, its seconds at most, and after it so many clips more
 _PROMPT, _SECONDS, _AGAIN = "steady rain", 1.0, 1
 #: begins the names of the program's variables
@@ -130,6 +132,8 @@ def _packages() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found[NIGHTLY] = importlib.metadata.version(NIGHTLY)
     with contextlib.suppress(ImportError, OSError):
         import soundfile
 
