@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 import warnings
@@ -235,14 +236,16 @@ def unpacked(job: Job, shared: Any) -> Job:
     folder = (cache.folder() or Path(tempfile.gettempdir())) / "bundles" / job.bundle_sha256
     if not _has(folder, job.bundle_sha256):
         building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
-        building.mkdir(parents=True)
-        for name, data in ray.get(shared).items():
-            (building / Path(name).name).write_bytes(data)
         try:
+            building.mkdir(parents=True)
+            for name, data in ray.get(shared).items():
+                (building / Path(name).name).write_bytes(data)
             building.rename(folder)
-        except OSError:  # another actor was first
-            if not _has(folder, job.bundle_sha256):
+        except OSError:
+            if not _has(folder, job.bundle_sha256):  # or else another actor was first
                 raise
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
     return dataclasses.replace(job, model=str(folder))
 
 
