@@ -24,21 +24,34 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from edge_audio.listening import electronic, nature, pitched, rhythm  # noqa: F401 (fill the table)
-from edge_audio.listening.claims import CHECKS, Attributes, Claim, Verdict
+from edge_audio.listening.claims import CHECKS, Attributes, Check, Claim, Verdict
 from edge_audio.listening.measures import ANALYSIS_RATE
+from edge_audio.listening.profile import profiles
+from edge_audio.listening.second import second_checks
 
-__all__ = ["CHECKS", "Claim", "Verdict", "check"]
+__all__ = ["CHECKS", "Claim", "Verdict", "check", "checks_of"]
 
 SILENCE = 1e-3  # a clip whose peak is below this is silent
 SHORTEST = 0.25  # s; nothing can be said of less
 
 
-def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attributes) -> Verdict:
+def checks_of(world: str) -> dict[str, Check]:
+    """The checks of the families of a sound world, "first" or "second"."""
+    return CHECKS if world == "first" else second_checks(profiles().families)
+
+
+def check(
+    audio: np.ndarray,
+    sample_rate: int,
+    family: str,
+    attributes: Attributes,
+    world: str = "first",
+) -> Verdict:
     """Judge a clip: float [frames] or [frames, channels] at `sample_rate` Hz, asked to be `family`
     with `attributes`.
 
-    family: one of CHECKS. attributes: those that were asked for, and the numbers that follow from
-    them (`models.training.sounds.complete_attributes`).
+    family: one of `checks_of(world)`. attributes: those that were asked for, and the numbers that
+    follow from them (`models.training.sounds.complete_attributes`).
     """
     mono = np.asarray(audio, dtype=np.float64)
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
@@ -50,4 +63,4 @@ def check(audio: np.ndarray, sample_rate: int, family: str, attributes: Attribut
     if sample_rate != ANALYSIS_RATE:
         common = gcd(sample_rate, ANALYSIS_RATE)
         mono = resample_poly(mono, ANALYSIS_RATE // common, sample_rate // common)
-    return CHECKS[family](mono / np.abs(mono).max(), attributes)
+    return checks_of(world)[family](mono / np.abs(mono).max(), attributes)

@@ -18,6 +18,7 @@ from .synthesis import (
     onsets,
     partials,
     place,
+    random_onsets,
     release,
     sample_rate,
     samples,
@@ -206,11 +207,10 @@ def _applause(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
         shaped_noise(size, band(centre * 0.7, centre * 1.5), rng) * decay(size, 0.005)
         for centre in rng.uniform(800, 2600, 12)
     ]
-    starts = rng.uniform(
-        FIRST_ONSET, count / sample_rate(), rng.poisson(hands * count / sample_rate())
-    )
-    for start in starts:
-        mix += place(count, rng.uniform(0.3, 1) * claps[rng.integers(12)], [start])
+    for start in random_onsets(count, hands, rng):
+        at = samples(start)
+        piece = claps[rng.integers(len(claps))][: max(0, count - at)]
+        mix[at : at + len(piece)] += rng.uniform(0.3, 1) * piece
     if attributes["amount"] == "large":
         mix += 0.1 * np.std(mix) * shaped_noise(count, band(600, 3500), rng)
     return attack(mix, 0.05)

@@ -15,9 +15,11 @@ tell what was understood from what was learnt by heart.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,15 +91,27 @@ class Family:
 
     def held_out_combinations(self) -> list[Attributes]:
         """One in eight of the combinations, one of four to seven, none of fewer; always the same
-        ones.
+        ones. Where there are several slots, every value of each is heard in some combination.
         """
+        return list(self._held_out)
+
+    @functools.cached_property
+    def _held_out(self) -> tuple[Attributes, ...]:
         every = self.combinations()
         if len(every) < 4:
-            return []
+            return ()
         order = sorted(
             every, key=lambda choice: zlib.crc32(f"{self.phrasings[0]} {choice}".encode())
         )
-        return order[: max(1, len(every) // 8)]
+        left = Counter(item for choice in every for item in choice.items())
+        held_out: list[Attributes] = []
+        for choice in order:
+            if len(held_out) == max(1, len(every) // 8):
+                break
+            if len(self.slots) == 1 or min(left[item] for item in choice.items()) > 1:
+                held_out.append(choice)
+                left.subtract(choice.items())
+        return tuple(held_out)
 
     def trained_combinations(self) -> list[Attributes]:
         """What a training set draws from."""
