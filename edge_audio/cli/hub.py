@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from edge_audio.evaluate import needs
 from edge_audio.hub import keeping
 
 if TYPE_CHECKING:
+    from edge_audio.hub.download import OnBytes
     from edge_audio.hub.plan import Plan
 
+Say = Callable[[str], None]
 PACKAGES = ("huggingface_hub",)
 _PRECISION = "int8"
 
@@ -177,7 +180,7 @@ def pull(arguments: argparse.Namespace) -> None:
         _tell(found, report, arguments, say)
         _refuse_full_disk(report)
         if not arguments.dry_run:
-            with _progress(arguments, report["missing_bytes"]) as on_bytes:
+            with _progress(arguments) as on_bytes:
                 pull.pull(found, name, on_bytes)
             say(f"{report['folder']}: every file is here and whole")
     if not arguments.dry_run:
@@ -236,7 +239,7 @@ def _report(found: Plan, name: str) -> dict[str, Any]:
     }
 
 
-def _tell(found: Plan, report: dict[str, Any], arguments: argparse.Namespace, say: Any) -> None:
+def _tell(found: Plan, report: dict[str, Any], arguments: argparse.Namespace, say: Say) -> None:
     license = found.repository.license or "none stated"
     say(f"{found.repository.id} at {found.repository.commit[:12]}, licence: {license}")
     width = max(len(wanted.place) for wanted in found.wanted)
@@ -271,7 +274,7 @@ def _refuse_full_disk(report: dict[str, Any]) -> None:
 
 
 def _export(
-    found: Plan, name: str, arguments: argparse.Namespace, report: dict[str, Any], say: Any
+    found: Plan, name: str, arguments: argparse.Namespace, report: dict[str, Any], say: Say
 ) -> None:
     """Export the checkpoint into the bundle of its name, or say where that can be done."""
     from edge_audio.exporter import command
@@ -290,7 +293,8 @@ def _export(
         report["why_not_exported"] = reason
         again = shlex.join(["edge-audio", "pull", arguments.repository, *choices])
         here = shlex.join(["edge-audio", "export", str(checkpoint), str(out), *choices])
-        say(f"not exported: {reason}. On a computer with 16 GB of memory:")
+        memory = size(exporting.memory_needed(weights))
+        say(f"not exported: {reason}. On a computer with {memory} of free memory:")
         say(f"  pip install 'edge-audio[hub,export]'\n  {again}")
         say(f"  edge-audio push-to HOST {name}\nor here, when that has changed:\n  {here}")
         return
@@ -308,12 +312,12 @@ def _export(
     )
 
 
-def _speaker(arguments: argparse.Namespace) -> Any:
+def _speaker(arguments: argparse.Namespace) -> Say:
     return (lambda text: None) if arguments.quiet or arguments.json else print
 
 
 @contextlib.contextmanager
-def _progress(arguments: argparse.Namespace, missing: int) -> Any:
+def _progress(arguments: argparse.Namespace) -> Iterator[OnBytes]:
     """What is called while bytes come, for a person who waits."""
     shown = sys.stderr.isatty() and not arguments.quiet
     start, told = time.monotonic(), 0.0

@@ -27,14 +27,16 @@ def place_of(plan: Plan, name: str) -> Path:
 
 def refuse_taken(name: str, id: str) -> None:
     """EdgeAudioError if a model of another repository has the name; UsageError for what is none."""
-    for folder in (keeping.place(name), keeping.checkpoint_place(name)):
-        source = Source.of(folder)
-        if folder.exists() and (source is None or source.repository != id):
-            owner = source.repository if source else "no repository that is known"
-            raise EdgeAudioError(
-                f"{folder} is here already, of {owner}; give another name with --name, or"
-                f" `edge-audio models rename {name} OTHER`"
-            )
+    folders = (keeping.place(name), keeping.checkpoint_place(name))
+    there = [folder for folder in folders if folder.exists()]
+    # an export that was killed at its end has not yet said what its bundle is of
+    owners = {source.repository for source in map(Source.of, there) if source}
+    if there and owners != {id}:
+        owner = next(iter(owners - {id}), "no repository that is known")
+        raise EdgeAudioError(
+            f"{there[0]} is here already, of {owner}; give another name with --name, or"
+            f" `edge-audio models rename {name} OTHER`"
+        )
 
 
 def is_here(plan: Plan, name: str) -> bool:
