@@ -16,7 +16,7 @@ _STRUCK: dict[str, Family] = {
         ((0, 3),), "C3", "C6", "a honky-tonk piano", "a saloon piano", "an old piano"
     ),
     "electric_piano": instrument(
-        ((0, 4), (8, 4)), "C2", "C6", "an electric piano", "a rhodes piano", "a rhodes"
+        ((0, 4), (8, 4)), "G2", "C6", "an electric piano", "a rhodes piano", "a rhodes"
     ),
     "harpsichord": instrument(
         ((0, 6), (8, 6)), "C3", "C6", "a harpsichord", "a cembalo", "a harpsichord note"
@@ -26,7 +26,7 @@ _STRUCK: dict[str, Family] = {
     ),
     "celesta": instrument(((0, 8),), "C4", "C6", "a celesta", "a celeste", "a celesta note"),
     "glockenspiel": instrument(
-        ((0, 9),), "C5", "C7", "a glockenspiel", "orchestra bells", "a glockenspiel note"
+        ((0, 9),), "G5", "C7", "a glockenspiel", "orchestra bells", "a glockenspiel note"
     ),
     "vibraphone": instrument(((0, 11),), "C3", "C6", "a vibraphone", "vibes", "a vibraphone note"),
     "marimba": instrument(((0, 12),), "C3", "C6", "a marimba", "a marimba bar", "a marimba note"),
@@ -65,12 +65,12 @@ _STRUCK: dict[str, Family] = {
     ),
     "timpani": instrument(((0, 47),), "C2", "C3", "timpani", "a kettle drum", "a timpani hit"),
     "upright_bass": instrument(
-        ((0, 32),), "E1", "G3", "an upright bass", "a jazz bass", "an acoustic bass"
+        ((0, 32),), "A1", "G3", "an upright bass", "a jazz bass", "an acoustic bass"
     ),
     "bass_guitar": instrument(
-        ((0, 33), (0, 34)), "E1", "G3", "a bass guitar", "an electric bass", "a bass", weight=1.4
+        ((0, 33), (0, 34)), "A1", "G3", "a bass guitar", "an electric bass", "a bass", weight=1.4
     ),
-    "slap_bass": instrument(((0, 36),), "E1", "G3", "a slap bass", "a funk bass", "a slapped bass"),
+    "slap_bass": instrument(((0, 36),), "A1", "G3", "a slap bass", "a funk bass", "a slapped bass"),
 }
 # blown, bowed and sung: they last as long as they are held
 _HELD: dict[str, Family] = {
@@ -80,7 +80,7 @@ _HELD: dict[str, Family] = {
     "hammond": instrument(
         ((0, 16), (0, 18)),
         "C3",
-        "C6",
+        "C5",
         "a hammond organ",
         "a rock organ",
         "a drawbar organ",
@@ -151,7 +151,7 @@ _HELD: dict[str, Family] = {
         ((0, 57),), "E2", "A4", "a trombone", "a slide trombone", "a trombone note", held=True
     ),
     "tuba": instrument(
-        ((0, 58),), "E1", "E3", "a tuba", "an oompah tuba", "a tuba note", held=True
+        ((0, 58),), "A1", "E3", "a tuba", "an oompah tuba", "a tuba note", held=True
     ),
     "french_horn": instrument(
         ((0, 60),), "F2", "F5", "a french horn", "french horns", "a hunting horn", held=True

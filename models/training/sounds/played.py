@@ -61,7 +61,7 @@ SCALES: Slot = {
 STEP = 0.25  # s from one note of a scale or an arpeggio to the next
 SHORT_NOTE = (0.18, 0.35)  # s
 VELOCITIES = 10  # how far a velocity strays to each side
-CENTS, DRUM_CENTS = 4.0, 120.0  # of tuning, to each side; a drum has no note
+CENTS, DRUM_CENTS = 4.0, 80.0  # of tuning, to each side; a drum has no note
 LOWEST_HZ = 20.0  # some presets have a constant offset
 TILT = 2.0  # dB per octave around 1 kHz, up or down
 
