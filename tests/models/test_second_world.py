@@ -16,9 +16,9 @@ MISSING = packages.missing()
 needs_packages = pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING) or "here")
 FAMILIES = SECOND.families
 # Of each way of making sounds, one or two; the whole world takes a minute.
-SOME = "laser coin explosion bell knock rain applause".split()
-PLAYED = "piano violin strings guitar_chord flute_scale harp_arpeggio snare bongo beat".split()
-RECORDED = "tabla glass cinematic".split()
+SOME = "laser explosion bell rain applause".split()
+PLAYED = "piano strings guitar_chord flute_scale harp_arpeggio snare beat".split()
+RECORDED = "tabla cinematic".split()
 
 
 def every_caption(name: str, attributes: dict) -> list[str]:
@@ -27,7 +27,7 @@ def every_caption(name: str, attributes: dict) -> list[str]:
 
 def some_combinations(name: str) -> list[dict]:
     every = FAMILIES[name].combinations()
-    return every[:: max(1, len(every) // 6)]
+    return every[:: max(1, len(every) // 3)]
 
 
 def test_worlds_by_name() -> None:
@@ -70,7 +70,7 @@ def test_every_caption_means_one_thing() -> None:
                     meanings.setdefault(caption, set()).add((name, named))
         for form in (form for spoken in kind.names for form in forms_of(spoken)):
             meanings.setdefault(form, set()).add((name, ()))
-    assert len(meanings) > 5000
+    assert len(meanings) > 2000
     assert not {caption: meaning for caption, meaning in meanings.items() if len(meaning) > 1}
 
 
