@@ -1,5 +1,6 @@
 """`python -m export` as a user runs it: refused, interrupted, repeated, over what is there."""
 
+import json
 import os
 import shlex
 import shutil
@@ -46,6 +47,17 @@ def test_command_line(tmp_path):
     (line,) = (line for line in done.stdout.splitlines() if "next: " in line)
     command = shlex.split(line.partition("next: edge-audio ")[2])
     assert main([*command, "-o", str(tmp_path / "sound.wav"), "--quiet"]) == 0
+
+
+@pytest.mark.slow
+def test_json_is_one_object_and_what_is_being_done_goes_beside_it(tmp_path):
+    done = run_export(DATA / "tiny0", tmp_path / "out", "--precision", "int8", "--json")
+    assert done.returncode == 0 and "tensors used: DiT 60" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["bundle"] == str(tmp_path / "out") and found["graphs"]["dit"] == ["int8"]
+    made = run_export("synth", tmp_path / "made", "--preset", "nothing", "--json")
+    assert made.returncode in (1, 2)
+    assert made.stderr.endswith(f"error: {json.loads(made.stdout)['error']}\n")
 
 
 @pytest.mark.parametrize(

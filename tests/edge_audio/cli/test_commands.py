@@ -154,6 +154,16 @@ def test_what_a_model_has(toy_bundle, capsys):
     assert set(result(capsys, 0, "cache", "--purge")[0]) == plain | of_purge
 
 
+def test_a_server_says_where_it_listens(toy_bundle, capsys, tmp_path, monkeypatch):
+    from edge_audio.serve import server
+
+    monkeypatch.setattr(server, "run", lambda *_: None)  # a signal, at once
+    given = ("serve", "--port", 0, "--model", toy_bundle, "--data", tmp_path / "history", "--quiet")
+    found, _ = result(capsys, 0, *given)
+    assert set(found) == promised("serve")[0] and found["wyoming"] is None
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", found["address"])
+
+
 def test_examiners_have_what_the_page_says():
     fields = {field.name for field in dataclasses.fields(Benchmark)}
     assert promised("bench")[0] <= fields

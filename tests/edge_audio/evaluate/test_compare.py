@@ -81,21 +81,15 @@ def test_the_page_stands_alone(made):
 
 @pytest.mark.slow
 def test_the_same_again(made, prompts, tmp_path):
-    assert (
-        run(
-            POCKET,
-            "--precisions",
-            "f16,int8,mixed",
-            "--prompts",
-            prompts,
-            "--out",
-            tmp_path / "again",
-        ).returncode
-        == 0
+    out = tmp_path / "again"
+    done = run(
+        *(POCKET, "--precisions", "f16,int8,mixed", "--prompts", prompts, "--out", out, "--json")
     )
-    assert (tmp_path / "again" / "report.json").read_bytes() == (
-        made[0] / "report.json"
-    ).read_bytes()
+    assert done.returncode == 0
+    assert (out / "report.json").read_bytes() == (made[0] / "report.json").read_bytes()
+    told = json.loads(done.stdout)
+    assert told.pop("page") == str(out / "report.html")
+    assert told == json.loads((out / "report.json").read_text())
 
 
 @pytest.mark.slow
