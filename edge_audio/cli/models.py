@@ -75,7 +75,7 @@ def removed(arguments: argparse.Namespace) -> None:
     """`edge-audio models remove`"""
     kept = keeping.find(arguments.name)
     if not arguments.yes:
-        if not sys.stdin.isatty():
+        if arguments.json or not sys.stdin.isatty():
             raise UsageError("nobody is there to be asked; give --yes to remove it")
         question = f"delete {kept.folder}, {size(kept.bytes)}? [y/N] "
         if input(question).strip().lower() not in ("y", "yes"):
