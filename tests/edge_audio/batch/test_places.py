@@ -31,6 +31,7 @@ def test_a_place_of_fsspec_gets_what_a_folder_gets(batch, tmp_path):
     assert "nothing to do" in batch(LIST, out=place)[1]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_behind_fsspec_stops_the_run_which_goes_on_later(
     batch, tmp_path, monkeypatch
 ):

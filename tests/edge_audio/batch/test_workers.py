@@ -19,6 +19,7 @@ def prompts(out):
     return [json.loads(row)["prompt"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_treated_as_dead(batch, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(
         "import time, edge_audio.batch.make as make\n"
@@ -29,7 +30,8 @@ def test_a_worker_that_hangs_is_treated_as_dead(batch, tmp_path, monkeypatch):
         "make.Maker.make = slowly\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    monkeypatch.setattr(crew, "LEAST", 0.5)
+    monkeypatch.setattr(crew, "LEAST", 1.0)
+    monkeypatch.setattr(crew, "SLOWER", 3.0)
     code, out, _ = batch(LIST)
     assert code == 1 and "1 failed" in out
     assert prompts(tmp_path / "out") == ["rain", "hail", "snow"]
@@ -64,6 +66,7 @@ def test_a_budget_that_no_worker_fits_into(batch, tmp_path, crews):
     assert batch(LIST, "--memory-budget", "1G")[0] == 0 and prompts(tmp_path / "out") == LIST[1:]
 
 
+@pytest.mark.slow
 def test_workers_and_threads_are_measured_by_sounds_that_are_kept(
     toy_bundle, tmp_path, crews, monkeypatch, capsys
 ):
