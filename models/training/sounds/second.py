@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import FAMILIES as FIRST_FAMILIES
-from . import effects, kits, orchestra, recorded, voices
+from . import effects, kits, orchestra, recorded, scenes, voices
 from .played import TOUCH, WAY
 from .synthesis import Rng, samples
 from .world import Attributes, Family
@@ -94,6 +94,8 @@ def _from_first() -> dict[str, Family]:
         kept["chord"], ("a chord", "a held chord", "a sustained chord"), ("organ", "synth")
     )
     kept["cuckoo"] = replace(kept["cuckoo"], names=("a cuckoo", "a cuckoo clock", "a cuckoo bird"))
+    for name, synthesise in voices.RENAMED.items():
+        kept[name] = replace(kept[name], synthesise=synthesise)
     for name in ("sweep", "arpeggio"):
         kept[name] = replace(kept[name], slots=kept[name].slots | {"direction": WAY})
     return kept
@@ -104,6 +106,7 @@ def _put_together() -> dict[str, Family]:
         _from_first()
         | voices.FAMILIES
         | effects.FAMILIES
+        | scenes.FAMILIES
         | kits.FAMILIES
         | orchestra.FAMILIES
         | recorded.FAMILIES

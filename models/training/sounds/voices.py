@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import everyday, instruments, signals
+from . import everyday, instruments, nature, signals
 from .effects import tone_of
-from .played import held_seconds, note_family
+from .played import STEP, held_seconds, note_family
 from .synthesis import (
     FIRST_ONSET,
     Rng,
@@ -168,6 +168,59 @@ def _phone(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     return place(count, release(attack(ring, 0.008), 0.01), onsets(count, 2.0))
 
 
+def _pluck(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
+    """A string plucked near its end or in its middle, of steel or of gut."""
+    harmonics = np.arange(1, 25)
+    place_ = rng.uniform(0.12, 0.4)  # of the string, where it is plucked
+    levels = harmonics ** -rng.uniform(1.0, 1.5) * np.abs(np.sin(np.pi * place_ * harmonics))
+    levels = levels / levels.max() + 0.02 / harmonics
+    decays = rng.uniform(0.55, 1.0) / (1 + rng.uniform(0.3, 0.8) * (harmonics - 1))
+    return attack(partials(count, harmonics * attributes["hz"], levels, decays, rng), 0.002)
+
+
+def _chord(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
+    """Held notes with more or less of an overtone, some of them trembling."""
+    overtone, depth = rng.uniform(0.05, 0.35), rng.uniform(0, 0.2) * (rng.random() < 0.5)
+    mix = np.zeros(count)
+    for hz in attributes["hz"]:
+        pitch = np.full(count, hz * 2 ** (rng.uniform(-3, 3) / 1200))
+        mix += glide(pitch, rng.uniform(0, 6)) + overtone * glide(2 * pitch, rng.uniform(0, 6))
+    mix *= 1 + depth * np.sin(2 * np.pi * rng.uniform(3, 6) * times(count))
+    return attack(mix * decay(count, rng.uniform(3, 20)), rng.uniform(0.005, 0.06))
+
+
+def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
+    """The notes of a chord in turn, like a music box, a plucked string or a bell."""
+    notes = [*attributes["hz"], 2 * attributes["hz"][0]]
+    notes = notes if attributes["direction"] == "rising" else notes[::-1]
+    ratios, levels = (
+        ((1.0, 2.0, 3.0), (1.0, 0.3, 0.1)),
+        ((1.0, 4.0), (1.0, 0.2)),
+        ((1.0, 2.76), (1.0, 0.25)),
+    )[rng.integers(3)]
+    fall, mix, length = rng.uniform(0.1, 0.22), np.zeros(count), samples(0.8)
+    for index, start in enumerate(np.arange(FIRST_ONSET, count / sample_rate() - 0.1, STEP)):
+        decays = [fall / ratio**0.7 for ratio in ratios]
+        note = partials(length, np.array(ratios) * notes[index % 4], levels, decays, rng)
+        mix += place(count, attack(note, 0.003), [start])
+    return mix
+
+
+def _drops(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
+    """Drops into a basin, large or small: bubbles whose pitch rises as they close."""
+    size, rising, mix = rng.uniform(500, 700), rng.uniform(0.5, 0.85), np.zeros(count)
+    for start in onsets(count, 1 / attributes["per_second"]):
+        length = samples(0.2)
+        slide = np.linspace(0, 1, length) ** rng.uniform(1.3, 2.5)
+        rise = size * rng.uniform(0.85, 1.15) * (1 + rising * slide)
+        drop = glide(rise) * decay(length, rng.uniform(0.025, 0.045))
+        mix += place(count, rng.uniform(0.7, 1) * attack(drop, 0.004), [start])
+    return mix
+
+
+# Of families that `second` renames.
+RENAMED = {"pluck": _pluck, "chord": _chord, "arpeggio": _arpeggio}
+
 FAMILIES: dict[str, Family] = {
     "bell": note_family(
         _bell, "C4", "F#5", "a bell", "a church bell", "a chime", "a bell ringing", weight=1.4
@@ -180,5 +233,6 @@ FAMILIES: dict[str, Family] = {
     "footsteps": replace(everyday.FAMILIES["footsteps"], synthesise=_footsteps),
     "knock": replace(everyday.FAMILIES["knock"], synthesise=_knock),
     "clock": replace(everyday.FAMILIES["clock"], synthesise=_clock),
+    "drops": replace(nature.FAMILIES["drops"], synthesise=_drops),
     "phone": replace(signals.FAMILIES["phone"], synthesise=_phone),
 }
