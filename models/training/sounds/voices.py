@@ -208,11 +208,11 @@ def _arpeggio(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 
 def _drops(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """Drops into a basin, large or small: bubbles whose pitch rises as they close."""
-    size, rising, mix = rng.uniform(500, 700), rng.uniform(0.5, 0.85), np.zeros(count)
+    size, rising, mix = rng.uniform(600, 820), rng.uniform(0.6, 0.9), np.zeros(count)
     for start in onsets(count, 1 / attributes["per_second"]):
         length = samples(0.2)
-        slide = np.linspace(0, 1, length) ** rng.uniform(1.3, 2.5)
-        rise = size * rng.uniform(0.85, 1.15) * (1 + rising * slide)
+        slide = np.linspace(0, 1, length) ** rng.uniform(1.2, 2.0)
+        rise = size * rng.uniform(0.95, 1.08) * (1 + rising * slide)
         drop = glide(rise) * decay(length, rng.uniform(0.025, 0.045))
         mix += place(count, rng.uniform(0.7, 1) * attack(drop, 0.004), [start])
     return mix
