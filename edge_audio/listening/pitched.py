@@ -206,7 +206,7 @@ def _check_arpeggio(audio: np.ndarray, attributes: Attributes) -> Verdict:
     def right(chord: str, direction: str) -> float:
         rising = [*chords[chord], 2 * chords[chord][0]]
         notes = np.resize(rising if direction == "rising" else rising[::-1], len(heard))
-        near = np.abs(1200 * np.log2(np.where(audible, heard, 1.0) / notes)) < 60
+        near = np.abs(1200 * np.log2(np.where(audible, np.maximum(heard, 1.0), 1.0) / notes)) < 60
         return float(near[audible].mean()) if audible.any() else 0.0
 
     chord, direction = max(

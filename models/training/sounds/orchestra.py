@@ -133,7 +133,7 @@ _HELD: dict[str, Family] = {
         "E3",
         "A5",
         "a trumpet",
-        "a horn fanfare",
+        "a brass trumpet",
         "a trumpet note",
         held=True,
         weight=1.4,
@@ -144,15 +144,13 @@ _HELD: dict[str, Family] = {
         "A5",
         "a muted trumpet",
         "a jazz trumpet",
-        "a trumpet with a mute",
+        "a muted trumpet note",
         held=True,
     ),
     "trombone": instrument(
         ((0, 57),), "E2", "A4", "a trombone", "a slide trombone", "a trombone note", held=True
     ),
-    "tuba": instrument(
-        ((0, 58),), "A1", "E3", "a tuba", "an oompah tuba", "a tuba note", held=True
-    ),
+    "tuba": instrument(((0, 58),), "A1", "E3", "a tuba", "a brass tuba", "a tuba note", held=True),
     "french_horn": instrument(
         ((0, 60),), "F2", "F5", "a french horn", "french horns", "a hunting horn", held=True
     ),
@@ -161,13 +159,13 @@ _HELD: dict[str, Family] = {
         ((0, 65), (0, 66)), "C3", "A5", "a saxophone", "a sax", "an alto sax", held=True, weight=1.4
     ),
     "oboe": instrument(
-        ((0, 68),), "C4", "A5", "an oboe", "an oboe solo", "an oboe note", held=True
+        ((0, 68),), "C4", "A5", "an oboe", "an orchestral oboe", "an oboe note", held=True
     ),
     "bassoon": instrument(
-        ((0, 70),), "C2", "C4", "a bassoon", "a bassoon solo", "a bassoon note", held=True
+        ((0, 70),), "C2", "C4", "a bassoon", "an orchestral bassoon", "a bassoon note", held=True
     ),
     "clarinet": instrument(
-        ((0, 71),), "E3", "C6", "a clarinet", "a clarinet solo", "a clarinet note", held=True
+        ((0, 71),), "E3", "C6", "a clarinet", "an orchestral clarinet", "a clarinet note", held=True
     ),
     "flute": instrument(
         ((0, 73),), "C4", "C7", "a flute", "a concert flute", "a flute note", held=True, weight=1.4
@@ -202,12 +200,12 @@ _PHRASES: dict[str, Family] = {
         _ORGAN, "an organ chord", "a church organ chord", "a pipe organ chord", held=True
     ),
     "string_chord": chord(
-        _STRINGS, "a string chord", "an orchestra chord", "a strings chord", held=True
+        _STRINGS, "a string chord", "an orchestra chord", "a chord of strings", held=True
     ),
-    "choir_chord": chord(
-        _CHOIR, "a choir chord", "a sung chord", "a choir singing a chord", held=True
+    "choir_chord": chord(_CHOIR, "a choir chord", "a sung chord", "voices in harmony", held=True),
+    "brass_chord": chord(
+        _BRASS, "a brass chord", "a brass section chord", "a chord of horns", held=True
     ),
-    "brass_chord": chord(_BRASS, "a brass chord", "a brass stab", "a horns chord", held=True),
     "piano_scale": scale(_PIANO, "a piano", "a scale on the piano", "piano practice"),
     "guitar_scale": scale(_GUITAR, "a guitar", "a scale on the guitar", "guitar practice"),
     "violin_scale": scale(

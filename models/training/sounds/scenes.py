@@ -79,7 +79,7 @@ FAMILIES: dict[str, Family] = {
         ),
         ("{a_rate} chopper flying", "helicopter rotor, {rate}"),
         {"rate": rate({"per_second": 9.0}, {"per_second": 17.0})},
-        ("a helicopter", "a chopper", "a helicopter flying"),
+        ("a helicopter", "a chopper", "a helicopter overhead"),
         width=0.5,
     ),
     "applause": Family(

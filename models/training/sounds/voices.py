@@ -230,7 +230,15 @@ FAMILIES: dict[str, Family] = {
         _synth_bass, "C2", "B2", "a synth bass", "a sub bass", "a deep synth bass", held=True
     ),
     "heartbeat": replace(everyday.FAMILIES["heartbeat"], synthesise=_heartbeat),
-    "footsteps": replace(everyday.FAMILIES["footsteps"], synthesise=_footsteps),
+    "footsteps": replace(
+        everyday.FAMILIES["footsteps"],
+        synthesise=_footsteps,
+        phrasings=tuple(
+            words.replace("a floor", "the ground")
+            for words in everyday.FAMILIES["footsteps"].phrasings
+        ),
+        held_out=("{rate} footsteps on the ground", "a person walking {rate:adverb}"),
+    ),
     "knock": replace(everyday.FAMILIES["knock"], synthesise=_knock),
     "clock": replace(everyday.FAMILIES["clock"], synthesise=_clock),
     "drops": replace(nature.FAMILIES["drops"], synthesise=_drops),
