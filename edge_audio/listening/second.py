@@ -64,7 +64,7 @@ REGISTERS = {
     "tom": 97.0,
     "woodblock": 645.0,
     "bongo": 730.0,
-    "conga": 269.0,
+    "conga": 270.5,
     "agogo": 1220.0,
 }
 

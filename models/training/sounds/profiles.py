@@ -23,8 +23,9 @@ DIMENSIONS = 60
 SHRINK = 0.05  # of the spread within families, towards its mean
 OWN = 99.0  # percent of a family's sounds, from which both limits start
 # How much is added for sounds that the table has not heard. Made of 30 sounds of each family, it
-# let 99.7 % of 10 others pass as their own family, and 2.1 % as another.
-REACH, SLACK, LEAST_SLACK, MOST_SLACK = 1.7, 1.3, 2.5, 3.5
+# let 99.8 % of 10 others pass as their own family, and 3.8 % as another.
+REACH, LEAST_REACH = 1.7, 16.0
+SLACK, LEAST_SLACK, MOST_SLACK = 1.3, 3.2, 4.0
 
 
 def heard(audio: np.ndarray, rate: int) -> np.ndarray:
@@ -86,7 +87,7 @@ def fit(families: tuple[str, ...], sets: list[np.ndarray]) -> dict[str, np.ndarr
     for own, rows in enumerate(sets):
         places = (rows - mean) @ project
         distances = np.sqrt(((places[:, None] - centres[None]) ** 2).sum(axis=2))
-        reach.append(REACH * np.percentile(distances[:, own], OWN))
+        reach.append(max(LEAST_REACH, REACH * np.percentile(distances[:, own], OWN)))
         behind = distances[:, own] - distances.min(axis=1)
         slack.append(np.clip(SLACK * np.percentile(behind, OWN), LEAST_SLACK, MOST_SLACK))
     return {
