@@ -68,5 +68,10 @@ def words_of(prompt: str | None) -> list[str]:
 
 
 def file_stem(words: Iterable[str]) -> str:
-    """What words become in the name of a file: "rain-on-a-roof", not long; "clip" of none."""
-    return "-".join(words)[:48].strip("-") or "clip"
+    """What words become in the name of a file: "rain-on-a-roof", of as many of them as 48 characters
+    hold; "clip" of none.
+    """
+    stem = "-".join(words)
+    if len(stem) > 48:
+        stem = stem[:49].rpartition("-")[0] or stem[:48]
+    return stem or "clip"

@@ -54,7 +54,7 @@ def test_a_job_is_the_librarys_clip(client, library, tmp_path, capsys):
         ("../../etc/passwd\r\nX: y", "etc-passwd-x-y-3.wav", None),
         ("Glöckchen 鐘 bell", "bell-3.wav", "gl%C3%B6ckchen-%E9%90%98-bell-3.wav"),
         ('"; !', "clip-3.wav", None),
-        ("drum " * 40, f"{'drum-' * 12}"[:-1] + "-3.wav", None),
+        ("drum " * 40, "drum-" * 9 + "3.wav", None),
     ],
 )
 def test_downloads_are_named_by_prompt_and_seed(client, prompt, plain, full):
