@@ -192,11 +192,13 @@ def local(run: Run, force: Force, on_progress: OnProgress) -> int:
                     f" {force.budget / 1e6:.0f} MB; give more, or shorter sounds"
                 )
         for option in options if len(options) > 1 else ():
+            if most < 1:
+                break
             workers, threads = min(option[0], most), option[1]
             measured = functools.partial(_measured, units, workers, force, option)
             needed = made(workers, threads, memory, measured)
             if force.budget is None:
-                most = _fitting(needed, None)
+                most = _fitting(needed, None, workers)
         workers, threads = _best(force.rates) or options[0]
         if most < 1:
             most, memory = 1, "free"
@@ -260,13 +262,16 @@ def _best(rates: dict[tuple[int, int], float]) -> tuple[int, int] | None:
     return max(option for option, rate in rates.items() if rate * BETTER >= fastest)
 
 
-def _fitting(memory: int, budget: int | None) -> int:
-    """Workers that fit into the budget."""
+def _fitting(memory: int, budget: int | None, at_work: int = 0) -> int:
+    """Workers of so many bytes that fit into the budget, or else into their share of what is free
+    and what those at work already have.
+    """
     if not memory:
         return 1 << 30
+    if budget is not None:
+        return budget // memory
     free = device.memory().available
-    most = budget if budget is not None else int(SHARE * free) if free else 1 << 62
-    return most // memory
+    return int(SHARE * (free + at_work * memory)) // memory if free else 1 << 30
 
 
 def parse_shard(text: str) -> tuple[int, int]:

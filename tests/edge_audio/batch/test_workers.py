@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +65,48 @@ def test_a_budget_that_no_worker_fits_into(batch, tmp_path, crews):
     code, _, errors = batch(LIST, "--memory-budget", "50M")
     assert code == 1 and "a worker needs 100 MB, and the memory budget is 52 MB" in errors
     assert batch(LIST, "--memory-budget", "1G")[0] == 0 and prompts(tmp_path / "out") == LIST[1:]
+
+
+@pytest.mark.parametrize(("free", "most"), [(2 << 30, 4), (1200 << 20, 1), (300 << 20, 1)])
+def test_free_memory_bounds_workers_that_are_measured(monkeypatch, free, most):
+    """A worker takes 600 MB of what was free before: no crew is larger than fits, and none empty,
+    which would say that workers need nothing.
+    """
+    crews, unit = [], 600 << 20
+
+    class Fake:
+        def __init__(self, job, place, workers, threads, memory="all"):
+            self.workers, self.memory = workers, unit
+            crews.append(self)
+
+        def __exit__(self, *exception):
+            self.workers = 0
+
+        def answers(self, units, is_over=lambda: False):
+            hired.append(self.workers)
+            for key in units if self.workers else ():
+                yield {"unit": key}
+                if is_over():
+                    return
+
+    def memory():
+        return SimpleNamespace(available=free - unit * sum(each.workers for each in crews))
+
+    class FakeRun(run.Run):
+        def pending(self):
+            return iter(range(200))
+
+        def carry_out(self, answers, *_):
+            return sum("failed" in answer for answer in answers)
+
+    hired: list[int] = []
+    monkeypatch.setattr(run, "Crew", Fake)
+    monkeypatch.setattr(run, "MEASURED", 0.0)
+    monkeypatch.setattr(run.device, "memory", memory)
+    monkeypatch.setattr(run.device, "cpus", lambda: 4)
+    place = SimpleNamespace(url="", folder=None)
+    run.local(FakeRun(SimpleNamespace(units=200), None, place, None, None), run.Force(), print)
+    assert len(hired) > 1 and min(hired) == 1 and max(hired) <= most
 
 
 @pytest.mark.slow
