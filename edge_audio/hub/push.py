@@ -34,6 +34,11 @@ class Destination:
     host: str
     folder: str
 
+    @property
+    def ssh_host(self) -> str:
+        """As ssh takes it: an IPv6 address without the brackets that scp and rsync want."""
+        return self.host.replace("[", "").replace("]", "")
+
 
 def destination(text: str) -> Destination:
     """HOST[:DIR]; UsageError for what is none."""
@@ -80,7 +85,7 @@ def _compared(bundle: Bundle, to: Destination, there: str) -> bool:
     entries = {entry.file: entry.sha256 for entry in files(bundle.manifest)}
     hashes = {**entries, MANIFEST_NAME: bundle.sha256}
     done = subprocess.run(
-        ["ssh", "--", to.host, f"cd {there} && sha256sum -c - 2>&1"],
+        ["ssh", "--", to.ssh_host, f"cd {there} && sha256sum -c - 2>&1"],
         input="".join(f"{sha256}  {file}\n" for file, sha256 in hashes.items()),
         capture_output=True,
         text=True,
@@ -102,7 +107,7 @@ def _ssh(to: Destination, command: str, checked: bool = True) -> int:
     """The exit code of a command over there; EdgeAudioError if it could not be run, or `checked`
     and failed.
     """
-    done = subprocess.run(["ssh", "--", to.host, command], stdout=subprocess.DEVNULL)
+    done = subprocess.run(["ssh", "--", to.ssh_host, command], stdout=subprocess.DEVNULL)
     _refuse_failed_ssh(to, done.returncode)
     if checked and done.returncode:
         raise EdgeAudioError(f"`{command}` failed on {to.host}; name another folder, as HOST:DIR")
@@ -111,7 +116,9 @@ def _ssh(to: Destination, command: str, checked: bool = True) -> int:
 
 def _refuse_failed_ssh(to: Destination, code: int) -> None:
     if code == _SSH_FAILED:
-        raise EdgeAudioError(f"ssh to {to.host} failed; `ssh {to.host}` by itself must work first")
+        raise EdgeAudioError(
+            f"ssh to {to.host} failed; `ssh {to.ssh_host}` by itself must work first"
+        )
 
 
 def _run(command: list[str], to: Destination, shown: bool) -> None:

@@ -139,7 +139,8 @@ def test_hosts_that_are_none(host, pi, small_bundle, run) -> None:
 
 def test_hosts() -> None:
     assert push.destination("pi") == push.Destination("pi", push.USUAL_FOLDER)
-    assert push.destination("me@[fe80::1]:/data/").folder == "/data"
+    there = push.destination("me@[fe80::1]:/data/")
+    assert there.folder == "/data" and there.ssh_host == "me@fe80::1"
     assert push.destination("pi@raspberrypi.local:~/models/x") == push.Destination(
         "pi@raspberrypi.local", "models/x"
     )
