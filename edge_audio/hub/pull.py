@@ -5,6 +5,7 @@ next run goes on from.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,14 +73,13 @@ def pull(plan: Plan, name: str, on_bytes: OnBytes = lambda *_: None) -> Path:
                 _bring(wanted, staging / wanted.place, on_bytes)
             _source(plan).write(staging)
             _drop_strangers(plan, staging)
+            if plan.kind == BUNDLE:
+                _check_bundle(plan, staging)
             _swap(staging, target)
     except OSError as error:
         raise faults.explained(error, plan.repository.id) from None
     if plan.kind == BUNDLE:
-        for wanted in plan.wanted:
-            if wanted.file.sha256:  # it was hashed when it came
-                cache.remember_verified(target / wanted.place, wanted.file.sha256)
-        Bundle.open(target).verify()
+        _remember_verified(plan, target)
     return target
 
 
@@ -89,6 +89,24 @@ def _bring(wanted: Wanted, target: Path, on_bytes: OnBytes) -> None:
         target.write_bytes(wanted.content)
     else:
         fetch(wanted.repository, wanted.file, target, on_bytes)
+
+
+def _check_bundle(plan: Plan, staging: Path) -> None:
+    """EdgeAudioError unless its files have the hashes of its manifest, too: of those that git LFS
+    does not keep, the Hub's listing has another hash.
+    """
+    _remember_verified(plan, staging)
+    try:
+        Bundle.open(staging).verify()
+    except EdgeAudioError as error:
+        said = str(error).partition("; ")[0].replace(f"{staging}{os.sep}", "")
+        raise EdgeAudioError(f"{plan.repository.id}: {said}; tell its author") from None
+
+
+def _remember_verified(plan: Plan, folder: Path) -> None:
+    for wanted in plan.wanted:
+        if wanted.file.sha256:  # it was hashed when it came
+            cache.remember_verified(folder / wanted.place, wanted.file.sha256)
 
 
 def _source(plan: Plan) -> Source:

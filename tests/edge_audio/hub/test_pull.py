@@ -324,6 +324,26 @@ def test_bundles_of_strangers(hub, run, models, bundle_files, change, said) -> N
     assert not models.exists()
 
 
+def test_a_bundle_that_is_not_what_its_manifest_says_replaces_none(
+    hub, run, models, bundle_files
+) -> None:
+    """checks.json is no file of git LFS: that its sha256 is wrong shows when it is here."""
+
+    def state(manifest, files) -> None:
+        files["checks.json"] = b"{}"
+        manifest["checks"] = {"file": "checks.json", "bytes": 2, "sha256": "0" * 64}
+
+    toy = hub.add("maker/toy", bundle_files)
+    assert run("pull", "maker/toy").code == 0
+    toy.commit(damaged({**bundle_files, "checks.json": b"{}"}, state))
+    for _ in range(2):
+        refused = run("pull", "maker/toy")
+        said = "maker/toy: checks.json has another sha256 than the manifest says; tell its author"
+        assert refused.code == 1 and said in refused.err
+    assert run("models", "verify", "toy").code == 0
+    assert "checks.json" not in files_in(models / "toy")
+
+
 def test_a_huge_configuration_is_not_read(hub, run) -> None:
     hub.add(CHECKPOINT, {"model_config.json": b" " * (5 << 20), "model.safetensors": b""})
     refused = run("pull", CHECKPOINT)
