@@ -77,8 +77,7 @@ def removed(arguments: argparse.Namespace) -> None:
     if not arguments.yes:
         if arguments.json or not sys.stdin.isatty():
             raise UsageError("nobody is there to be asked; give --yes to remove it")
-        question = f"delete {kept.folder}, {size(kept.bytes)}? [y/N] "
-        if input(question).strip().lower() not in ("y", "yes"):
+        if not _confirmed(f"delete {kept.folder}, {size(kept.bytes)}? [y/N] "):
             print("kept")
             return
     freed = keeping.remove(arguments.name)
@@ -88,10 +87,19 @@ def removed(arguments: argparse.Namespace) -> None:
 
 def size(count: int) -> str:
     """Bytes as people read them."""
-    for unit, of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, of in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= of:
-            return f"{count / of:.3g} {unit}"
+            scaled = count / of
+            return f"{scaled:.0f} {unit}" if scaled >= 100 else f"{scaled:.3g} {unit}"
     return f"{count} bytes"
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def _row(model: Kept) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from edge_audio.hub.source import Source
 
 BUNDLE, CHECKPOINT, INCOMPLETE, BROKEN = "bundle", "checkpoint", "incomplete", "broken"
 CHECKPOINT_ENDING = ".checkpoint"
+#: of `.NAME.old`, what a new pull replaces
+OLD = ".old"
 _PULLING = ".pulling"
 
 
@@ -97,7 +99,12 @@ def verify(name: str) -> Kept:
         Bundle.open(folder).verify()
         return kept
     source = Source.of(folder)
-    for path, (size, id) in source.files.items() if source else ():
+    if source is None or not source.files:
+        raise EdgeAudioError(
+            f"{folder} does not say what its files should be, as what `edge-audio pull` fetches"
+            " does; pull it under another name to have one that does"
+        )
+    for path, (size, id) in source.files.items():
         sha256 = id if len(id) == 64 else None
         if not RemoteFile(path, size, id, sha256).is_like(folder / path):
             raise EdgeAudioError(
@@ -128,7 +135,7 @@ def remove(name: str) -> int:
     folders = [Path(_own(name).folder)]
     folders += [
         home() / f".{name}{ending}"
-        for ending in (_PULLING, f"{_PULLING}.lock", ".partial", ".lock")
+        for ending in (_PULLING, f"{_PULLING}.lock", OLD, ".partial", ".lock")
     ]
     freed = 0
     for folder in folders:

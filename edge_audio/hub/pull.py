@@ -133,7 +133,7 @@ def _drop_strangers(plan: Plan, folder: Path) -> None:
 
 
 def _swap(staging: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
+    old = target.with_name(f".{target.name}{keeping.OLD}")
     keeping.delete(old)
     if target.exists():
         target.rename(old)

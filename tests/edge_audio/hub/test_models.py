@@ -6,6 +6,7 @@ import sys
 import other_computer
 import pytest
 
+from edge_audio.cli.models import size
 from edge_audio.hub import push
 
 
@@ -33,6 +34,15 @@ def test_verify(small_bundle, run) -> None:
     graph.write_bytes(graph.read_bytes()[:-1] + b"?")
     refused = run("models", "verify", "rain")
     assert refused.code == 1 and "has another sha256 than the manifest says" in refused.err
+    (small_bundle.parent / "rain.checkpoint").mkdir()
+    refused = run("models", "verify", "rain.checkpoint")
+    assert refused.code == 1 and "does not say what its files should be" in refused.err
+
+
+def test_sizes() -> None:
+    counts = (999, 12_345, 99_960_000, 999_400_000, 32_000_000_000, 1_234_000_000_000)
+    said = ["999 bytes", "12.3 kB", "100 MB", "999 MB", "32 GB", "1.23 TB"]
+    assert [size(count) for count in counts] == said
 
 
 def test_rename(small_bundle, models, run) -> None:
@@ -56,11 +66,18 @@ def test_rename(small_bundle, models, run) -> None:
 
 def test_remove(small_bundle, models, run, monkeypatch) -> None:
     (models / ".rain.pulling").mkdir()
+    (models / ".rain.old").mkdir()  # a pull was killed as it replaced a bundle
     refused = run("models", "remove", "rain")
     assert refused.code == 2 and "give --yes" in refused.err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: "n")
     assert run("models", "remove", "rain").out == "kept\n" and small_bundle.exists()
+
+    def closed(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    assert run("models", "remove", "rain").out == "\nkept\n" and small_bundle.exists()
     size = sum(path.stat().st_size for path in small_bundle.iterdir())
     assert run("models", "remove", "rain", "--yes", "--json").json["freed_bytes"] == size
     assert not list(models.iterdir())
