@@ -201,7 +201,7 @@ def _refuse_unsupported(found: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for wanted in found.wanted:
             if wanted.content is not None:
-                (Path(folder) / wanted.place).parent.mkdir(exist_ok=True)
+                (Path(folder) / wanted.place).parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / wanted.place).write_bytes(wanted.content)
         try:
             refuse_unsupported(Path(folder))
@@ -287,19 +287,21 @@ def _export(
         choices += ["--latent-lengths", arguments.latent_lengths]
     if arguments.without_encoder:
         choices.append("--without-encoder")
+    words = [str(checkpoint), str(out), *choices, "--name", name]
+    if license := found.repository.license:
+        words.append(f"--license={license}")  # one word: a stranger's may begin with a hyphen
     weights = exporting.float_bytes(checkpoint)
     precisions = exporting.parse_precisions(arguments.precision)
     if reason := exporting.why_not(weights, precisions, checkpoint):
         report["why_not_exported"] = reason
-        again = shlex.join(["edge-audio", "pull", arguments.repository, *choices])
-        here = shlex.join(["edge-audio", "export", str(checkpoint), str(out), *choices])
+        named = ["--name", name] if arguments.name else []
+        again = shlex.join(["edge-audio", "pull", arguments.repository, *named, *choices])
+        here = shlex.join(["edge-audio", "export", *words])
         memory = size(exporting.memory_needed(weights))
         say(f"not exported: {reason}. On a computer with {memory} of free memory:")
         say(f"  pip install 'edge-audio[hub,export]'\n  {again}")
         say(f"  edge-audio push-to HOST {name}\nor here, when that has changed:\n  {here}")
         return
-    license = ["--license", found.repository.license] if found.repository.license else []
-    words = [str(checkpoint), str(out), *choices, "--name", name, *license]
     quiet = arguments.quiet or arguments.json
     with contextlib.redirect_stdout(None) if quiet else contextlib.nullcontext():
         command.run(words, "edge-audio export")

@@ -389,7 +389,12 @@ def test_where_it_cannot_be_exported_it_says_where_it_can(
     assert re.search(r"not exported: it takes \d+ GB of memory and \S+ GB are free", done.out)
     assert "pip install 'edge-audio[hub,export]'" in done.out
     assert f"edge-audio pull {CHECKPOINT} --precision f32 --latent-lengths 8" in done.out
-    assert f"edge-audio export {models}/tiny.checkpoint {models}/tiny --precision f32" in done.out
+    here = f"edge-audio export {models}/tiny.checkpoint {models}/tiny --precision f32"
+    terms = "--name tiny --license=tiny-terms"
+    assert f"{here} --latent-lengths 8 {terms}" in done.out
+    done = run("pull", CHECKPOINT, "--name", "other")
+    assert f"edge-audio pull {CHECKPOINT} --name other --precision int8" in done.out
+    assert "edge-audio push-to HOST other" in done.out
 
 
 def test_what_is_exported(checkpoint, run, models, monkeypatch) -> None:
@@ -405,7 +410,7 @@ def test_what_is_exported(checkpoint, run, models, monkeypatch) -> None:
     assert done.code == 0, done.err
     assert asked == [
         *(f"{models}/tiny.checkpoint", f"{models}/tiny", "--precision", "f32,int8"),
-        *("--without-encoder", "--name", "tiny", "--license", "tiny-terms"),
+        *("--without-encoder", "--name", "tiny", "--license=tiny-terms"),
     ]
     assert done.json["bundle"] == f"{models}/tiny"
     assert json.loads((models / "tiny" / "source.json").read_text())["repository"] == CHECKPOINT
