@@ -16,16 +16,13 @@ from edge_audio.bundle.store import LONGEST_MANIFEST, Bundle
 from edge_audio.errors import EdgeAudioError
 from edge_audio.hub.download import fetch
 from edge_audio.hub.remote_file import RemoteFile
-from edge_audio.hub.repository import ID, Repository, describe
+from edge_audio.hub.repository import FOLDER, ID, TERMS, Repository, describe
 
 BUNDLE, CHECKPOINT = "bundle", "checkpoint"
 CONFIG = "model_config.json"
 #: where the text encoders are that official configurations name in short
 _T5 = "google-t5/"
 _T5_FOLDER = "t5"
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-#: licences travel with what they are about
-_TERMS = re.compile(r"(LICEN[CS]E|NOTICE)[A-Za-z0-9._-]{0,30}", re.IGNORECASE)
 _LONGEST_TERMS = 1 << 20
 
 
@@ -145,7 +142,7 @@ def _text_encoder(repository: Repository, content: bytes) -> list[Wanted]:
     is_own = f"{folder}/model.safetensors" in repository.files
     if is_own:
         source, under = repository, folder
-    elif ID.fullmatch(other) and other != repository.id and _FOLDER.fullmatch(folder):
+    elif ID.fullmatch(other) and other != repository.id and FOLDER.fullmatch(folder):
         source = describe(other)
     else:
         raise EdgeAudioError(
@@ -181,7 +178,7 @@ def _terms(repository: Repository) -> list[Wanted]:
     return [
         Wanted(repository, file, path)
         for path, file in repository.files.items()
-        if _TERMS.fullmatch(path) and file.bytes <= _LONGEST_TERMS
+        if TERMS.fullmatch(path) and file.bytes <= _LONGEST_TERMS
     ]
 
 

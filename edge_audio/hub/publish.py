@@ -13,7 +13,7 @@ from edge_audio.bundle.manifest import MANIFEST_NAME, Manifest, files
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.hub import faults
-from edge_audio.hub.repository import ID
+from edge_audio.hub.repository import ID, TERMS
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
@@ -23,7 +23,6 @@ CARD = "README.md"
 _UNSTATED = "see the source checkpoint"
 #: licences that the Hub knows by these names; any other is `other`, with its own name
 _KNOWN = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "openrail")
-_TERMS = re.compile(r"(LICEN[CS]E|NOTICE)[A-Za-z0-9._-]{0,30}", re.IGNORECASE)
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,200}")
 
 
@@ -69,7 +68,7 @@ def upload(bundle: Bundle, repository: str, license: str, source: str, public: b
             " another repository"
         )
     paths = [bundle.folder / entry.file for entry in files(bundle.manifest)]
-    paths += [path for path in bundle.folder.iterdir() if _TERMS.fullmatch(path.name)]
+    paths += [path for path in bundle.folder.iterdir() if TERMS.fullmatch(path.name)]
     text = card(bundle.manifest, repository, license, source)
     operations = [
         *(CommitOperationAdd(path.name, path) for path in paths),

@@ -34,6 +34,9 @@ class RemoteFile:
 
 
 def _git_sha1(path: Path) -> str:
-    """The hash by which git knows a file; such files are small."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    """The hash by which git knows a file. It may be large, whatever a listing says."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

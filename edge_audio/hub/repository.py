@@ -23,6 +23,10 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 ID = re.compile(rf"{_PART}/{_PART}")
 _ASKED = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}))?")
 _PATH = re.compile(rf"{_PART}(/{_PART}){{0,3}}")
+#: a folder of a repository
+FOLDER = re.compile(_PART)
+#: licences travel with what they are about
+TERMS = re.compile(r"(LICEN[CS]E|NOTICE)[A-Za-z0-9._-]{0,30}", re.IGNORECASE)
 _COMMIT, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 #: bytes of a file, beyond which no computer that exports could hold it
 _LARGEST = 1 << 40
