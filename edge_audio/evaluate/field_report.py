@@ -19,6 +19,7 @@ from typing import Any
 
 from edge_audio import __version__
 from edge_audio.audio.play import find_player
+from edge_audio.bundle import places
 from edge_audio.bundle.precision import recommended
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
@@ -154,7 +155,7 @@ def _model(
     """The bundle, what of it would run here, and what a clip took in a process of its own, since a
     graph that this CPU cannot run ends its process.
     """
-    folder = Path(model) if model else default_model()
+    folder = places.resolve(model) if model else default_model()
     try:
         bundle = Bundle.open(folder)
         advice, manifest = recommended(here), bundle.manifest
@@ -202,8 +203,11 @@ def _model(
 
 
 def _said(error: EdgeAudioError, folder: Path) -> str:
-    """An error without the folder of the model, however it was given: of its files, the names."""
-    return str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), _HIDDEN)
+    """What is wrong, without the folder of the model, however it was given: of its files, the
+    names. What to do is left out: it may name the other models that are kept here.
+    """
+    said = str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), _HIDDEN)
+    return said.partition("; ")[0]
 
 
 def _cleaned(value: Any) -> Any:

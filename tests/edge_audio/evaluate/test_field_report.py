@@ -97,6 +97,18 @@ def test_nothing_private_is_told_by_errors(private, capsys, given):
     assert "SECRET" not in text and "no bundle at …: manifest.json is missing" in text
 
 
+def test_nothing_private_is_told_of_a_model_given_by_name(capsys, monkeypatch, tmp_path):
+    kept = tmp_path / "disk of SECRET"
+    shutil.copytree(default_model(), kept / "mine")
+    shutil.copytree(default_model(), kept / "for-SECRET")
+    monkeypatch.setenv("EDGE_AUDIO_MODELS", str(kept))
+    (kept / "mine" / "dit.int8.tflite").write_bytes(b"?")
+    text = reported(capsys, "--model", "mine")
+    assert "SECRET" not in text and "dit.int8.tflite has 1 bytes" in text
+    text = reported(capsys, "--model", "none")
+    assert "SECRET" not in text and "no bundle at …: manifest.json is missing" in text
+
+
 def test_what_children_say_is_cleaned(private, capsys, monkeypatch):
     said = f"cannot map '{private}/x.tflite' for SECRET on SECRET.local at ~/y C:\\Users\\SECRET\\z"
 
