@@ -67,6 +67,10 @@ def upload(bundle: Bundle, repository: str, license: str, source: str, public: b
             f"{repository} is there and public; give --public if all may have this model, or"
             " another repository"
         )
+    if public and info.private:
+        raise EdgeAudioError(
+            f"{repository} is there and private; make it public on its page, or leave --public out"
+        )
     paths = [bundle.folder / entry.file for entry in files(bundle.manifest)]
     paths += [path for path in bundle.folder.iterdir() if TERMS.fullmatch(path.name)]
     text = card(bundle.manifest, repository, license, source)

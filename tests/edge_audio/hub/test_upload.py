@@ -71,6 +71,10 @@ def test_a_public_repository_is_not_filled_by_mistake(hub, small_bundle, run) ->
     refused = run("upload", "rain", "user/rain", *STATED)
     assert refused.code == 1 and "is there and public; give --public" in refused.err
     assert list(hub.repos["user/rain"].commits.values()) == [{}]
+    hub.repos["user/rain"].private = True
+    refused = run("upload", "rain", "user/rain", *STATED, "--public")
+    assert refused.code == 1 and "is there and private; make it public" in refused.err
+    assert list(hub.repos["user/rain"].commits.values()) == [{}]
 
 
 @pytest.mark.parametrize(
