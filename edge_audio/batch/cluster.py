@@ -22,7 +22,7 @@ from edge_audio.batch.make import Maker, where
 from edge_audio.batch.place import Place
 from edge_audio.batch.plan import Choices, Reader
 from edge_audio.batch.run import OnProgress, Run
-from edge_audio.batch.worker import answer
+from edge_audio.batch.worker import answer, made
 from edge_audio.bundle.manifest import MANIFEST_NAME, files
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, first_line
@@ -117,7 +117,7 @@ def _answers(
     rows = ray.data.from_items(
         [{"unit": unit} for unit in pending], override_num_blocks=-(-len(pending) // size)
     )
-    made = rows.map_batches(
+    batches = rows.map_batches(
         Makers,
         batch_size=size,
         batch_format="pyarrow",
@@ -128,7 +128,7 @@ def _answers(
     )
     try:
         table: Any
-        for table in made.iter_batches(batch_size=None, batch_format="pyarrow"):
+        for table in batches.iter_batches(batch_size=None, batch_format="pyarrow"):
             for text, data in zip(table["answer"].to_pylist(), table["data"].to_pylist()):
                 found = json.loads(text)
                 if "stop" in found:
@@ -166,10 +166,7 @@ class Makers:
 
     def _made(self, unit: Unit) -> tuple[dict[str, Any], bytes]:
         if self.gather:
-            try:
-                return self.maker.make(unit)
-            except EdgeAudioError as error:
-                return {"unit": unit.key, "failed": str(error)}, b""
+            return made(self.maker, unit)
         try:
             return answer(self.maker, unit), b""
         except EdgeAudioError as error:

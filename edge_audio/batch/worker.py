@@ -39,16 +39,23 @@ def work(lines: TextIO, answers: TextIO) -> None:
             return
 
 
+def made(maker: Maker, unit: Unit) -> tuple[dict[str, Any], bytes]:
+    """The record of a unit and its file; of one that cannot be made the reason, and no bytes."""
+    try:
+        return maker.make(unit)
+    except EdgeAudioError as error:
+        return {"unit": unit.key, "failed": str(error)}, b""
+    except MemoryError:
+        return {"unit": unit.key, "failed": "not enough memory"}, b""
+
+
 def answer(maker: Maker, unit: Unit) -> dict[str, Any]:
     """The record of a unit that was made and written, or of one that cannot be made; EdgeAudioError
     if its place takes no file.
     """
-    try:
-        record, data = maker.make(unit)
-    except EdgeAudioError as error:
-        return {"unit": unit.key, "failed": str(error)}
-    except MemoryError:
-        return {"unit": unit.key, "failed": "not enough memory"}
+    record, data = made(maker, unit)
+    if "failed" in record:
+        return record
     try:
         maker.write(record, data)
     except OSError as error:
