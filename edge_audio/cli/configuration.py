@@ -262,9 +262,14 @@ def _one(option: argparse.Action, value: Any, where: _Where) -> Any:
     if option.type in (int, float):
         if not is_number or (option.type is int and isinstance(value, float)):
             where.refuse(value, "no whole number" if option.type is int else "no number")
-        return option.type(value)
+        try:
+            return option.type(value)
+        except OverflowError:
+            where.refuse(value, "too large a number")
     if not (isinstance(value, str) or is_number):
         where.refuse(value, "neither text nor a number")
+    if "\0" in str(value):
+        where.refuse(value, "no text that a variable or a file's name can have")
     # a shell expands this in a flag
     text = os.path.expanduser(value) if str(value).startswith("~/") else str(value)
     if option.choices is not None and text not in option.choices:

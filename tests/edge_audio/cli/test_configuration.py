@@ -121,6 +121,8 @@ def test_options_with_and_without_a_value_and_such_that_must_be_given(config):
 BAD = {
     '[generate]\nseconds = "four"': "[generate] seconds = 'four' is no number",
     "[generate]\nseconds = true": "[generate] seconds = True is no number",
+    f"[generate]\nseconds = 1{400 * '0'}": "is too large a number",
+    'data = "a\\u0000b"': "is no text that a variable or a file's name can have",
     "[generate]\nsteps = 4.5": "[generate] steps = 4.5 is no whole number",
     "[generate]\nsteps = [4]": "[generate] steps = [4] is no whole number",
     "[generate]\nsampler = [4]": "[generate] sampler = [4] is neither text nor a number",
