@@ -1,18 +1,21 @@
 """The one exception that callers need to catch, and what it says."""
 
 
-class EdgeAudioError(Exception):
-    """Something the caller can mend. The message is one line: what, where; what to do.
+def printable(text: str) -> str:
+    """The text on one line, with U+FFFD for what cannot be printed: names from a stranger's file
+    reach terminals and pages.
+    """
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
-    What cannot be printed is shown as U+FFFD: names from a stranger's file reach terminals and
-    pages.
+
+class EdgeAudioError(Exception):
+    """Something the caller can mend. The message is one line that can be printed: what, where;
+    what to do.
     """
 
     def __init__(self, message: str = ""):
-        line = " ".join(message.splitlines())
-        super().__init__(
-            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-        )
+        super().__init__(printable(message))
 
 
 class UsageError(EdgeAudioError):

@@ -22,7 +22,7 @@ from edge_audio.cli.options import Commands, add_json, add_model, refuse_overwri
 from edge_audio.cli.progress import Bar
 from edge_audio.cli.recipe import model_name, precision_of, runs_half
 from edge_audio.cli.result import print_result
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, printable
 from edge_audio.lora.reading import read_adapter
 from edge_audio.pipeline import Pipeline, default_model
 from edge_audio.request import Request
@@ -210,4 +210,4 @@ def _reasons(recipe: dict[str, Any], clip: Clip, path: Path, differs: bool) -> l
             "another CPU or LiteRT rounds otherwise: "
             + ("int8 and fp16 by far more than float32" if inexact else "float32 in its last bits")
         )
-    return reasons
+    return [printable(reason) for reason in reasons]

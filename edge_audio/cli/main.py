@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TextIO
 
-from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError, printable
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -117,7 +117,7 @@ def _warnings_on_stderr() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, EdgeAudioWarning):
-                print(f"warning: {message}", file=sys.stderr)
+                print(f"warning: {printable(str(message))}", file=sys.stderr)
             else:
                 ordinary(message, category, filename, lineno, file, line)
 

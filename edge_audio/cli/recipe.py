@@ -11,7 +11,7 @@ from edge_audio.audio.finish import Finish
 from edge_audio.audio.source import Source
 from edge_audio.bundle.store import Bundle
 from edge_audio.cli.finish import finish_of
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, printable
 from edge_audio.notes import Note
 from edge_audio.pipeline import default_model
 from edge_audio.request import Request
@@ -94,4 +94,4 @@ def runs_half(recipe: dict[str, Any]) -> bool:
 
 def model_name(recipe: dict[str, Any]) -> str:
     """The model of a recipe, with the beginning of its hash."""
-    return f"{recipe.get('model')} ({str(recipe.get('bundle_sha256'))[:12]})"
+    return printable(f"{recipe.get('model')} ({str(recipe.get('bundle_sha256'))[:12]})")

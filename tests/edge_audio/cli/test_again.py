@@ -109,6 +109,13 @@ def test_another_model_is_named(again, made, own_bundle):
     assert "the file was made by siren (abababababab); name that one's folder with --model" in out
 
 
+def test_what_a_file_says_of_itself_does_not_command_the_terminal(again, made):
+    said = {"edge_audio": "\x1b]0;x\x07", "model": "a\x1b[31m\nb", "bundle_sha256": "\x1b[32m"}
+    code, out, _ = again(made(**said))
+    assert code == 0 and "made by edge-audio \ufffd]0;x\ufffd, this is" in out
+    assert "made by a\ufffd[31m b (\ufffd[32m); name" in out and "\x1b" not in out
+
+
 def test_threads_are_those_of_this_computer(again, made):
     assert again(made(threads=10**6))[0] == 0
 
