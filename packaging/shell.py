@@ -45,9 +45,6 @@ the model that is used where none is named
 .B EDGE_AUDIO_MODELS
 another folder for the models that are kept
 .TP
-.B EDGE_AUDIO_MODELS
-another folder for models
-.TP
 .B EDGE_AUDIO_CACHE
 another folder for the cache, or \fBoff\fR
 .TP
