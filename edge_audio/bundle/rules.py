@@ -81,7 +81,14 @@ def _tiling_covers(manifest: Manifest) -> None:
 def _names_are_plain(manifest: Manifest) -> None:
     """Names are shown on terminals and pages, and files are opened: nothing may hide in them."""
     adapters = (("an adapter's name", adapter.name) for adapter in manifest.adapters)
-    for name, text in (("name", manifest.name), ("license", manifest.license), *adapters):
+    own = (
+        ("name", manifest.name),
+        ("license", manifest.license),
+        ("objective", manifest.objective),
+        ("defaults.sampler", manifest.defaults.sampler),
+        ("source_sha256", manifest.source_sha256),
+    )
+    for name, text in (*own, *adapters):
         if len(text) > LONGEST_NAME or not text.isprintable():
             raise ValueError(
                 f"{name} must be one line of at most {LONGEST_NAME} printable characters"

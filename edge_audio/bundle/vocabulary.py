@@ -139,6 +139,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("it holds something else than words")
+    if not value.isprintable():
+        raise ValueError("it holds what cannot be printed")
     return value
 
 

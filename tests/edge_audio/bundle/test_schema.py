@@ -65,6 +65,8 @@ def graph(entries) -> dict:
         (lambda m: graph(m).update(file=""), "is no bare file name"),
         (lambda m: graph(m).update(sha256="x"), "sha256 of file dit.f32.tflite cannot be"),
         (lambda m: m.update(name="\x1b[31mred"), "printable characters"),
+        (lambda m: m.update(objective="\x1b[31mred"), "objective must be .* printable"),
+        (lambda m: m["defaults"].update(sampler="\n"), "sampler must be .* printable"),
         (lambda m: m.update(license="x" * 999), "at most 200 printable"),
         (lambda m: m.update(sample_rate=10**12), "sample_rate is 1000000000000, must be .* most"),
         (lambda m: m["latent"].update(length=2**40), "latent.length is"),

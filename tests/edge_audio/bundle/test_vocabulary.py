@@ -153,6 +153,7 @@ def test_a_bundle_lists_what_it_knows(listing, toy_bundle) -> None:
         '{"words": [], "families": []}',
         "[" * 100_000,
         '{"words": ["a"], "families": [{"name": 3, "prompts": []}]}',
+        '{"words": ["a"], "families": [{"name": "\\u001b[31m", "prompts": ["a"]}]}',
     ],
 )
 def test_another_file_is_refused(tmp_path, text) -> None:
