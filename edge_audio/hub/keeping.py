@@ -4,6 +4,7 @@ interrupted `pull` left.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -183,8 +184,9 @@ def _kept(name: str, folder: Path) -> Kept:
 
 
 def _size(folder: Path) -> int:
-    return sum(
-        os.lstat(Path(inside) / file).st_size
-        for inside, _, names in os.walk(folder)
-        for file in names
-    )
+    size = 0
+    for inside, _, names in os.walk(folder):
+        for file in names:
+            with contextlib.suppress(FileNotFoundError):  # a pull that is at work has moved it
+                size += os.lstat(Path(inside) / file).st_size
+    return size
