@@ -158,11 +158,12 @@ def _check_cuckoo(audio: np.ndarray, attributes: Attributes) -> Verdict:
 def _check_drops(audio: np.ndarray, attributes: Attributes) -> Verdict:
     rate, _, length = burst_rate(audio)
     line = contour(audio, 0.032, 0.008, -20)
+    rises = np.diff(line.octaves) > 0
     return verdict(
         rate_claim("drops", rate, attributes.get("per_second"), (0.7, 1.4), (0.84, 5.6), " per s"),
         within("energy from 500 to 1500 Hz", power_share(audio, 500, 1500), 0.75, 1),
         within("length of a drop", length, 0.02, 0.15, " s"),
-        within("rise", float(np.mean(np.diff(line.octaves) > 0)), 0.3, 1),
+        within("rise", float(rises.mean()) if len(rises) else 0.0, 0.3, 1),
     )
 
 

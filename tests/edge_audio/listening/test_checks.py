@@ -76,6 +76,14 @@ def test_short_and_odd_clips_are_judged_too(seconds: float) -> None:
             check(audio, SAMPLE_RATE, family, {})  # must not raise
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_pitch_that_is_heard_once_does_not_rise() -> None:
+    click = np.zeros(32_000)
+    click[5] = 1
+    heard = check(click, 32_000, "drops", {})
+    assert not heard.passed and heard.measured.endswith("; rise 0")
+
+
 @pytest.mark.slow
 def test_other_families_fail_by_name() -> None:
     """Less is asked for, so a few more pass: an organ that holds a bass note."""
