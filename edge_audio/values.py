@@ -68,8 +68,8 @@ def words_of(prompt: str | None) -> list[str]:
 
 
 def file_stem(words: Iterable[str]) -> str:
-    """What words become in the name of a file: "rain-on-a-roof", of as many of them as 48 characters
-    hold; "clip" of none.
+    """What words become in the name of a file: "rain-on-a-roof", of as many as 48 characters hold;
+    "clip" of none.
     """
     stem = "-".join(words)
     if len(stem) > 48:

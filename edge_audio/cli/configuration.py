@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from edge_audio.audio.sound_file import FORMATS
 from edge_audio.bundle import places
-from edge_audio.errors import EdgeAudioWarning, UsageError
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.model import MODEL_VARIABLE
 from edge_audio.serve.config import DATA_VARIABLE, KEY_VARIABLE
 from edge_audio.system import cache
@@ -180,21 +180,36 @@ def settle(arguments: argparse.Namespace) -> None:
     given = {name for name, one in vars(arguments).items() if name not in held and one}
     left = {name for flag, names in _LEFT_TO.items() if flag in given for name in names}
     left |= _left_to_output(arguments)
+    arguments.decided = {name: one.value for name, one in held.items() if name not in left}
     for name, one in held.items():
         setattr(arguments, name, one.default if name in left else one.value)
 
 
 @contextlib.contextmanager
-def environment(arguments: argparse.Namespace) -> Iterator[None]:
-    """While a command runs, the environment has what the file says and nobody else did."""
+def in_force(arguments: argparse.Namespace) -> Iterator[None]:
+    """While a command runs, the environment has what the file says and nobody else did, and errors
+    of what the file decided say that it did.
+    """
     missing = {
         name: value
         for name, value in getattr(arguments, "environment", {}).items()
         if not os.environ.get(name)
     }
     os.environ.update(missing)
+    above = {name: missing[variable] for name, variable in ABOVE.items() if variable in missing}
     try:
         yield
+    except EdgeAudioError as error:
+        told = str(error)
+        about = [
+            name.replace("_", "-")
+            for name, value in {**above, **getattr(arguments, "decided", {})}.items()
+            if name in told or (isinstance(value, str) and value in told)
+        ]
+        if about:
+            file = arguments.configuration.path
+            error.args = (f"{told} ({' and '.join(about)} of {file})",)
+        raise
     finally:
         for name in missing:
             os.environ.pop(name, None)

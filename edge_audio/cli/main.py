@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
             with _warnings_on_stderr():
                 arguments = parser().parse_args(argv)
-                with configuration.environment(arguments):
+                with configuration.in_force(arguments):
                     return arguments.run(arguments) or DONE
     except EdgeAudioError as error:
         return fail(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED)

@@ -150,6 +150,17 @@ def test_what_an_option_cannot_be_is_said_in_one_line(text, config, capsys):
     assert BAD[text] in said.err and said.err.count("\n") == 1
 
 
+def test_what_the_model_refuses_is_said_to_be_of_the_file(config, monkeypatch, capsys):
+    place = config('model = "nowhere"\n[generate]\nseconds = 400\n')
+    assert main(["generate", "bell", "-o", "made.wav"]) == 1
+    assert capsys.readouterr().err.endswith(f" (model of {place})\n")
+    monkeypatch.setenv("EDGE_AUDIO_MODEL", "pocket")
+    assert main(["generate", "bell", "-o", "made.wav"]) == 1
+    assert capsys.readouterr().err.endswith(f" (seconds of {place})\n")
+    assert main(["generate", "bell", "-o", "made.wav", "--seconds", "300"]) == 1
+    assert str(place) not in capsys.readouterr().err  # a flag decided
+
+
 def test_what_is_called_otherwise_is_told_with_the_nearest_name(config, capsys):
     place = config('modle = "x"\n[generate]\nsecnds = 3\nhelp = true\n[serv]\n[batch]\nsteps = "x"')
     with pytest.warns(EdgeAudioWarning) as said:
