@@ -79,6 +79,7 @@ def test_graphs_of_all_lengths_agree_with_the_whole(bundle):
             assert np.abs(np.concatenate(blocks) - whole).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_lengths_share_one_copy_of_the_weights(tiny0, tmp_path):
     alone = export(
         DATA / "tiny0", tmp_path / "alone", Options(("f32",), GENERATING), say=lambda line: None

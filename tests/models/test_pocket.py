@@ -82,6 +82,7 @@ def test_it_can_be_edited(tmp_path):
     assert len(samples(tmp_path / "loop.wav")) == 2 * RATE
 
 
+@pytest.mark.slow
 def test_the_autoencoder_that_ships_keeps_what_makes_a_sound():
     """Through the bundle's own encoder and decoder, as the model card has it."""
     with Pipeline.load(POCKET, "f16", memory="all") as pipeline:

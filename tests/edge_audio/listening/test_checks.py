@@ -130,6 +130,7 @@ def same_key(family: str, sound: Sound) -> dict:
     )
 
 
+@pytest.mark.slow
 def test_other_families_fail() -> None:
     """The hard way: a pluck judged as a tone is a pluck at the same note."""
     passed = [
