@@ -17,6 +17,7 @@ from edge_audio.bundle.store import Bundle
 from edge_audio.errors import EdgeAudioError, UsageError
 from edge_audio.hub.remote_file import RemoteFile
 from edge_audio.hub.source import Source
+from edge_audio.system import processes
 
 BUNDLE, CHECKPOINT, INCOMPLETE, BROKEN = "bundle", "checkpoint", "incomplete", "broken"
 CHECKPOINT_ENDING = ".checkpoint"
@@ -131,16 +132,24 @@ def rename(name: str, new: str) -> Path:
 
 def remove(name: str) -> int:
     """Delete what is kept under a name, also what an interrupted pull or export left of it; how
-    many bytes it was.
+    many bytes it was. EdgeAudioError while one is at it.
     """
     folders = [Path(_own(name).folder)]
-    folders += [
-        home() / f".{name}{ending}"
-        for ending in (_PULLING, f"{_PULLING}.lock", OLD, ".partial", ".lock")
-    ]
-    freed = 0
-    for folder in folders:
-        freed += delete(folder)
+    folders += [home() / f".{name}{ending}" for ending in (_PULLING, OLD, ".partial")]
+    locks = [home() / f".{name}{ending}" for ending in (f"{_PULLING}.lock", ".lock")]
+    with contextlib.ExitStack() as held:
+        for lock in locks:
+            if lock.is_file():
+                file = held.enter_context(lock.open("rb+"))
+                try:
+                    processes.lock(file.fileno())
+                except BlockingIOError:
+                    raise EdgeAudioError(
+                        f"{name} is being fetched or exported by another process; let it end first"
+                    ) from None
+        freed = sum(map(delete, folders))
+    for lock in locks:  # Windows deletes no file that is open
+        delete(lock)
     return freed
 
 

@@ -5,6 +5,7 @@ import sys
 
 import other_computer
 import pytest
+from filelock import FileLock
 
 from edge_audio.cli.models import size
 from edge_audio.hub import push
@@ -83,6 +84,13 @@ def test_remove(small_bundle, models, run, monkeypatch) -> None:
     assert not list(models.iterdir())
     assert run("models", "remove", "rain", "--yes").code == 1
     assert run("models", "remove", "pocket", "--yes").code == 2
+
+
+def test_what_a_pull_is_at_is_not_removed(small_bundle, models, run) -> None:
+    with FileLock(models / ".rain.pulling.lock"):
+        refused = run("models", "remove", "rain", "--yes")
+        assert refused.code == 1 and "let it end first" in refused.err and small_bundle.exists()
+    assert run("models", "remove", "rain", "--yes").code == 0 and not list(models.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right there")
