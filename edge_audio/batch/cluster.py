@@ -78,6 +78,7 @@ def on_cluster(
         return 0
     gather = _check_nodes(run) or gather
     workers = actors(threads, workers, len(pending))
+    run.claim()
     done = run.plan.units // run.shard[1] - len(pending)
     answers = _answers(run, pending, threads, workers, gather)
     return run.carry_out(answers, on_progress, done, done + len(pending))

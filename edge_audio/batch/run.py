@@ -33,6 +33,9 @@ BETTER = 1.05
 #: share of the free memory that workers may take, unless a budget says it
 SHARE = 0.7
 
+#: of a run's state: what its sounds are made with
+JOB = "job.json"
+
 Records = Iterator[dict[str, Any]]
 #: called with the units that are done of all, and those that failed
 OnProgress = Callable[[int, int, int], None]
@@ -92,6 +95,11 @@ class Run:
         """Units of all shards that have no record at all."""
         return sum(unit.key not in self.journal for unit in self.plan)
 
+    def claim(self) -> None:
+        """Work begins: from now on the place holds the sounds of this job alone."""
+        text = json.dumps(self.job.identity, indent=1, sort_keys=True)
+        write.save_text(self.state / JOB, text)
+
     def _is_done(self, record: dict[str, Any] | None) -> bool:
         if record is None or "failed" in record:
             return False
@@ -147,7 +155,6 @@ def opened(
             raise EdgeAudioError(
                 f"{place.name} holds the sounds of another list; name a new folder for {listed}"
             )
-        write.save_text(state / "job.json", json.dumps(job.identity, indent=1, sort_keys=True))
         if place.folder is not None:
             if shard == (1, 1):
                 for folder in (place.folder, state, state / "writing"):
@@ -166,6 +173,7 @@ def local(run: Run, force: Force, on_progress: OnProgress) -> int:
     count = sum(1 for _ in run.pending())
     if not count:
         return 0
+    run.claim()
     units, done = run.pending(), run.plan.units // run.shard[1] - count
     total, failed = done + count, 0
     options = force.options(count)
@@ -299,7 +307,7 @@ def _state(place: Place) -> Path:
 
 def _check_same(place: Place, state: Path, job: Job) -> None:
     """EdgeAudioError if what is there was made otherwise, or is not a run's."""
-    path, folder = state / "job.json", place.folder
+    path, folder = state / JOB, place.folder
     if not path.exists():
         others = [name for name in os.listdir(folder) if name != STATE] if _is_dir(folder) else []
         if others:

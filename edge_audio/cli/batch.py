@@ -171,9 +171,14 @@ def batch(arguments: argparse.Namespace) -> int:
         attempts=arguments.keep_passing,
         shard_size=arguments.webdataset,
     )
-    with runs.opened(
-        Path(arguments.list), arguments.out, pipeline, job, _choices(arguments), shard
-    ) as run:
+    with (
+        runs.opened(
+            Path(arguments.list), arguments.out, pipeline, job, _choices(arguments), shard
+        ) as run,
+        contextlib.ExitStack() as at_end,
+    ):
+        if arguments.dry_run and is_new and run.place.folder is not None:
+            at_end.callback(shutil.rmtree, run.place.folder)
         _tell_bad(run.plan, arguments.skip_bad)
         say = _silent if arguments.quiet else _say_beside if arguments.json else print
         pending = sum(1 for _ in run.pending())
@@ -182,8 +187,6 @@ def batch(arguments: argparse.Namespace) -> int:
         result |= {"bad_rows": run.plan.bad_rows, "pending": pending}
         if arguments.dry_run:
             say(_estimate(run, pending))
-            if is_new and run.place.folder is not None:
-                shutil.rmtree(run.place.folder)
             if arguments.json:
                 print_result(result)
             return 0

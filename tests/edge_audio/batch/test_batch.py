@@ -210,6 +210,14 @@ def test_a_dry_run_leaves_nothing(batch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_refused_claims_no_folder(batch, tmp_path):
+    out, bad = tmp_path / "out", ["prompt,seconds", "rain,9000"]
+    assert batch(bad, "--dry-run")[0] == 1 and not out.exists()
+    assert batch(bad)[0] == 1
+    assert batch(["prompt", "rain"], "--format", "wav", "--seed", 5)[0] == 0
+    assert len(list(out.glob("*.wav"))) == 1
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_datasets_reads_a_folder(batch, tmp_path, kind):
     lines = ["prompt,label", *(f"a {word} train test,{word}" for word in ("slow", "fast"))]

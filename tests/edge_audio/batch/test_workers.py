@@ -96,6 +96,9 @@ def test_free_memory_bounds_workers_that_are_measured(monkeypatch, free, most):
         def pending(self):
             return iter(range(200))
 
+        def claim(self):
+            pass
+
         def carry_out(self, answers, *_):
             return sum("failed" in answer for answer in answers)
 
