@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from edge_audio.errors import UsageError
@@ -22,21 +23,33 @@ OF_LISTS = {
     "attributes": "dict",
     "lora": "styles",
 }
+#: columns that say what to hear, one of which a list must have
+PROMPTS = frozenset(("prompt", "ids"))
 #: how the command line calls a setting
 ALIASES = {"cfg": "cfg_scale"}
 SETTINGS = {field.name: str(field.type) for field in dataclasses.fields(Request)}
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
+class ColumnError(UsageError):
+    """What is wrong with a column, and so with every row that has it."""
+
+
+def no_prompt(columns: Iterable[Any]) -> ColumnError:
+    """What to say of a list that has only these columns."""
+    found = ", ".join(str(name)[:40] for name in islice(columns, 20))
+    return ColumnError(f"there is no prompt; give a column prompt (its columns: {found})")
+
+
 def check_columns(names: Iterable[str], carried: Iterable[str]) -> None:
-    """UsageError for a column that means nothing, with the nearest one that does."""
+    """ColumnError for a column that means nothing, with the nearest one that does."""
     known = [*SETTINGS, *OF_LISTS, *ALIASES, *carried]
     for name in names:
         if name in known:
             continue
         near = difflib.get_close_matches(str(name), known, 1, 0.6)
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise UsageError(
+        raise ColumnError(
             f"column {shown(name)} is unknown; {meant} (a column of your own that should only be"
             f" written to the metadata: --carry {str(name)[:40]})"
         )

@@ -17,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from edge_audio.audio.source import Source
-from edge_audio.batch.columns import ALIASES, OF_LISTS, SETTINGS, check_columns, value_of
+from edge_audio.batch.columns import (
+    ALIASES,
+    OF_LISTS,
+    PROMPTS,
+    SETTINGS,
+    ColumnError,
+    check_columns,
+    no_prompt,
+    value_of,
+)
 from edge_audio.batch.job import Job, Unit
-from edge_audio.batch.rows import read_rows
+from edge_audio.batch.rows import HEADED, read_rows
 from edge_audio.batch.styles import Stamp, Styles, stamp
 from edge_audio.batch.templates import Attributes, expanded
 from edge_audio.batch.wanted import Hearing
@@ -59,7 +68,9 @@ class Choices:
 
 @dataclass
 class Plan:
-    """A plan on disk. bad: (row, what is wrong), the first TOLD of `bad_rows`."""
+    """A plan on disk. bad: (row, what is wrong), the first TOLD of `bad_rows`; of those with the
+    same wrong column the first.
+    """
 
     path: Path
     rows: int = 0
@@ -94,19 +105,27 @@ class Plan:
 def make_plan(listed: Path, path: Path, pipeline: Pipeline, job: Job, choices: Choices) -> Plan:
     """Read and check a list, and write the plan to `path`.
 
-    EdgeAudioError for a list that cannot be read; rows that cannot be made are told by the plan.
+    EdgeAudioError for a list that cannot be read, or whose header names a column that means
+    nothing; rows that cannot be made are told by the plan.
     """
+    needed = () if PROMPTS.intersection(choices.settings) else PROMPTS
+    columns_told = set[str]()
     plan, reader = Plan(path), Reader(listed.parent, pipeline, job, choices)
     with path.open("w", encoding="utf-8") as file:
-        for number, cells in read_rows(listed):
+        for number, cells in read_rows(listed, needed):
             try:
                 for unit, seconds in reader.units(number, cells):
                     file.write(unit.to_json() + "\n")
                     plan._count(unit, seconds)
             except EdgeAudioError as error:
+                said = str(error)
+                if isinstance(error, ColumnError) and listed.suffix.lower() in HEADED:
+                    raise EdgeAudioError(f"{listed}: {said}") from None
                 plan.bad_rows += 1
-                if len(plan.bad) < TOLD:
-                    plan.bad.append((number, str(error)))
+                if len(plan.bad) < TOLD and said not in columns_told:
+                    plan.bad.append((number, said))
+                if isinstance(error, ColumnError):
+                    columns_told.add(said)
     manifest = pipeline.bundle.manifest
     frames = plan.seconds * manifest.sample_rate * manifest.channels
     plan.bytes = job.bytes_of(frames, manifest.sample_rate)
@@ -146,7 +165,7 @@ class Reader:
     def units(self, row: int, cells: dict[str, Any]) -> Iterator[tuple[Unit, float]]:
         """The first takes of what a row becomes, and the seconds of each."""
         if not self.columns.issuperset(cells):
-            check_columns(cells, self.choices.carry)
+            self._check_columns(cells)
             self.columns.update(cells)
         carried = {name: cells.pop(name) for name in self.choices.carry if name in cells}
         given = {ALIASES.get(name, name): cell for name, cell in cells.items()}
@@ -167,6 +186,15 @@ class Reader:
         for prompt, attributes in prompts:
             asked = ask if prompt is None else {"prompt": prompt, **ask}
             yield self._unit(row, asked, of_list, attributes, carried, takes)
+
+    def _check_columns(self, cells: dict[str, Any]) -> None:
+        """ColumnError for an unknown column, or for what is in place of a prompt."""
+        try:
+            check_columns(cells, self.choices.carry)
+        except ColumnError:
+            if PROMPTS.isdisjoint([*cells, *self.choices.settings]):
+                raise no_prompt(cells) from None
+            raise
 
     def _unit(
         self,

@@ -6,32 +6,39 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_audio.batch.columns import no_prompt
 from edge_audio.errors import EdgeAudioError, first_line
 
 #: characters of one row; what is longer is none
 LONGEST = 1 << 16
 #: rows of a Parquet file that are in memory at a time
 BATCH = 1024
+#: lists that name their columns once, for all rows
+HEADED = (".csv", ".parquet")
 #: what a row is: the place that a person looks it up by, and its cells
 Row = tuple[int, dict[str, Any]]
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, needed: Collection[str] = ()) -> Iterator[Row]:
     """(number, column -> cell) of every row; empty cells are left out.
 
     The number is the line of a text, CSV (of where the row ends) or JSON Lines file, and the row of
-    a Parquet file, from 1. EdgeAudioError if the file is no list.
+    a Parquet file, from 1. EdgeAudioError if the file is no list. needed: columns of which a list
+    that names them once must have one.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise EdgeAudioError(f"{path} is no list; use one of {', '.join(READERS)}")
-    number = 0
+    is_unchecked, number = bool(needed) and path.suffix.lower() in HEADED, 0
     try:
         for number, cells in reader(path):
+            if is_unchecked and cells.keys().isdisjoint(needed):
+                raise EdgeAudioError(f"{path}: {no_prompt(cells)}")
+            is_unchecked = False
             yield number, {name: cell for name, cell in cells.items() if cell not in (None, "")}
     except UnicodeDecodeError:
         raise EdgeAudioError(f"{path} is not UTF-8 text; save it as UTF-8") from None

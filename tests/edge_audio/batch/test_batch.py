@@ -148,7 +148,7 @@ def test_a_row_that_kills_its_workers_is_named_and_the_rest_made(batch, tmp_path
 @pytest.mark.parametrize(
     ("lines", "options", "said"),
     [
-        (["text", "rain"], [], "column 'text' is unknown"),
+        (["text,secs", "rain,1"], [], "give a column prompt (its columns: text, secs)"),
         (["prompt,second", "rain,1"], [], "did you mean seconds"),
         (["prompt,file_name", "rain,../rain"], [], "row 2: file_name '../rain' has a path in it"),
         (["prompt,file_name", "rain,a", "hail,A"], [], "row 3: file_name A is another row's"),
@@ -167,6 +167,21 @@ def test_what_cannot_be_made_is_told_before_anything_is(batch, tmp_path, lines, 
     code, _, errors = batch(lines, *options)
     assert code in (1, 2) and said in errors
     assert not list((tmp_path / "out").glob("*.flac"))
+
+
+def test_a_wrong_column_is_told_once(batch):
+    code, _, errors = batch(["prompt,secnds", "rain,1", "hail,2", "a bell,3"])
+    assert code == 1 and errors.count("\n") == errors.count("did you mean seconds?") == 1
+    assert "list.csv: column 'secnds' is unknown" in errors
+    rows = [{"prompt": "rain", "secnds": 1}, {"text": "hail"}, {"prompt": "a bell", "lable": 1}]
+    code, _, errors = batch(map(json.dumps, rows * 3), "--dry-run", name="list.jsonl")
+    assert code == 1 and [line.split(";")[0] for line in errors.splitlines()] == [
+        "row 1: column 'secnds' is unknown",
+        "row 2: there is no prompt",
+        "row 3: column 'lable' is unknown",
+        "and 6 rows more",
+        "error: 9 rows cannot be made",
+    ]
 
 
 def test_bad_rows_are_skipped_on_request(batch, tmp_path):
