@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from edge_audio.batch.job import Lora
 from edge_audio.bundle.store import Bundle
 from edge_audio.errors import UsageError
 from edge_audio.lora.merging import check_fits
-from edge_audio.lora.reading import read_adapters
+from edge_audio.lora.reading import argument, read_adapters
 from edge_audio.values import shown
 
 #: between the styles of a cell
@@ -48,9 +48,11 @@ class Styles:
         """A file, whose name may have a = in it, and its strength."""
         path, strength = self.folder / text, 1.0
         if not path.exists():
-            file, _, after = text.rpartition("=")
-            with contextlib.suppress(ValueError):  # a missing file is told when it is read
-                path, strength = self.folder / file, float(after)
+            try:
+                file, strength = argument(text)
+            except ArgumentTypeError as error:
+                raise UsageError(f"lora {error}") from None
+            path = self.folder / file  # a missing file is told when it is read
         return str(path.resolve()), strength
 
 

@@ -59,6 +59,7 @@ def test_rows_have_styles_of_their_own(folder, capsys):
     ("cell", "said"),
     [
         ("none.safetensors", "none.safetensors is missing"),
+        (f"{NAME}=x", f"lora '{NAME}=x' is neither a file nor one with a strength like"),
         ("other.safetensors", "is for another model"),
         (f"{NAME}=inf", "is not a finite number"),
         (f"{NAME}; {NAME}", "twice"),
