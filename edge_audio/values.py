@@ -62,6 +62,11 @@ def shown(value: Any) -> str:
         return type(value).__name__
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def words_of(prompt: str | None) -> list[str]:
     """Its words in lower case: letters and digits of any language."""
     return re.findall(r"[^\W_]+", (prompt or "").lower())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_audio.cli.finish import add_finish
+from edge_audio.cli.models import size as size_of
 from edge_audio.cli.options import (
     Commands,
     add_json,
@@ -24,6 +25,7 @@ from edge_audio.cli.options import (
 )
 from edge_audio.cli.result import print_result
 from edge_audio.errors import EdgeAudioError, UsageError
+from edge_audio.values import counted
 
 if TYPE_CHECKING:
     from edge_audio.batch.plan import Choices, Plan
@@ -203,7 +205,7 @@ def batch(arguments: argparse.Namespace) -> int:
         if missing:
             if arguments.json:
                 print_result(result)
-            say(f"{missing} sounds of other shards are still to be made; the last one finishes")
+            say(f"{counted(missing, 'sound')} of other shards still to be made; the last finishes")
             return 1 if failed else 0
         write.finish(run, arguments.metadata)
         if not arguments.no_report:
@@ -228,15 +230,16 @@ def described(run: Run, pending: int) -> str:
     """The plan, for people."""
     plan, job = run.plan, run.job
     lines = [
-        f"{plan.rows} rows, {plan.units} sounds, {plan.seconds / 3600:.2f} hours,"
-        f" about {plan.bytes / 1e6:.0f} MB of {job.format}; {pending} to be made",
+        f"{counted(plan.rows, 'row')}, {counted(plan.units, 'sound')},"
+        f" {plan.seconds / 3600:.2f} hours, about {size_of(round(plan.bytes))} of {job.format};"
+        f" {pending} to be made",
     ]
     if job.attempts:
         lines.append(f"{plan.judged} of them can be heard; up to {job.attempts} takes of each")
     if plan.splits:
         lines.append(
-            f"{plan.splits} names hold a word such as train or test, in which datasets sees a"
-            " split: rename them, or load with data_files"
+            f"{counted(plan.splits, 'name')} with a word such as train or test, in which datasets"
+            " sees a split: rename them, or load with data_files"
         )
     return "\n".join(lines)
 
@@ -246,10 +249,10 @@ def _tell_bad(plan: Plan, skip: bool) -> None:
         print(f"row {row}: {reason}", file=sys.stderr)
     more = plan.bad_rows - len(plan.bad)
     if more:
-        print(f"and {more} rows more", file=sys.stderr)
+        print(f"and {counted(more, 'row')} more", file=sys.stderr)
     if plan.bad_rows and not skip:
         raise EdgeAudioError(
-            f"{plan.bad_rows} rows cannot be made; mend them, or leave them out with --skip-bad"
+            f"{counted(plan.bad_rows, 'row')} cannot be made; mend the list, or give --skip-bad"
         )
     if not plan.units:
         raise EdgeAudioError("no row can be made; mend the list")
@@ -276,10 +279,11 @@ def _summary(run: Run, rates: Any, pending: int, failed: int, taken: float) -> s
     place = run.place.name
     if not pending:
         return f"{place}: complete, nothing to do"
-    found = f"{place}: {pending - failed} sounds in {_duration(taken)}"
+    found = f"{place}: {counted(pending - failed, 'sound')} in {_duration(taken)}"
     found += f", {(pending - failed) / taken:.1f} a second"
     for (workers, threads), rate in sorted(rates.items()):
-        found += f"\n  measured {workers} workers x {threads} threads: {rate:.1f} a second"
+        force = f"{counted(workers, 'worker')} x {counted(threads, 'thread')}"
+        found += f"\n  measured {force}: {rate:.1f} a second"
     if failed:
         found += f"\n{failed} failed, see {run.state / 'failures.csv'}; run it again to try again"
     return found

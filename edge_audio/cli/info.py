@@ -17,6 +17,7 @@ from edge_audio.cli.result import print_result
 from edge_audio.errors import UsageError
 from edge_audio.pipeline import default_model
 from edge_audio.system import cache, device
+from edge_audio.values import counted
 
 
 def add_info(commands: Commands) -> None:
@@ -162,7 +163,7 @@ def _model_lines(manifest: Manifest, bundle: Bundle) -> Iterator[str]:
         yield f"  adapter    {adapter.name}, strength {adapter.strength:g}"
     yield (
         f"  audio      up to {manifest.max_seconds:.2f} s, {manifest.sample_rate} Hz,"
-        f" {manifest.channels} channels"
+        f" {counted(manifest.channels, 'channel')}"
     )
     lengths = " or ".join(map(str, latent.lengths))
     yield f"  latents    {lengths} x {latent.channels}, {latent.downsampling} samples each"

@@ -225,6 +225,12 @@ def test_a_dry_run_leaves_nothing(batch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_one_of_a_kind(batch):
+    _, out, _ = batch(["prompt,seconds", "rain,1"], "--dry-run")
+    assert "1 row, 1 sound, 0.00 hours, about 179 bytes of flac; 1 to be made" in out
+    assert "error: 1 row cannot be made" in batch(["prompt,seconds", "rain,9000"])[2]
+
+
 def test_what_is_refused_claims_no_folder(batch, tmp_path):
     out, bad = tmp_path / "out", ["prompt,seconds", "rain,9000"]
     assert batch(bad, "--dry-run")[0] == 1 and not out.exists()

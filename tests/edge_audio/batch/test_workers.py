@@ -124,6 +124,6 @@ def test_workers_and_threads_are_measured_by_sounds_that_are_kept(
     given = ["batch", listed, "--out", out, "--model", toy_bundle, "--seconds", 0.1]
     assert main([str(word) for word in given]) == 0
     said = capsys.readouterr().out
-    assert "measured 1 workers x 2 threads" in said and "measured 2 workers x 1 threads" in said
+    assert "measured 1 worker x 2 threads" in said and "measured 2 workers x 1 thread:" in said
     assert crews == [1, 2], "those who were measured last are still at work"
     assert len(prompts(out)) == 100

@@ -582,6 +582,11 @@ def test_info(run, toy_bundle):
         assert text in done.stdout
 
 
+def test_info_on_pocket(capsys):
+    assert cli.main(["info", "pocket"]) == 0
+    assert " Hz, 1 channel\n" in capsys.readouterr().out
+
+
 def test_info_on_a_folder(toy_bundle, capsys):
     assert cli.main(["info", str(toy_bundle)]) == 0
     named = capsys.readouterr().out
