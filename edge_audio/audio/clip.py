@@ -21,7 +21,7 @@ import numpy as np
 from edge_audio.audio.resample import resampled
 from edge_audio.audio.sound_file import FORMATS, Format, comment_of, encoded, format_for
 from edge_audio.bundle.manifest import UsualLevel
-from edge_audio.errors import EdgeAudioError, EdgeAudioWarning
+from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, first_line
 from edge_audio.notes import Note
 
 #: What a clip that would clip is scaled to.
@@ -206,15 +206,25 @@ class Clip:
             with open(path, "rb") as file:
                 recipe = json.loads(comment_of(file))
         except (OSError, RuntimeError, ValueError) as error:
-            reason = "no recipe in it" if isinstance(error, ValueError) else error
             raise EdgeAudioError(
-                f"{path} tells no recipe ({reason}); name a file that edge-audio wrote"
+                f"{path} tells no recipe ({_why_unread(error)}); name a file that edge-audio wrote"
             ) from None
         if not isinstance(recipe, dict):
             raise EdgeAudioError(
                 f"{path} tells no recipe (another comment); name a file that edge-audio wrote"
             )
         return recipe
+
+
+def _why_unread(error: OSError | RuntimeError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError):
+        return error.strerror or first_line(error)
+    if isinstance(error, ValueError):
+        return "no recipe in it"
+    # libsndfile's; the whole message begins with the Python object that was read
+    return str(getattr(error, "error_string", "no sound file")).rstrip(".")
 
 
 def _warn(message: str) -> None:

@@ -209,5 +209,6 @@ def _reasons(recipe: dict[str, Any], clip: Clip, path: Path, differs: bool) -> l
         reasons.append(
             "another CPU or LiteRT rounds otherwise: "
             + ("int8 and fp16 by far more than float32" if inexact else "float32 in its last bits")
+            + "; if both are the same, the file may have been changed"
         )
     return [printable(reason) for reason in reasons]

@@ -197,10 +197,15 @@ def test_a_file_without_a_recipe(tmp_path):
     with soundfile.SoundFile(foreign, "w", RATE, 2) as file:
         file.comment = "12"
         file.write(tone(0.5))
-    for path in (plain, tmp_path / "text.wav", tmp_path / "absent.wav", foreign):
+    for path, reason in (
+        (plain, "no recipe in it"),
+        (tmp_path / "text.wav", "Format not recognised"),
+        (tmp_path / "absent.wav", "there is no such file"),
+        (foreign, "another comment"),
+    ):
         with pytest.raises(
             EdgeAudioError,
-            match=f"{path.name} tells no recipe .*; name a file that edge-audio wrote",
+            match=f"{path.name} tells no recipe \\({reason}\\); name a file that edge-audio wrote",
         ):
             Clip.recipe_of(path)
 

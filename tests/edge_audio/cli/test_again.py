@@ -64,6 +64,7 @@ def test_the_new_clip_is_kept_where_asked(again, made, tmp_path):
     code, out, _ = again(path, "-o", tmp_path / "new.wav")
     assert code == 1 and "not identical (samples differ by up to -" in out
     assert "another CPU or LiteRT rounds otherwise: int8 and fp16" in out
+    assert "; if both are the same, the file may have been changed\n" in out
     code, out, _ = again(tmp_path / "new.wav")
     assert code == 0 and Clip.recipe_of(tmp_path / "new.wav")["negative"] == "wind"
 
