@@ -95,6 +95,11 @@ class Edit:
         elif seconds is None:
             usual = longest if manifest.defaults.seconds is None else manifest.defaults.seconds
             seconds = min(usual if init is None else init.seconds, longest)
+        if self.bars is not None and seconds > longest + 0.5 / manifest.sample_rate:
+            raise EdgeAudioError(
+                f"bars {self.bars:g} at bpm {self.bpm:g} are {seconds:g} seconds, and model"
+                f" {manifest.name} can make {longest:g}; use fewer bars, or a higher bpm"
+            )
         _check_seconds(seconds, longest, manifest)
         return float(seconds)
 

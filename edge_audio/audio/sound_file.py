@@ -83,20 +83,23 @@ def writable() -> list[str]:
 
 
 def format_for(extension: str, where: str, problem: str, dot: str = ".") -> Format:
-    """The format of an extension; EdgeAudioError that lists what can be written if there is none,
-    or none here. problem: what is wrong with an unknown one. dot: what is listed before each.
+    """The format of an extension; UsageError that lists what can be written if there is none,
+    EdgeAudioError if it cannot be written here. problem: what is wrong with an unknown one. dot:
+    what is listed before each.
     """
     format = FORMATS.get(extension.lower())
     if format is not None and format.is_supported:
         return format
+    error: type[EdgeAudioError] = UsageError
     if format is not None:
         import soundfile
 
+        error = EdgeAudioError
         problem = (
             f"cannot be written by the libsndfile {soundfile.__libsndfile_version__} that is here"
         )
     listed = ", ".join(dot + extension[1:] for extension in writable())
-    raise EdgeAudioError(f"{where} {problem}; use one of {listed}")
+    raise error(f"{where} {problem}; use one of {listed}")
 
 
 def extension_of(container: str, subtype: str) -> str:

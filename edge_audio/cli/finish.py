@@ -59,8 +59,8 @@ def finish_of(arguments: argparse.Namespace, recipe: Finish) -> Finish:
 
 
 def check_output(arguments: argparse.Namespace, extension: str, is_named: bool) -> None:
-    """UsageError for flags on the output that contradict each other, EdgeAudioError for an
-    extension that cannot be written here.
+    """UsageError for flags on the output that contradict each other, or an extension that
+    no format has; EdgeAudioError for one that cannot be written here.
     """
     output = arguments.output
     if is_named and arguments.format:

@@ -51,7 +51,8 @@ class _Parser(argparse.ArgumentParser):
             command = shlex.join(["edge-audio", *_quoted(given, [prompt, *left])])
             raise UsageError(f"the prompt is several words; put it in quotes: {command}")
         if left:
-            self.error(f"unrecognized arguments: {' '.join(left)}")
+            parser = self.commands.get(given[0], self)
+            parser.error(f"unrecognized arguments: {' '.join(left)}")
         return arguments
 
 
