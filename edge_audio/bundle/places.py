@@ -62,13 +62,17 @@ def resolve(model: str | Path) -> Path:
 
 def advice(model: Path) -> str:
     """What to do where there is no model of that name."""
-    known = list(kept())
-    close = difflib.get_close_matches(model.name, known, 1)
-    meant = f"; did you mean {close[0]}?" if close else ""
     return (
         "make one with `edge-audio export CHECKPOINT_DIR OUT_DIR`, or fetch one with"
-        f" `edge-audio pull`; kept here: {', '.join(known[:12])}{meant}"
+        f" `edge-audio pull`; kept here: {listed(model.name)}"
     )
+
+
+def listed(name: str) -> str:
+    """The models that are kept, and which of them may have been meant."""
+    known = list(kept())
+    close = difflib.get_close_matches(name, known, 1)
+    return ", ".join(known[:12]) + (f"; did you mean {close[0]}?" if close else "")
 
 
 def checked_name(name: str) -> str:

@@ -169,7 +169,9 @@ def find(name: str) -> Kept:
     found = [kept for kept in all_kept() if kept.name == name]
     if found:
         return min(found, key=lambda kept: kept.kind == INCOMPLETE)
-    raise EdgeAudioError(f"no model {name[:60]!r} is kept here; {places.advice(Path(name))}")
+    raise EdgeAudioError(
+        f"no model {name[:60]!r} is kept here; those that are: {places.listed(name)}"
+    )
 
 
 def _own(name: str) -> Kept:

@@ -58,11 +58,15 @@ def test_rename(small_bundle, models, run) -> None:
         (("storm", "pocket"), 2, "is the name of the model that edge-audio brings"),
         (("storm.checkpoint", "x"), 2, "give the name without .checkpoint"),
         (("pocket", "x"), 2, "is the name of the model that edge-audio brings"),
-        (("strm", "x"), 1, "no model 'strm' is kept here; .*did you mean storm?"),
+        (
+            ("strm", "x"),
+            1,
+            "no model 'strm' is kept here; those that are: pocket, storm; did you mean storm?",
+        ),
     ):
         refused = run("models", "rename", *names)
         assert refused.code == code, refused.err
-        assert said.split(".*")[-1] in refused.err, refused.err
+        assert said in refused.err, refused.err
 
 
 def test_remove(small_bundle, models, run, monkeypatch) -> None:
