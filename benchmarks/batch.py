@@ -41,6 +41,7 @@ pipe = Pipeline.load()
 start = time.perf_counter()
 with runs.opened(Path(sys.argv[1]), sys.argv[2], pipe, Job.of(pipe), Choices()) as run:
     taken = time.perf_counter() - start
+    run.claim()
     answers = ({"unit": unit.key, "failed": "not made"} for unit in run.pending())
     run.carry_out(answers, lambda done, total, failed: None, 0, run.plan.units)
     run.journal.read()

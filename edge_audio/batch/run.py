@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -140,16 +141,21 @@ def opened(
     shard: tuple[int, int] = (1, 1),
 ) -> Iterator[Run]:
     """A run whose plan is made and that nobody else carries out at the same time; EdgeAudioError if
-    `out` holds something else.
+    `out` holds something else. A folder that it makes is taken away again unless work began there.
     """
     place = Place(out)
     if job.shard_size and place.folder is None:
         raise UsageError(f"shards of WebDataset are made in a folder; {out} is none")
     state, name = _state(place), "" if shard == (1, 1) else f"{shard[0]}-of-{shard[1]}"
     _check_same(place, state, job)
+    is_new = place.folder is not None and not place.folder.exists()
     place.make()
     (state / "sounds").mkdir(parents=True, exist_ok=True)
-    with _locked(state / f"lock{name and '-'}{name}", place), Journal(state, name) as journal:
+    lock = _locked(state / f"lock{name and '-'}{name}", place)
+    # after the lock is given back, since Windows deletes no file that is open
+    with contextlib.ExitStack() as at_end, lock, Journal(state, name) as journal:
+        if is_new:
+            at_end.callback(_discard_unclaimed, place, state)
         plan = make_plan(listed, state / f"plan{name and '-'}{name}.jsonl", pipeline, job, choices)
         if len(journal) and plan.units and not any(unit.key in journal for unit in plan):
             raise EdgeAudioError(
@@ -330,6 +336,11 @@ def _check_same(place: Place, state: Path, job: Job) -> None:
             f" ({str(before.get(name))[:60]}, now {str(now[name])[:60]}); give the same, or name a"
             " new folder"
         )
+
+
+def _discard_unclaimed(place: Place, state: Path) -> None:
+    if place.folder is not None and not (state / JOB).exists():
+        shutil.rmtree(place.folder, ignore_errors=True)
 
 
 def _is_dir(folder: Path | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -159,7 +158,6 @@ def batch(arguments: argparse.Namespace) -> int:
     from edge_audio.pipeline import Pipeline
 
     shard, force = runs.parse_shard(arguments.shard), _force(arguments)
-    is_new = not Path(arguments.out).exists()
     pipeline = Pipeline.load(
         arguments.model, arguments.precision, arguments.threads, lora=arguments.lora
     )
@@ -173,14 +171,9 @@ def batch(arguments: argparse.Namespace) -> int:
         attempts=arguments.keep_passing,
         shard_size=arguments.webdataset,
     )
-    with (
-        runs.opened(
-            Path(arguments.list), arguments.out, pipeline, job, _choices(arguments), shard
-        ) as run,
-        contextlib.ExitStack() as at_end,
-    ):
-        if arguments.dry_run and is_new and run.place.folder is not None:
-            at_end.callback(shutil.rmtree, run.place.folder)
+    with runs.opened(
+        Path(arguments.list), arguments.out, pipeline, job, _choices(arguments), shard
+    ) as run:
         _tell_bad(run.plan, arguments.skip_bad)
         say = _silent if arguments.quiet else _say_beside if arguments.json else print
         pending = sum(1 for _ in run.pending())

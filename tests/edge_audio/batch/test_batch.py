@@ -233,8 +233,10 @@ def test_one_of_a_kind(batch):
 
 def test_what_is_refused_claims_no_folder(batch, tmp_path):
     out, bad = tmp_path / "out", ["prompt,seconds", "rain,9000"]
-    assert batch(bad, "--dry-run")[0] == 1 and not out.exists()
-    assert batch(bad)[0] == 1
+    for lines in (bad, ["prompt,secnds", "rain,1"]):
+        assert batch(lines, "--dry-run")[0] == batch(lines)[0] == 1 and not out.exists()
+    out.mkdir()
+    assert batch(bad)[0] == 1 and out.exists()
     assert batch(["prompt", "rain"], "--format", "wav", "--seed", 5)[0] == 0
     assert len(list(out.glob("*.wav"))) == 1
 
