@@ -57,6 +57,8 @@ def shown(value: Any) -> str:
     if isinstance(value, (float, np.number)):
         return str(value)
     try:
+        if isinstance(value, int):
+            str(value)  # of which reprlib of Python 3.14 tells the address
         return reprlib.repr(value)
     except ValueError:  # Python writes no int of thousands of digits
         return type(value).__name__

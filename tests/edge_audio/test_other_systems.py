@@ -200,9 +200,9 @@ def test_a_player_of_files_falls_silent(afplay, tmp_path):
     assert not playback._thread.is_alive() and playback._error is None
 
 
-def test_which_player_is_found(monkeypatch, tmp_path):
+def test_which_player_is_found(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(play.shutil, "which", lambda name: None)
     monkeypatch.setattr(sys, "platform", "win32")
     assert play.find_player() == "winsound"
     monkeypatch.setattr(sys, "platform", "darwin")

@@ -241,6 +241,7 @@ def test_what_is_refused_claims_no_folder(batch, tmp_path):
     assert len(list(out.glob("*.wav"))) == 1
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="datasets 3 has no pickle for Python 3.14")
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_datasets_reads_a_folder(batch, tmp_path, kind):
     lines = ["prompt,label", *(f"a {word} train test,{word}" for word in ("slow", "fast"))]
