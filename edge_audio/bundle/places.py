@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_audio.bundle.manifest import MANIFEST_NAME
 from edge_audio.errors import UsageError
-from edge_audio.system.folders import user_data
+from edge_audio.system import folders
 
 VARIABLE = "EDGE_AUDIO_MODELS"
 POCKET = "pocket"
@@ -27,7 +27,7 @@ def models_folder() -> Path | None:
     """
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser().absolute()
-    data = user_data()
+    data = folders.user_folder(folders.DATA)
     return None if data is None else data / "models"
 
 

@@ -22,7 +22,7 @@ from edge_audio.bundle import places
 from edge_audio.errors import EdgeAudioError, EdgeAudioWarning, UsageError
 from edge_audio.model.model import MODEL_VARIABLE
 from edge_audio.serve.config import DATA_VARIABLE, KEY_VARIABLE
-from edge_audio.system import cache
+from edge_audio.system import cache, folders
 from edge_audio.values import shown
 
 VARIABLE = "EDGE_AUDIO_CONFIG"
@@ -87,14 +87,10 @@ def path() -> Path | None:
     named = os.environ.get(VARIABLE)
     if named == OFF:
         return None
-    try:
-        if named:
-            return Path(named).expanduser()
-        base = os.environ.get("XDG_CONFIG_HOME", "")
-        folder = Path(base) if os.path.isabs(base) else Path.home() / ".config"
-    except RuntimeError:
-        return None
-    return folder / "edge-audio" / "config.toml"
+    if named:
+        return folders.expanded(named)
+    folder = folders.user_folder(folders.CONFIGURATION)
+    return folder and folder / "config.toml"
 
 
 def read() -> Configuration:

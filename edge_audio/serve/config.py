@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_audio.errors import UsageError
 from edge_audio.model.model import ALL, FIT, FREE
-from edge_audio.system.folders import user_data
+from edge_audio.system import folders
 
 #: hosts that only this computer reaches
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -126,6 +126,6 @@ def data_folder() -> Path:
     """
     if named := os.environ.get(DATA_VARIABLE):
         return Path(named).expanduser()
-    if data := user_data():
+    if data := folders.user_folder(folders.DATA):
         return data
     raise UsageError("this user has no home; name a folder for the history with --data")

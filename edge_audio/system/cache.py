@@ -23,7 +23,6 @@ import re
 import secrets
 import shutil
 import stat
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_audio.errors import EdgeAudioWarning
-from edge_audio.system import device
+from edge_audio.system import device, folders
 
 VARIABLE = "EDGE_AUDIO_CACHE"
 #: Graphs below these bytes are packed in a few hundredths of a second: they are not kept.
@@ -54,17 +53,7 @@ def folder() -> Path | None:
     named = os.environ.get(VARIABLE)
     if named == "off":
         return None
-    try:
-        if named:
-            return Path(named).expanduser()
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches" / "edge-audio"
-        if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-            return Path(os.environ["LOCALAPPDATA"]) / "edge-audio" / "cache"
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edge-audio"
-    except RuntimeError:  # no $HOME, and a user id that the system has no name for
-        return None
+    return folders.expanded(named) if named else folders.user_folder(folders.CACHE)
 
 
 def why_not() -> str | None:
