@@ -6,31 +6,69 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import sentencepiece
 from tqdm import tqdm
 
-from .pocket import MAX_TOKENS
-from .sounds import FIRST, World
+from .design import POCKET, Design
+from .sounds import World, by_name
 
-VOCABULARY = 640
 #: captions of each clip, drawn anew: one of them is used whenever a clip is trained on
 PHRASES = 12
+#: of int16
+FULL_SCALE = 32768
 AUDIO_FILE, INDEX_FILE, TOKENIZER_FILE = "audio.i16", "clips.json", "spiece.model"
 
 
 @dataclass(frozen=True)
-class Clips:
-    """`audio` int16 [clips, samples], or [clips, samples, channels], memory-mapped; `ids`, `mask`
-    int64 [clips, phrases, MAX_TOKENS]; `seconds` [clips]; `families` [clips], empty for sounds that
-    are of none.
+class Sounds:
+    """Clips of any length, int16, one after another: `samples` [all samples, channels], and where
+    each of them starts, `starts` [clips + 1].
     """
 
-    audio: np.ndarray
+    samples: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, clips: Sequence[np.ndarray]) -> Sounds:
+        """Of int16 clips [samples, channels]."""
+        return cls(np.concatenate(clips), np.cumsum([0, *map(len, clips)]))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __add__(self, other: Sounds) -> Sounds:
+        """These, then the others."""
+        return Sounds(
+            np.concatenate([self.samples, other.samples]),
+            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+        )
+
+    def cut(self, row: int, start: int, count: int) -> np.ndarray:
+        """`count` samples of a clip from `start` on, zeros after its end: float32 [channels,
+        count].
+        """
+        first, end = self.starts[row] + start, self.starts[row + 1]
+        cut = np.zeros((self.samples.shape[1], count), np.float32)
+        held = self.samples[first : min(first + count, end)]
+        cut[:, : len(held)] = held.T / np.float32(FULL_SCALE)
+        return cut
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Sounds and what is said of them. `ids`, `mask` int64 [clips, phrases, tokens]; `seconds`
+    [clips]; `families` [clips], empty for sounds that are of none.
+    """
+
+    audio: Sounds
     captions: list[tuple[str, ...]]
     ids: np.ndarray
     mask: np.ndarray
@@ -39,35 +77,20 @@ class Clips:
 
     @property
     def sha256(self) -> str:
-        """Of the sounds."""
-        return hashlib.sha256(np.ascontiguousarray(self.audio)).hexdigest()
+        """Of all sounds."""
+        return hashlib.sha256(np.ascontiguousarray(self.audio.samples)).hexdigest()
 
 
-def prepare(folder: Path, count: int, seed: int, world: World = FIRST) -> Clips:
-    """Make `count` clips of a sound world and the tokenizer in `folder`, unless they are there, and
-    open them.
+def prepare(folder: Path, count: int, seed: int, design: Design = POCKET) -> Clips:
+    """Make `count` clips of the design's sound world and its tokenizer in `folder`, on all cores,
+    unless they are there, and open them.
     """
+    world = design.world
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TOKENIZER_FILE).exists():
-        _train_tokenizer(folder, world)
-    shape = (world.clip_samples,) + (world.channels,) * (world.channels > 1)
+        _train_tokenizer(folder, world, design.pieces)
     if not (folder / INDEX_FILE).exists():
-        audio = np.memmap(folder / AUDIO_FILE, np.int16, "w+", shape=(count, *shape))
-        index = []
-        for row, sound in enumerate(
-            tqdm(
-                world.make_dataset(count, seed, PHRASES),
-                total=count,
-                desc="sounds",
-                unit="clip",
-                mininterval=5,
-            )
-        ):
-            audio[row] = np.round(sound.audio * 32767)
-            index.append(
-                {"captions": sound.captions, "family": sound.family, "seconds": sound.seconds}
-            )
-        audio.flush()
+        index = list(_write_sounds(folder / AUDIO_FILE, world, count, seed))
         (folder / INDEX_FILE).write_text(json.dumps(index))  # last: an interrupted run starts over
     index = json.loads((folder / INDEX_FILE).read_text())
     if len(index) != count:
@@ -75,27 +98,57 @@ def prepare(folder: Path, count: int, seed: int, world: World = FIRST) -> Clips:
             f"error: {folder} holds {len(index)} clips, not {count}; use another folder, or --clips"
             f" {len(index)}"
         )
-    audio = np.memmap(folder / AUDIO_FILE, np.int16, "r", shape=(len(index), *shape))
     captions = [tuple(clip["captions"]) for clip in index]
     return Clips(
-        audio,
+        Sounds(
+            np.memmap(folder / AUDIO_FILE, np.int16, "r").reshape(-1, world.channels),
+            np.cumsum([0, *(clip["samples"] for clip in index)]),
+        ),
         captions,
-        *tokenize(folder / TOKENIZER_FILE, captions),
+        *tokenize(folder / TOKENIZER_FILE, captions, design.max_tokens),
         np.array([clip["seconds"] for clip in index]),
         np.array([clip["family"] for clip in index]),
     )
 
 
-def tokenize(model: Path, captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask [clips, phrases, MAX_TOKENS] of all captions, as many for each clip, in T5's
+def as_int16(audio: np.ndarray, seconds: float, sample_rate: int) -> np.ndarray:
+    """The asked length of a clip, float [samples] or [samples, channels]: int16 [samples,
+    channels].
+    """
+    length = min(len(audio), round(seconds * sample_rate))
+    return np.round(audio[:length].reshape(length, -1) * (FULL_SCALE - 1)).astype(np.int16)
+
+
+def _write_sounds(path: Path, world: World, count: int, seed: int) -> Iterator[dict]:
+    """Write the sounds of a world, and tell of each what the index says of it."""
+    # spawned: a fork of a process in which PyTorch has threads may wait for ever
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool, path.open("wb") as stream:
+        made = pool.map(partial(_sound, world.name, seed), range(count), chunksize=16)
+        for about, audio in tqdm(made, total=count, desc="sounds", unit="clip", mininterval=5):
+            stream.write(audio.tobytes())
+            yield about
+
+
+def _sound(world_name: str, seed: int, index: int) -> tuple[dict, np.ndarray]:
+    world = by_name(world_name)
+    sound = world.sound_at(index, seed, PHRASES)
+    audio = as_int16(sound.audio, sound.seconds, world.sample_rate)
+    about = {"captions": sound.captions, "family": sound.family, "seconds": sound.seconds}
+    return about | {"samples": len(audio)}, audio
+
+
+def tokenize(
+    model: Path, captions: Sequence[Sequence[str]], max_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask [clips, phrases, max_tokens] of all captions, as many for each clip, in T5's
     convention: pieces, eos, zeros.
     """
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    ids = np.zeros((len(captions), len(captions[0]), MAX_TOKENS), np.int64)
+    ids = np.zeros((len(captions), len(captions[0]), max_tokens), np.int64)
     mask = np.zeros_like(ids)
     for row, phrases in enumerate(captions):
         for column, encoded in enumerate(processor.encode(list(phrases))):
-            pieces = [*encoded[: MAX_TOKENS - 1], processor.eos_id()]
+            pieces = [*encoded[: max_tokens - 1], processor.eos_id()]
             ids[row, column, : len(pieces)], mask[row, column, : len(pieces)] = pieces, 1
     return ids, mask
 
@@ -105,7 +158,7 @@ def vocabulary_size(model: Path) -> int:
     return sentencepiece.SentencePieceProcessor(model_file=str(model)).vocab_size()
 
 
-def _train_tokenizer(folder: Path, world: World) -> None:
+def _train_tokenizer(folder: Path, world: World, pieces: int) -> None:
     """A unigram SentencePiece model with T5's special ids; letters that no caption has become the
     unknown piece.
     """
@@ -113,7 +166,7 @@ def _train_tokenizer(folder: Path, world: World) -> None:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=world.captions_corpus(),
         model_prefix=str(prefix),
-        vocab_size=VOCABULARY,
+        vocab_size=pieces,
         model_type="unigram",
         pad_id=0,
         eos_id=1,

@@ -25,11 +25,10 @@ try:
     import torch
 
     from . import train_dit
-    from .data import Clips, tokenize
+    from .data import Clips, Sounds, as_int16, tokenize
+    from .design import CHECKPOINT, POCKET, Design
     from .official import TOKENIZER, read_checkpoint, write_checkpoint
-    from .pocket import CHECKPOINT, SAMPLING
     from .recordings import read_folder
-    from .sounds import make_dataset
 except ImportError as error:  # `main` says what to install
     missing = f"fine-tuning needs the extra `train` ({error}); run pip install 'edge-audio[train]'"
 else:
@@ -75,15 +74,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def with_known(own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:
+def with_known(design: Design, own: Clips, tokenizer: Path, known: int) -> tuple[Clips, np.ndarray]:
     """The same clips and `known` of the training set's; and the rows to draw from, half of them own
     ones, however few these are.
     """
-    sounds = list(make_dataset(known, KNOWN_SEED))
-    ids, mask = tokenize(tokenizer, [sound.captions for sound in sounds])
-    audio = np.stack([np.round(sound.audio * 32767).astype(np.int16) for sound in sounds])
+    world = design.world
+    sounds = list(world.make_dataset(known, KNOWN_SEED))
+    ids, mask = tokenize(tokenizer, [sound.captions for sound in sounds], design.max_tokens)
+    audio = [as_int16(sound.audio, sound.seconds, world.sample_rate) for sound in sounds]
     clips = Clips(
-        np.concatenate([own.audio, audio]),
+        own.audio + Sounds.of(audio),
         own.captions + [sound.captions for sound in sounds],
         np.concatenate([own.ids, ids]),
         np.concatenate([own.mask, mask]),
@@ -135,20 +135,22 @@ def finetune(
         raise EdgeAudioError(f"steps {steps} teach nothing; use 1 or more")
     device, tokenizer = "cuda" if torch.cuda.is_available() else "cpu", checkpoint / TOKENIZER
     model = read_checkpoint(checkpoint)
-    own = read_folder(data, tokenizer, say)
+    own = read_folder(POCKET, data, tokenizer, say)
     say(f"{len(own.audio)} sounds, {len(set(own.captions))} captions")
-    clips, rows = with_known(own, tokenizer, known)
+    clips, rows = with_known(POCKET, own, tokenizer, known)
     state = state_folder(out, identity(clips, rows, checkpoint), say)
     model.autoencoder.to(device).eval()
-    latents = train_dit.encode_clips(model.autoencoder, clips, state / "latents.npy", device)
+    latents = train_dit.encode_clips(
+        POCKET, model.autoencoder, clips, state / "latents.npy", device
+    )
     drawn = Clips(
-        clips.audio,
+        clips.audio,  # as it is, since latents are what is drawn from
         [clips.captions[row] for row in rows],
         clips.ids[rows],
         clips.mask[rows],
         clips.seconds[rows],
     )
-    train_dit.train(model, drawn, latents[rows], state, steps, device, pace=PACE)
+    train_dit.train(POCKET, model, drawn, latents[rows], state, steps, device, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 
@@ -166,8 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(
         f"checkpoint in {made}; next: edge-audio export {made} BUNDLE_DIR --precision f32,int8"
-        f" --sampler {SAMPLING['sampler']} --steps {SAMPLING['steps']} --cfg"
-        f" {SAMPLING['cfg_scale']}"
+        f" --sampler {POCKET.sampling['sampler']} --steps {POCKET.sampling['steps']} --cfg"
+        f" {POCKET.sampling['cfg_scale']}"
     )
     return 0
 

@@ -18,13 +18,13 @@ from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.samplers import SAMPLERS
 
 from .data import tokenize
+from .design import Design
+from .fast import fast
 from .modules import Model
-from .pocket import LATENT_LENGTH, LATENTS, SAMPLING
 from .prompts import ask, ask_by_name
-from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE
 
-#: clips of every family, half of them asked for by a bare name
-ASKED_EACH = 4
+#: clips, as many of every family and at least two, half of them asked for by a bare name
+ASKED = 200
 SEED = 31
 STEPS = 8
 #: how much of a family's share is from before
@@ -39,10 +39,13 @@ class Focus:
     A table keeps the shares, so that training can go on.
     """
 
-    def __init__(self, table: Path, families: np.ndarray, tokenizer: Path, resumed: bool):
-        self.table, self.tokenizer = table, tokenizer
-        self.rows = {family: np.flatnonzero(families == family) for family in FAMILIES}
-        self.shares, self.chances = dict.fromkeys(FAMILIES, 0.0), torch.ones(len(families))
+    def __init__(
+        self, design: Design, table: Path, families: np.ndarray, tokenizer: Path, resumed: bool
+    ):
+        self.design, self.table, self.tokenizer = design, table, tokenizer
+        known = design.world.families
+        self.rows = {family: np.flatnonzero(families == family) for family in known}
+        self.shares, self.chances = dict.fromkeys(known, 0.0), torch.ones(len(families))
         if not resumed:
             table.unlink(missing_ok=True)
         if table.exists():
@@ -55,15 +58,13 @@ class Focus:
             self.shares[family], self.chances[rows] = share, 1 - (1 - LEAST) * share
 
     def update(self, model: Model, step: int, device: str) -> float:
-        """Ask the model for ASKED_EACH clips of every family; returns the share that came out as
-        asked.
-        """
+        """Ask the model for some ASKED clips; returns the share that came out as asked."""
         heard = np.mean(
             [
                 self._heard(
                     model, np.random.default_rng([SEED, step, index]), index % 2 == 1, device
                 )
-                for index in range(ASKED_EACH)
+                for index in range(max(2, ASKED // len(self.rows)))
             ],
             axis=0,
         )
@@ -71,7 +72,7 @@ class Focus:
         self._take(list(MEMORY * before + (1 - MEMORY) * heard))
         with self.table.open("a") as stream:
             if stream.tell() == 0:
-                stream.write(",".join(["step", "all", *FAMILIES]) + "\n")
+                stream.write(",".join(["step", "all", *self.rows]) + "\n")
             stream.write(
                 ",".join(
                     [
@@ -95,10 +96,11 @@ class Focus:
         self, model: Model, rng: np.random.Generator, by_name: bool, device: str
     ) -> np.ndarray:
         """A clip of every family: 1 where it passes its check, else 0."""
-        prompts = []
-        for name, family in FAMILIES.items():
+        design, world, prompts = self.design, self.design.world, []
+        for name, family in world.families.items():
             if by_name:
-                prompts.append(ask_by_name(name, family.names[rng.integers(len(family.names))]))
+                known = family.names[rng.integers(len(family.names))]
+                prompts.append(ask_by_name(name, known, world))
                 continue
             choices = family.trained_combinations()
             prompts.append(
@@ -107,49 +109,43 @@ class Focus:
                     name,
                     family.phrasings[rng.integers(len(family.phrasings))],
                     choices[rng.integers(len(choices))],
+                    world,
                 )
             )
         ids, mask = (
             torch.from_numpy(array[:, 0]).to(device)
-            for array in tokenize(self.tokenizer, [(prompt.text,) for prompt in prompts])
+            for array in tokenize(
+                self.tokenizer, [(prompt.text,) for prompt in prompts], design.max_tokens
+            )
         )
         cond, global_cond = model.condition(
-            ids, mask, torch.full((len(prompts),), FULL_SECONDS, device=device)
+            ids, mask, torch.full((len(prompts),), world.full_seconds, device=device)
         )
 
         def denoise(x: np.ndarray, t: float, cond: Tensor) -> np.ndarray:
             # `forward`, since another batch size would have the compiled model compiled again
-            return (
-                model.dit.forward(
+            with fast(device):
+                v = model.dit.forward(
                     torch.from_numpy(x).to(device),
                     torch.full((len(x),), t, device=device),
                     cond,
                     global_cond,
                 )
-                .float()
-                .cpu()
-                .numpy()
-            )
+            return v.float().cpu().numpy()
 
-        sampler = SAMPLERS[SAMPLING["sampler"]]
-        x = rng.standard_normal((len(prompts), LATENTS, LATENT_LENGTH), np.float32)
+        sampler = SAMPLERS[design.sampling["sampler"]]
+        length = design.length_for(world.full_seconds)
+        x = rng.standard_normal((len(prompts), design.latents, length), np.float32)
         *_, last = sampler.sample(
-            guided(denoise, cond, torch.zeros_like(cond), SAMPLING["cfg_scale"]),
+            guided(denoise, cond, torch.zeros_like(cond), design.sampling["cfg_scale"]),
             x,
             sampler.schedule(STEPS),
             lambda shape: rng.standard_normal(shape, np.float32),
         )
-        audio = (
-            model.autoencoder.decode(torch.from_numpy(last.x).to(device))[
-                :, 0, : round(FULL_SECONDS * SAMPLE_RATE)
-            ]
-            .cpu()
-            .numpy()
-        )
-        return np.array(
-            [
-                check(clip, SAMPLE_RATE, prompt.family, prompt.attributes).passed
-                for clip, prompt in zip(audio, prompts)
-            ],
-            float,
-        )
+        samples = round(world.full_seconds * world.sample_rate)
+        passed = []
+        for latents, prompt in zip(torch.from_numpy(last.x).to(device), prompts):
+            clip = model.autoencoder.decode(latents[None])[0, :, :samples].T.cpu().numpy()
+            verdict = check(clip, world.sample_rate, prompt.family, prompt.attributes, world.name)
+            passed.append(verdict.passed)
+        return np.array(passed, float)

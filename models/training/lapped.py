@@ -11,6 +11,7 @@ convolution is its inverse. Every later stage takes groups of frames to their pr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -33,6 +34,15 @@ def mdct_basis(coefficients: int) -> Tensor:
     return torch.tensor(math.sqrt(2 / coefficients) * window * cosines, dtype=torch.float32)
 
 
+def middle_and_side(channels: int) -> Tensor:
+    """The rotation that takes the channels of a sound to what is coded: [channels, channels]."""
+    if channels == 1:
+        return torch.ones(1, 1)
+    if channels == 2:
+        return torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / math.sqrt(2)
+    raise ValueError(f"sounds have one or two channels here, not {channels}")
+
+
 def principal_components(frames: Tensor, group: int, keep: int) -> Tensor:
     """KLT of groups of frames [clips, channels, length]: orthonormal components [keep, channels,
     group], strongest first.
@@ -47,8 +57,13 @@ def principal_components(frames: Tensor, group: int, keep: int) -> Tensor:
 
 
 @torch.no_grad()
-def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: list[int]) -> None:
-    """Set an autoencoder (mono) to MDCT, then KLT upon KLT of `audio` [clips, samples]."""
+def initialise(
+    autoencoder: Autoencoder, audio: Tensor, latents: int, strides: Sequence[int]
+) -> None:
+    """Set an autoencoder to MDCT, then KLT upon KLT of `audio` [clips, channels, samples].
+
+    Of two channels, middle and side have an MDCT each: what both have in common is most of it.
+    """
     for module in autoencoder.modules():
         if isinstance(module, SnakeBeta):
             module.beta.fill_(SNAKE_LOG_BETA)
@@ -57,26 +72,42 @@ def initialise(autoencoder: Autoencoder, audio: Tensor, latents: int, strides: l
     encoder, decoder = autoencoder.encoder.layers, autoencoder.decoder.layers
     stages = len(strides)
 
+    turn = middle_and_side(audio.shape[1])
+    channels = range(len(turn))
     first = _small(encoder[0], OTHER_CHANNELS)
-    first[0].zero_()
-    first[:, 0, 3] += OTHER_CHANNELS
-    first[0, 0, 3] = 1
-    _set(encoder[0], first)
+    for row in range(len(first)):
+        first[row, :, 3] += OTHER_CHANNELS * turn[row % len(turn)]
     final = _small(decoder[-1], 1e-3)
-    final[0, 0, 3] = 1
+    for channel in channels:
+        first[channel].zero_()
+        first[channel, :, 3] = turn[channel]
+        final[:, channel, 3] = turn[channel]
+    _set(encoder[0], first)
     _set(decoder[-1], final)
 
     basis = mdct_basis(strides[0])
     strided = _small(encoder[1].layers[4], 1e-3)
-    strided[:, 0] = basis * BLOCK_GAIN
-    _set(encoder[1].layers[4], strided)
     inverse = _small(decoder[stages].layers[1], OTHER_CHANNELS)
-    inverse += OTHER_CHANNELS * basis[:, None]
-    inverse[:, 0] = basis
+    for channel in channels:
+        rows = slice(channel * len(basis), (channel + 1) * len(basis))
+        strided[rows, channel] = basis * BLOCK_GAIN
+        inverse[rows, channel :: len(turn)] += OTHER_CHANNELS * basis[:, None]
+        inverse[rows, : len(turn)] = 0
+        inverse[rows, channel] = basis
+    _set(encoder[1].layers[4], strided)
     _set(decoder[stages].layers[1], inverse / BLOCK_GAIN)
 
-    frames = nn.functional.conv1d(
-        audio[:, None], basis[:, None] * BLOCK_GAIN, stride=strides[0], padding=strides[0] // 2
+    frames = torch.cat(
+        [
+            nn.functional.conv1d(
+                (turn[channel] @ audio)[:, None],
+                basis[:, None] * BLOCK_GAIN,
+                stride=strides[0],
+                padding=strides[0] // 2,
+            )
+            for channel in channels
+        ],
+        dim=1,
     )
     for stage in range(1, stages):
         group, down, up = (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edge_audio.errors import EdgeAudioError
 
-from . import data
-from .sounds import WORLDS, by_name, packages
+from . import data, design
+from .sounds import WORLDS, packages
 
 
 def main() -> None:
@@ -27,13 +27,15 @@ def main() -> None:
         raise SystemExit(f"error: the second sound world needs more: {'; '.join(lines)}")
     try:
         clips = data.prepare(
-            arguments.out, arguments.clips, arguments.seed, by_name(arguments.world)
+            arguments.out, arguments.clips, arguments.seed, design.of_world(arguments.world)
         )
     except EdgeAudioError as error:
         raise SystemExit(f"error: {error}") from None
     pieces = data.vocabulary_size(arguments.out / data.TOKENIZER_FILE)
-    shape = " x ".join(map(str, clips.audio.shape[1:]))
-    print(f"{len(clips.audio)} clips of {shape} samples, {pieces} pieces, in {arguments.out}")
+    print(
+        f"{len(clips.audio)} clips, {clips.seconds.sum() / 3600:.1f} hours, {pieces} pieces, in"
+        f" {arguments.out}"
+    )
 
 
 if __name__ == "__main__":

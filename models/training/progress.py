@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 EVERY = 25
 
@@ -62,6 +63,16 @@ def load_state(path: Path, device: str, **parts) -> int:
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, now: nn.Module, step: int, decay: float) -> None:
+    """Move an average of weights towards what they are now; in the first steps faster, so that it
+    forgets the start.
+    """
+    decay = min(decay, (step + 1) / (step + 10))
+    for slow, fresh in zip(average.parameters(), now.parameters()):
+        slow.lerp_(fresh, 1 - decay)
 
 
 class Best:

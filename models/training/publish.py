@@ -11,8 +11,8 @@ from edge_audio.bundle.manifest import COMPONENTS
 from edge_audio.errors import EdgeAudioError
 from edge_audio.exporter.bundle import Options, export
 
-from .pocket import CHECKPOINT, SAMPLING
-from .prompts import BUNDLED
+from .design import CHECKPOINT, POCKET, Design
+from .prompts import prompts_of
 from .vocabulary import usual_level, vocabulary
 
 OUT = Path(__file__).parents[1] / "pocket"
@@ -23,18 +23,20 @@ PRECISIONS = ("f16", "int8", "mixed")
 TARGET_SNR = 33
 
 
-def options(precisions: tuple[str, ...] = PRECISIONS) -> Options:
+def options(precisions: tuple[str, ...] = PRECISIONS, design: Design = POCKET) -> Options:
     """All that the bundle says beside its graphs; making the vocabulary takes two seconds."""
+    world = design.world
     return Options(
         precisions=precisions,
         components=COMPONENTS,
         name="pocket",
         license="Apache-2.0",
-        checks=BUNDLED,
-        vocabulary=vocabulary(),
-        usual_level=usual_level(),
+        checks=prompts_of(world).bundled,
+        vocabulary=vocabulary(world),
+        usual_level=usual_level(world),
         target_snr=TARGET_SNR,
-        **SAMPLING,
+        latent_lengths=design.shorter,
+        **design.sampling,
     )
 
 

@@ -18,8 +18,8 @@ from scipy.signal import resample_poly
 
 from edge_audio.errors import EdgeAudioError, first_line
 
-from .data import Clips, tokenize
-from .sounds import CLIP_SAMPLES, SAMPLE_RATE
+from .data import Clips, Sounds, as_int16, tokenize
+from .design import Design
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 CAPTIONS = "captions.csv"
@@ -33,35 +33,35 @@ PEAK = 0.56
 Say = Callable[[str], None]
 
 
-def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
-    """All sounds that can be used, at the model's rate, mono, cut or padded to the length of a
-    clip.
+def read_folder(design: Design, folder: Path, tokenizer: Path, say: Say) -> Clips:
+    """All sounds that can be used, at the model's rate and with its channels, cut to the length of
+    a clip.
 
     `say` gets a line for every file that is left out, or not used as it is. EdgeAudioError if
     nothing is left.
     """
     if not folder.is_dir():
         raise EdgeAudioError(f"{folder} is not a folder; give one with sounds and {CAPTIONS}")
+    rate, longest = design.world.sample_rate, design.world.clip_samples
     known, audio, captions, seconds = _captions(folder, say), [], [], []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
         name = str(path.relative_to(folder))
         try:
             caption = _caption(path, known.pop(name, None))
-            samples = _samples(path)
+            samples = _samples(path, design)
         except ValueError as reason:
             say(f"{name}: left out, {reason}")
             continue
-        if len(samples) > CLIP_SAMPLES:
+        if len(samples) > longest:
             say(
-                f"{name}: has {len(samples) / SAMPLE_RATE:.1f} s, only the first"
-                f" {CLIP_SAMPLES / SAMPLE_RATE:.1f} are used"
+                f"{name}: has {len(samples) / rate:.1f} s, only the first {longest / rate:.1f} are"
+                " used"
             )
-        length = min(len(samples), CLIP_SAMPLES)
-        clip = np.zeros(CLIP_SAMPLES, np.int16)
-        clip[:length] = np.round(samples[:length] * (PEAK / np.abs(samples[:length]).max()) * 32767)
-        audio.append(clip)
+        length = min(len(samples), longest)
+        heard = samples[:length] * (PEAK / np.abs(samples[:length]).max())
+        audio.append(as_int16(heard, length / rate, rate))
         captions.append((caption,))
-        seconds.append(length / SAMPLE_RATE)
+        seconds.append(length / rate)
     for name in known:
         say(f"{name}: named in {CAPTIONS}, but there is no such sound")
     if not audio:
@@ -69,14 +69,14 @@ def read_folder(folder: Path, tokenizer: Path, say: Say) -> Clips:
             f"{folder} has no sound that can be used; put sounds there ({', '.join(SUFFIXES)}),"
             f" each with a caption in {CAPTIONS} or in a .txt beside it"
         )
-    ids, mask = tokenize(tokenizer, captions)
+    ids, mask = tokenize(tokenizer, captions, design.max_tokens)
     for (caption,) in dict.fromkeys(captions):
-        if tokenize(tokenizer, [(caption,)])[1].all():
+        if tokenize(tokenizer, [(caption,)], design.max_tokens)[1].all():
             say(
                 f"caption {caption[:40]!r} is as long as the model reads, or longer; what is beyond"
                 " is cut"
             )
-    return Clips(np.stack(audio), captions, ids, mask, np.array(seconds))
+    return Clips(Sounds.of(audio), captions, ids, mask, np.array(seconds))
 
 
 def _captions(folder: Path, say: Say) -> dict[str, str]:
@@ -118,8 +118,11 @@ def _caption(path: Path, listed: str | None) -> str:
     return listed
 
 
-def _samples(path: Path) -> np.ndarray:
-    """Mono at the model's rate, float64 [samples]; ValueError says why not."""
+def _samples(path: Path, design: Design) -> np.ndarray:
+    """At the model's rate and with its channels, float64 [samples, channels]; ValueError says why
+    not.
+    """
+    wanted, longest = design.world.sample_rate, design.world.clip_samples
     try:
         samples, rate = soundfile.read(path, always_2d=True)
     except (RuntimeError, OSError) as error:
@@ -128,14 +131,16 @@ def _samples(path: Path) -> np.ndarray:
         raise ValueError(
             f"it has {len(samples) / rate:.0f} s; cut it into single sounds of at most {LONGEST:g}"
         )
-    mono = samples.mean(axis=1)
-    if rate != SAMPLE_RATE and len(mono):
-        divisor = gcd(rate, SAMPLE_RATE)
-        mono = resample_poly(mono, SAMPLE_RATE // divisor, rate // divisor)
-    if not np.isfinite(mono).all():
+    if samples.shape[1] != design.world.channels:
+        mono = samples.mean(axis=1, keepdims=True)
+        samples = np.repeat(mono, design.world.channels, axis=1)
+    if rate != wanted and len(samples):
+        divisor = gcd(rate, wanted)
+        samples = resample_poly(samples, wanted // divisor, rate // divisor)
+    if not np.isfinite(samples).all():
         raise ValueError("it has samples that are not numbers")
-    if len(mono) == 0 or np.abs(mono[:CLIP_SAMPLES]).max() < SILENT:
+    if len(samples) == 0 or np.abs(samples[:longest]).max() < SILENT:
         raise ValueError(
-            "it is silent" if len(mono) <= CLIP_SAMPLES else "it begins with silence; cut that off"
+            "it is silent" if len(samples) <= longest else "it begins with silence; cut that off"
         )
-    return mono
+    return samples

@@ -4,6 +4,7 @@ carry.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -14,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .data import Clips
-from .lapped import initialise
+from .design import Design
+from .fast import compile_for, fast
+from .lapped import initialise, middle_and_side
 from .modules import Autoencoder
-from .pocket import LATENTS, MODEL_CONFIG, STRIDES
-from .progress import Best, Log, load_state, save_state
-from .sounds import FAMILIES, make_sound
+from .progress import Best, Log, load_state, move_average, save_state
 
 CROP = 16384
 BATCH = 8
@@ -26,18 +27,22 @@ LEARNING_RATE = (
     3e-4  # at 7e-4 it forgets the transform that it starts as before it has learnt anything better
 )
 WARM_UP = 300
+AVERAGED = 0.998  # of the average that is kept: single steps jitter
 KL_WEIGHT = 1e-4
 WAVEFORM_WEIGHT = 0.5
 SAVE_EVERY = 100
 VALIDATE_EVERY = 500
 VALIDATION_SEED = 99
+VALIDATION_SECONDS = 2.0
+START_CLIPS = 400
 
 
 def spectral_loss(y: Tensor, x: Tensor) -> Tensor:
-    """Multi-resolution STFT loss of y against x [clips, samples]: linear magnitudes, relative, and
-    logarithmic ones.
+    """Multi-resolution STFT loss of y against x [clips, channels, samples]: linear magnitudes,
+    relative, and logarithmic ones; of two channels, middle and side count as well.
     """
     loss = x.new_zeros(())
+    y, x = signals(y), signals(x)
     for size in (2048, 1024, 512, 256, 128):
         window = torch.hann_window(size, device=x.device)
         scale = 1 / window.sum()
@@ -53,22 +58,33 @@ def spectral_loss(y: Tensor, x: Tensor) -> Tensor:
     return loss / 5
 
 
+def signals(audio: Tensor) -> Tensor:
+    """What a spectral loss looks at [signals, samples]: the channels, and of two also middle and
+    side, since what is heard of a difference is in neither of them alone.
+    """
+    if audio.shape[1] == 2:
+        audio = torch.cat([audio, torch.einsum("oc,bcn->bon", middle_and_side(2), audio)], dim=1)
+    return audio.flatten(0, 1)
+
+
 def signal_to_noise(y: Tensor, x: Tensor) -> Tensor:
-    """SNR in dB of each clip [clips, samples] -> [clips]."""
-    return 10 * torch.log10((x.pow(2).sum(1) + 1e-6) / ((x - y).pow(2).sum(1) + 1e-6))
+    """SNR in dB of each clip [clips, channels, samples] -> [clips]."""
+    return 10 * torch.log10((x.pow(2).sum((1, 2)) + 1e-6) / ((x - y).pow(2).sum((1, 2)) + 1e-6))
 
 
 def waveform_loss(y: Tensor, x: Tensor) -> Tensor:
     """Error relative to each clip's level, so that quiet sounds count; bounded, so that silence
     does not.
     """
-    return ((y - x).pow(2).mean(1) / (x.pow(2).mean(1) + 1e-4)).clamp(max=4).sqrt().mean()
+    error, level = (y - x).pow(2).mean((1, 2)), x.pow(2).mean((1, 2))
+    return (error / (level + 1e-4)).clamp(max=4).sqrt().mean()
 
 
 def loss_of(model: Autoencoder, audio: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Loss of one batch of audio [clips, samples], and figures for the log."""
-    mean, std = model.encode(audio[:, None])
-    decoded = model.decode(mean + std * torch.randn_like(std))[:, 0]
+    """Loss of one batch of audio [clips, channels, samples], and figures for the log."""
+    with fast(audio.device.type):
+        mean, std = (part.float() for part in model.encode(audio))
+        decoded = model.decode(mean + std * torch.randn_like(std)).float()
     kl = 0.5 * (mean.pow(2) + std.pow(2) - 2 * std.log() - 1).sum(1).mean()
     spectral = spectral_loss(decoded, audio)
     waveform = waveform_loss(decoded, audio)
@@ -81,58 +97,79 @@ def loss_of(model: Autoencoder, audio: Tensor) -> tuple[Tensor, dict[str, float]
     return spectral + WAVEFORM_WEIGHT * waveform + KL_WEIGHT * kl, figures
 
 
-def random_crops(clips: Clips, generator: torch.Generator, device: str) -> Tensor:
-    """A batch of crops [BATCH, CROP], of random level; crops that are mostly silence are rare but
-    present.
+def random_crops(clips: Clips, sample_rate: int, generator: torch.Generator, device: str) -> Tensor:
+    """A batch of crops [BATCH, channels, CROP], of random level; crops that are mostly silence are
+    rare but present.
     """
     rows = torch.randint(len(clips.audio), (BATCH,), generator=generator).tolist()
     batch = []
     for row in rows:
-        last = max(1, min(clips.audio.shape[1], int(clips.seconds[row] * 16000)) - CROP // 2)
-        start = min(
-            int(torch.randint(last, (1,), generator=generator)), clips.audio.shape[1] - CROP
-        )
-        batch.append(torch.from_numpy(clips.audio[row, start : start + CROP].astype("float32")))
-    gain = 0.5 + torch.rand(BATCH, 1, generator=generator) * 0.7
-    return (torch.stack(batch) * gain / 32768).to(device)
+        last = max(1, int(clips.seconds[row] * sample_rate) - CROP // 2)
+        start = int(torch.randint(last, (1,), generator=generator))
+        batch.append(torch.from_numpy(clips.audio.cut(row, start, CROP)))
+    gain = 0.5 + torch.rand(BATCH, 1, 1, generator=generator) * 0.7
+    return (torch.stack(batch) * gain).to(device)
 
 
 @torch.no_grad()
 def validation_loss(model: Autoencoder, clips: Tensor) -> float:
-    """Spectral and waveform loss of `clips` [clips, samples], coded without noise."""
+    """Spectral and waveform loss of `clips` [clips, channels, samples], coded without noise."""
     losses = []
     for audio in clips.split(BATCH):
-        decoded = model.decode(model.encode(audio[:, None])[0])[:, 0]
+        decoded = model.decode(model.encode(audio)[0])
         losses.append(
             (spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)).item()
         )
     return sum(losses) / len(losses)
 
 
-def train(clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
+def new_autoencoder(design: Design, clips: Clips) -> Autoencoder:
+    """The lapped start, from some of the clips."""
+    model = Autoencoder(design.model_config["model"]["pretransform"]["config"])
+    count = min(START_CLIPS, len(clips.audio))
+    sample = torch.stack(
+        [
+            torch.from_numpy(clips.audio.cut(row, 0, design.world.clip_samples))
+            for row in range(count)
+        ]
+    )
+    initialise(model, sample, design.latents, design.strides)
+    return model
+
+
+def validation_clips(design: Design) -> Tensor:
+    """The first seconds of a sound of every family [families, channels, samples]."""
+    world = design.world
+    count = round(VALIDATION_SECONDS * world.sample_rate) // design.downsampling
+    sounds = [
+        world.make_sound(
+            np.random.default_rng([VALIDATION_SEED, index]), family, seconds=world.full_seconds
+        )
+        for index, family in enumerate(world.families)
+    ]
+    audio = np.stack([sound.audio[: count * design.downsampling] for sound in sounds])
+    return torch.from_numpy(audio.reshape(*audio.shape[:2], -1)).transpose(1, 2).contiguous()
+
+
+def train(design: Design, clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
     """Train for `steps` in all, going on from `folder`/autoencoder.pt if it is there; the best by
     validation is returned.
     """
     torch.manual_seed(0)
-    model = Autoencoder(MODEL_CONFIG["model"]["pretransform"]["config"])
-    sample = torch.from_numpy(clips.audio[:400].astype("float32")) / 32768
-    initialise(model, sample, LATENTS, STRIDES)
+    model = new_autoencoder(design, clips)
     model.to(device)
+    keep_silence(model)
+    average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(
-        model.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0
+        (parameter for parameter in model.parameters() if parameter.requires_grad),
+        LEARNING_RATE,
+        betas=(0.8, 0.99),
+        weight_decay=0,
     )
     path = folder / "autoencoder.pt"
-    first = load_state(path, device, model=model, optimizer=optimizer)
-    validation = torch.stack(
-        [
-            torch.from_numpy(
-                make_sound(
-                    np.random.default_rng([VALIDATION_SEED, index]), family, seconds=4.0
-                ).audio
-            )
-            for index, family in enumerate(FAMILIES)
-        ]
-    ).to(device)
+    first = load_state(path, device, model=model, average=average, optimizer=optimizer)
+    compile_for(steps - first, model.encoder, model.decoder)
+    validation = validation_clips(design).to(device)
     best = Best(folder / "autoencoder-best.pt", folder / "autoencoder-validation.csv", path)
     generator, log, start = (
         torch.Generator(),
@@ -147,15 +184,26 @@ def train(clips: Clips, folder: Path, steps: int, device: str) -> Autoencoder:
                 0.5 * (1 + math.cos(math.pi * step / steps)),
             )
             group["lr"] = LEARNING_RATE * warm * (0.02 + 0.98 * cosine)
-        loss, figures = loss_of(model, random_crops(clips, generator, device))
+        loss, figures = loss_of(
+            model, random_crops(clips, design.world.sample_rate, generator, device)
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        move_average(average, model, step, AVERAGED)
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start, **figures)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, model=model, optimizer=optimizer)
+            save_state(path, step + 1, model=model, average=average, optimizer=optimizer)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
-            best.offer(step + 1, validation_loss(model, validation), model=model)
-    load_state(best.path, device, model=model)
-    return model.eval()
+            best.offer(step + 1, validation_loss(average, validation), model=average)
+    load_state(best.path, device, model=average)
+    return average.eval()
+
+
+def keep_silence(model: Autoencoder) -> None:
+    """Hold every bias where it is: they start at zero, and so silence stays silence to the last
+    digit, where trained ones leave a hum below everything that falls silent.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.endswith("bias"))

@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .data import Clips
+from .design import Design
+from .fast import compile_for, fast
 from .modules import Autoencoder
-from .pocket import DOWNSAMPLING, LATENT_LENGTH
 from .progress import Best, Log, load_state, save_state
-from .train_autoencoder import signal_to_noise, spectral_loss, waveform_loss
+from .train_autoencoder import keep_silence, signal_to_noise, signals, spectral_loss, waveform_loss
 
 BATCH = 8
-LATENTS_EACH = 48
+CUT = 16384  # samples
 # latents on either side that only lend the inner ones their surroundings: at the ends of a cut the
 # decoder guesses
 CONTEXT = 8
-SAMPLES_EACH = (LATENTS_EACH - 2 * CONTEXT) * DOWNSAMPLING
 LEARNING_RATE = 3e-4
 WARM_UP = 100
 # largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down
@@ -42,14 +42,20 @@ HEARD_EACH = 6  # clips of each family that tell how hard it is
 SAVE_EVERY, VALIDATE_EVERY = 100, 500
 
 
+def cut_latents(design: Design) -> int:
+    """Latents of a cut, their surroundings included."""
+    return CUT // design.downsampling + 2 * CONTEXT
+
+
 def energy_loss(y: Tensor, x: Tensor) -> Tensor:
-    """How far apart the levels of y and x [clips, samples] are, patch by patch of the spectrogram,
-    as a natural logarithm of amplitude.
+    """How far apart the levels of y and x [clips, channels, samples] are, patch by patch of the
+    spectrogram, as a natural logarithm of amplitude.
 
     Two noises that sound alike agree in no single bin, and a loss that compares bins makes them too
     quiet; averaged over patches they agree.
     """
     loss = x.new_zeros(())
+    y, x = signals(y), signals(x)
     for size, bands, windows in PATCHES:
         window = torch.hann_window(size, device=x.device)
         a, b = (
@@ -70,6 +76,7 @@ def energy_loss(y: Tensor, x: Tensor) -> Tensor:
 
 
 def train(
+    design: Design,
     autoencoder: Autoencoder,
     clips: Clips,
     latents: np.ndarray,
@@ -85,12 +92,16 @@ def train(
     the end that are not trained on.
     """
     decoder = autoencoder.decoder.to(device).train()
+    keep_silence(autoencoder)
     optimizer = torch.optim.AdamW(
-        decoder.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0
+        (parameter for parameter in decoder.parameters() if parameter.requires_grad),
+        LEARNING_RATE,
+        betas=(0.8, 0.99),
+        weight_decay=0,
     )
 
     def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
-        decoded, audio = _decoded_and_heard(decoder, clips, latents, rows, starts, noise, device)
+        decoded, audio = _decoded_and_heard(design, decoder, clips, latents, rows, starts, noise)
         loss = (
             spectral_loss(decoded, audio)
             + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)
@@ -106,12 +117,13 @@ def train(
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
     first = load_state(path, device, decoder=decoder, optimizer=optimizer)
+    compile_for(steps - first, decoder)
     log, start = Log(folder / "decoder.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(step, steps)
-        loss, snr = loss_of(*_draw(chances, step), NOISE)
+        loss, snr = loss_of(*_draw(design, clips.seconds, chances, step), NOISE)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
@@ -135,46 +147,53 @@ def _learning_rate(step: int, steps: int) -> float:
     return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * cosine)
 
 
-def _draw(chances: Tensor, step: int) -> tuple[list[int], list[int]]:
+def _draw(
+    design: Design, seconds: np.ndarray, chances: Tensor, step: int
+) -> tuple[list[int], list[int]]:
     """The clips of a step, and where in each the cut starts, in latents."""
     generator = torch.Generator().manual_seed(step)
     rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator)
     # starts of clips, where most attacks are, twice as often as the rest
-    last = LATENT_LENGTH - LATENTS_EACH + 1
-    starts = torch.randint(-last, last, (BATCH,), generator=generator).clamp(min=0)
-    starts = starts * (torch.rand(BATCH, generator=generator) < 0.9)
-    return rows.tolist(), starts.long().tolist()
+    places = torch.rand(BATCH, generator=generator) * 2 - 1
+    starts = [
+        int(place * (design.length_for(seconds[row]) - cut_latents(design) + 1))
+        for row, place in zip(rows.tolist(), places.clamp(min=0).tolist())
+    ]
+    return rows.tolist(), starts
 
 
 def _decoded_and_heard(
+    design: Design,
     decoder: nn.Module,
     clips: Clips,
     latents: np.ndarray,
     rows: list[int],
     starts: list[int],
     noise: float,
-    device: str,
 ) -> tuple[Tensor, Tensor]:
-    """Cuts of clips, decoded from latents with noise, and as they are: two [clips, samples]."""
+    """Cuts of clips, decoded from latents with noise, and as they are: two [clips, channels,
+    samples].
+    """
+    device = next(decoder.parameters()).device
     cuts = zip(rows, starts)
     z = torch.stack(
         [
-            torch.from_numpy(latents[row, :, at : at + LATENTS_EACH].astype("float32"))
+            torch.from_numpy(latents[row, :, at : at + cut_latents(design)].astype("float32"))
             for row, at in cuts
         ]
     ).to(device)
     z = z + noise * torch.rand(len(z), 1, 1, device=z.device) * torch.randn_like(z)
     # the start of a clip is where it begins for the runtime, too
     inner = [0 if at == 0 else CONTEXT for at in starts]
-    decoded = torch.stack(
-        [y[skip * DOWNSAMPLING :][:SAMPLES_EACH] for y, skip in zip(decoder(z)[:, 0], inner)]
-    )
-    audio = []
-    for row, at, skip in zip(rows, starts, inner):
-        begin = (at + skip) * DOWNSAMPLING
-        cut = clips.audio[row, begin : begin + SAMPLES_EACH]
-        audio.append(torch.from_numpy(cut.astype("float32")))
-    return decoded, torch.stack(audio).to(device) / 32768
+    ratio, count = design.downsampling, CUT
+    with fast(device.type):
+        whole = decoder(z).float()
+    decoded = torch.stack([y[:, skip * ratio :][:, :count] for y, skip in zip(whole, inner)])
+    audio = [
+        torch.from_numpy(clips.audio.cut(row, (at + skip) * ratio, count))
+        for row, at, skip in zip(rows, starts, inner)
+    ]
+    return decoded, torch.stack(audio).to(device)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .data import TOKENIZER_FILE, Clips
+from .design import Design
+from .fast import compile_for, fast, has_bfloat16
 from .focus import Focus
 from .modules import Autoencoder, Model
-from .progress import Best, Log, load_state, save_state
+from .progress import Best, Log, load_state, move_average, save_state
 
 BATCH = 32
 LEARNING_RATE = 1.5e-3
 MUON_LEARNING_RATE = 2.5e-3
-COMPILE_FROM = 500  # steps; compiling takes a minute and saves a fifth of every step
 WARM_UP = 200
 PROMPT_DROPOUT = 0.1
 # Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers
@@ -36,22 +37,37 @@ SAVE_EVERY = 100
 VALIDATE_EVERY = 500
 ASK_EVERY = 2000  # and at least four times in a training
 VALIDATION_CLIPS = 192
+SCALED_BY = 4000  # clips that tell how large the latents are
+# how often a clip is made at a greater length than it needs
+LONGER = 0.15
 
 
 @torch.no_grad()
-def encode_clips(autoencoder: Autoencoder, clips: Clips, path: Path, device: str) -> np.ndarray:
-    """Means of the latents of all clips as float16 [clips, latents, length], kept in `path`."""
+def encode_clips(
+    design: Design, autoencoder: Autoencoder, clips: Clips, path: Path, device: str
+) -> np.ndarray:
+    """Means of the latents of all clips as float16 [clips, latents, length], kept in `path`.
+
+    A clip is encoded at the length that it will be made at; after that come those of silence.
+    """
     if not path.exists():
-        rows = []
-        for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
-            audio = torch.from_numpy(clips.audio[row].astype("float32") / 32768).to(device)
-            with _fast(
-                device
-            ):  # one at a time: a clip's activations fit the cache, a batch's do not
-                rows.append(autoencoder.encode(audio[None, None])[0][0].half().cpu().numpy())
-        latents = np.stack(rows)
         temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, latents)
+        latents = np.lib.format.open_memmap(
+            temporary, "w+", np.float16, (len(clips.audio), design.latents, design.latent_length)
+        )
+
+        def encode(audio: np.ndarray) -> np.ndarray:
+            with fast(device):
+                mean, _ = autoencoder.encode(torch.from_numpy(audio)[None].to(device))
+            return mean[0].half().cpu().numpy()
+
+        silence = np.zeros((design.world.channels, design.world.clip_samples), np.float32)
+        latents[:] = encode(silence)
+        # one at a time: a clip's activations fit the cache, a batch's do not
+        for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
+            length = design.length_for(clips.seconds[row])
+            latents[row, :, :length] = encode(clips.audio.cut(row, 0, length * design.downsampling))
+        latents.flush()
         temporary.replace(path)
     return np.load(path, mmap_mode="r")
 
@@ -64,7 +80,8 @@ def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarr
     The official format has no place for a latent scale, and diffusion assumes that data and noise
     are of one size.
     """
-    scale = torch.from_numpy(latents.astype("float32").std(axis=(0, 2)) + 1e-6)
+    some = latents[:: max(1, len(latents) // SCALED_BY)]
+    scale = torch.from_numpy(some.astype("float32").std(axis=(0, 2)) + 1e-6)
     last, first = autoencoder.encoder.layers[-1], autoencoder.decoder.layers[0]
     scale = scale.to(last.weight_g.device)
     last.weight_g[: len(scale)] /= scale[:, None, None]
@@ -111,6 +128,7 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
 
 
 def train(
+    design: Design,
     model: Model,
     clips: Clips,
     latents: np.ndarray,
@@ -135,12 +153,10 @@ def train(
     path = folder / "dit.pt"
     best = Best(folder / "dit-best.pt", folder / "dit-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
-    if steps - first >= COMPILE_FROM:
-        torch._dynamo.config.suppress_errors = True  # no C++ compiler: run as written
-        model.dit.compile()
-    examples = Examples(latents, clips, device)
+    compile_for(steps - first, model.dit)
+    examples = Examples(design, latents, clips, device)
     learnt = len(latents) - held_back
-    focus = _focus(folder, clips.families[:learnt], resumed=first > 0)
+    focus = _focus(design, folder, clips.families[:learnt], resumed=first > 0)
     ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
     chances = focus.chances if focus else torch.ones(learnt)
     log, start = Log(folder / "dit.csv", first), time.monotonic()
@@ -151,14 +167,14 @@ def train(
         for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * speed
-        with _fast(device):
+        with fast(device):
             loss = flow_loss(model, *batch)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         muon.step()
         adamw.step()
-        _lerp(average, parts, step)
+        move_average(average, parts, step, EMA_DECAY)
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
@@ -178,21 +194,29 @@ def train(
 class Examples:
     """Latents, captions and seconds of all clips, in batches as `flow_loss` takes them."""
 
-    def __init__(self, latents: np.ndarray, clips: Clips, device: str):
-        self.latents, self.device = latents, device
+    def __init__(self, design: Design, latents: np.ndarray, clips: Clips, device: str):
+        self.latents, self.device, self.lengths = latents, device, design.lengths
+        self.length_of = torch.tensor([design.length_for(seconds) for seconds in clips.seconds])
         self.ids, self.mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
         self.seconds = torch.from_numpy(clips.seconds).float()
 
     def draw(self, chances: Tensor, step: int) -> tuple[Tensor, ...]:
-        """The batch of a step: clips by their chances, each with one of its captions."""
+        """The batch of a step: clips of one length by their chances, each with one of its
+        captions. Now and then they are made longer than they need be.
+        """
         generator = torch.Generator().manual_seed(step)
-        rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator)
+        length = self.length_of[torch.multinomial(chances, 1, generator=generator)]
+        alike = chances * (self.length_of[: len(chances)] == length)
+        rows = torch.multinomial(alike, BATCH, replacement=True, generator=generator)
         phrases = torch.randint(self.ids.shape[1], (BATCH,), generator=generator)
-        return self.batch(rows, phrases)
+        longer = [other for other in self.lengths if other > length]
+        if longer and torch.rand(1, generator=generator) < LONGER:
+            length = longer[int(torch.randint(len(longer), (1,), generator=generator))]
+        return self.batch(rows, phrases, int(length))
 
-    def batch(self, rows: Tensor, phrases: Tensor | int) -> tuple[Tensor, ...]:
-        """latents [B, C, T], ids and mask [B, L], seconds [B]."""
-        latents = torch.from_numpy(self.latents[rows.numpy()].astype("float32"))
+    def batch(self, rows: Tensor, phrases: Tensor | int, length: int) -> tuple[Tensor, ...]:
+        """latents [B, C, length], ids and mask [B, L], seconds [B]."""
+        latents = torch.from_numpy(self.latents[rows.numpy(), :, :length].astype("float32"))
         text = self.ids[rows, phrases], self.mask[rows, phrases]
         return tuple(a.to(self.device) for a in (latents, *text, self.seconds[rows]))
 
@@ -204,7 +228,7 @@ def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in parts.named_parameters():
         groups[parameter.ndim == 2 and "shared" not in name].append(parameter)
-    if not _has_bfloat16(device):
+    if not has_bfloat16(device):
         torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
     muon = torch.optim.Muon(
         groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
@@ -212,27 +236,18 @@ def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.
     return muon, torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
 
 
-def _focus(folder: Path, families: np.ndarray, resumed: bool) -> Focus | None:
+def _focus(design: Design, folder: Path, families: np.ndarray, resumed: bool) -> Focus | None:
     """None for sounds that are of no family."""
     if not len(families):
         return None
-    return Focus(folder / "dit-adherence.csv", families, folder / TOKENIZER_FILE, resumed)
+    table = folder / "dit-adherence.csv"
+    return Focus(design, table, families, folder / TOKENIZER_FILE, resumed)
 
 
 def _speed(step: int, steps: int, pace: float) -> float:
     """Factor of the learning rates: a linear start, then half a cosine."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
     return pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
-
-
-@torch.no_grad()
-def _lerp(average: Text, parts: Text, step: int) -> None:
-    """Move the average towards the parts; in the first steps faster, so that it forgets the
-    start.
-    """
-    decay = min(EMA_DECAY, (step + 1) / (step + 10))
-    for slow, now in zip(average.parameters(), parts.parameters()):
-        slow.lerp_(now, 1 - decay)
 
 
 @contextmanager
@@ -250,21 +265,13 @@ def validation_loss(model: Model, examples: Examples, rows: range) -> float:
     losses = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for part in torch.arange(rows.start, rows.stop).split(BATCH):
-            with _fast(examples.device):
-                losses.append(flow_loss(model, *examples.batch(part, 0)).item())
+        for length in examples.lengths:
+            alike = examples.length_of[rows.start : rows.stop] == length
+            for part in (rows.start + alike.nonzero()[:, 0]).split(BATCH):
+                with fast(examples.device):
+                    loss = flow_loss(model, *examples.batch(part, 0, length)).item()
+                losses += [loss] * len(part)
     return sum(losses) / len(losses)
-
-
-def _fast(device: str):
-    """Matrix products in bfloat16, a third of the time where the CPU or GPU has them."""
-    return torch.autocast(device, torch.bfloat16) if _has_bfloat16(device) else nullcontext()
-
-
-def _has_bfloat16(device: str) -> bool:
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False)
 
 
 def _orthogonal(

@@ -14,9 +14,9 @@ import soundfile
 
 from edge_audio.pipeline import Pipeline
 from models.training import train_dit
+from models.training.design import CHECKPOINT, POCKET
 from models.training.finetune import finetune, identity, state_folder, with_known
 from models.training.official import read_checkpoint
-from models.training.pocket import CHECKPOINT
 from models.training.recordings import read_folder
 
 ROOT = Path(__file__).parents[3]
@@ -58,9 +58,10 @@ def folder(tmp_path):
 
 def test_what_is_wrong_is_named_and_the_rest_is_used(folder):
     said = []
-    clips = read_folder(folder, CHECKPOINT / "spiece.model", said.append)
+    clips = read_folder(POCKET, folder, CHECKPOINT / "spiece.model", said.append)
     assert clips.captions == [("a whistle",), ("a whistle, long",), ("a dog whistle, short",)]
-    assert clips.audio.shape == (3, 65536) and clips.seconds == pytest.approx([2.0, 4.096, 1.0])
+    assert np.diff(clips.audio.starts).tolist() == [32000, 65536, 16000]
+    assert clips.audio.samples.shape[1] == 1 and clips.seconds == pytest.approx([2.0, 4.096, 1.0])
     for name, reason in (
         ("broken.wav", "cannot be read"),
         ("silent.wav", "it is silent"),
@@ -106,7 +107,8 @@ def test_a_bundle_of_ones_own_sounds(folder, tmp_path, monkeypatch):
 
 def test_half_of_what_is_drawn_is_ones_own(folder):
     clips, rows = with_known(
-        read_folder(folder, CHECKPOINT / "spiece.model", lambda line: None),
+        POCKET,
+        read_folder(POCKET, folder, CHECKPOINT / "spiece.model", lambda line: None),
         CHECKPOINT / "spiece.model",
         8,
     )
@@ -117,7 +119,7 @@ def test_half_of_what_is_drawn_is_ones_own(folder):
 
 def test_other_sounds_captions_or_checkpoint_begin_anew(folder, tmp_path):
     def told(checkpoint=CHECKPOINT):
-        own = read_folder(folder, CHECKPOINT / "spiece.model", lambda line: None)
+        own = read_folder(POCKET, folder, CHECKPOINT / "spiece.model", lambda line: None)
         return identity(own, np.arange(len(own.audio)), checkpoint)
 
     first = told()

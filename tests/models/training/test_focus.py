@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.training import data, focus
+from models.training.design import CHECKPOINT, POCKET
 from models.training.modules import Model
-from models.training.pocket import CHECKPOINT, MODEL_CONFIG, t5_config
 from models.training.sounds import FAMILIES
 
 TOKENIZER = CHECKPOINT / data.TOKENIZER_FILE
@@ -16,7 +16,7 @@ TOKENIZER = CHECKPOINT / data.TOKENIZER_FILE
 
 def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     families = np.array(["tone", "rain", "tone", "beat"])
-    asked = focus.Focus(tmp_path / "table.csv", families, TOKENIZER, resumed=False)
+    asked = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=False)
     assert asked.chances.tolist() == [1, 1, 1, 1]
     passed = np.array([float(name == "tone") for name in FAMILIES])
     monkeypatch.setattr(focus.Focus, "_heard", lambda self, model, rng, by_name, device: passed)
@@ -27,21 +27,21 @@ def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     assert asked.chances.tolist() == pytest.approx(
         [focus.LEAST, 1, focus.LEAST, 1 - (1 - focus.LEAST) * (1 - focus.MEMORY)]
     )
-    again = focus.Focus(tmp_path / "table.csv", families, TOKENIZER, resumed=True)
+    again = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=True)
     assert torch.allclose(again.chances, asked.chances)
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 3
-    anew = focus.Focus(tmp_path / "table.csv", families, TOKENIZER, resumed=False)
+    anew = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=False)
     assert anew.chances.tolist() == [1, 1, 1, 1] and not (tmp_path / "table.csv").exists()
 
 
 def test_an_untrained_model_is_heard_to_fail(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(focus, "STEPS", 1)
-    monkeypatch.setattr(focus, "ASKED_EACH", 1)
+    monkeypatch.setattr(focus, "ASKED", 1)
     torch.manual_seed(0)
-    model = Model(MODEL_CONFIG, t5_config(data.vocabulary_size(TOKENIZER))).eval()
+    model = Model(POCKET.model_config, POCKET.t5_config(data.vocabulary_size(TOKENIZER))).eval()
     assert (
-        focus.Focus(tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, resumed=False).update(
-            model, 1, "cpu"
-        )
+        focus.Focus(
+            POCKET, tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, resumed=False
+        ).update(model, 1, "cpu")
         < 0.3
     )

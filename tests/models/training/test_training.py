@@ -12,11 +12,11 @@ import torch
 
 from edge_audio.pipeline import Pipeline
 from models.training import data, progress, train_autoencoder, train_dit
-from models.training.lapped import initialise, mdct_basis
-from models.training.modules import Autoencoder, Model
-from models.training.pocket import LATENTS, MODEL_CONFIG, STRIDES, t5_config
+from models.training.design import POCKET, of_world
+from models.training.lapped import mdct_basis
+from models.training.modules import Model
 from models.training.publish import options
-from models.training.sounds import make_sound
+from models.training.sounds import WORLDS, make_sound
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,11 +26,14 @@ def clips(tmp_path_factory):
     return data.prepare(tmp_path_factory.mktemp("clips"), 48, seed=3)
 
 
-def new_autoencoder(clips):
+@pytest.fixture(scope="module")
+def stereo_clips(tmp_path_factory):
+    return data.prepare(tmp_path_factory.mktemp("stereo"), 24, 3, of_world("second"))
+
+
+def new_autoencoder(clips, design=POCKET):
     torch.manual_seed(0)
-    model = Autoencoder(MODEL_CONFIG["model"]["pretransform"]["config"])
-    initialise(model, torch.from_numpy(clips.audio[:].astype("float32")) / 32768, LATENTS, STRIDES)
-    return model.eval()
+    return train_autoencoder.new_autoencoder(design, clips).eval()
 
 
 def test_mdct_is_orthonormal():
@@ -45,36 +48,62 @@ def test_mdct_is_orthonormal():
 def test_untrained_autoencoder_already_carries_a_tone(clips):
     model = new_autoencoder(clips)
     tone = torch.from_numpy(make_sound(np.random.default_rng(0), "tone", {"note": "A4"}).audio)
-    decoded = model.decode(model.encode(tone[None, None])[0])[0]
-    assert train_autoencoder.signal_to_noise(decoded, tone[None]).item() > 15
+    decoded = model.decode(model.encode(tone[None, None])[0])
+    assert train_autoencoder.signal_to_noise(decoded, tone[None, None]).item() > 15
+
+
+@torch.no_grad()
+def test_untrained_autoencoder_carries_both_channels_and_silence(stereo_clips):
+    design = of_world("second")
+    model = new_autoencoder(stereo_clips, design)
+    t = torch.arange(32_768) / design.world.sample_rate
+    left, right = (0.2 * torch.sin(2 * torch.pi * hz * t) for hz in (220, 330))
+    audio = torch.stack([left, right])[None]
+    decoded = model.decode(model.encode(audio)[0])
+    for channel in range(2):
+        one = slice(channel, channel + 1)
+        ratio = train_autoencoder.signal_to_noise(decoded[:, one], audio[:, one])
+        assert ratio.item() > 12, channel
+    silence = torch.zeros(1, 2, 8192)
+    assert model.decode(model.encode(silence)[0]).abs().max() == 0
+
+
+def test_training_keeps_silence_silent(stereo_clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_autoencoder, "BATCH", 2)
+    design = of_world("second")
+    model = train_autoencoder.train(design, stereo_clips, tmp_path, 2, "cpu")
+    start = new_autoencoder(stereo_clips, design)
+    assert any(not torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters()))
+    with torch.no_grad():
+        assert model.decode(model.encode(torch.zeros(1, 2, 8192))[0]).abs().max() == 0
 
 
 @torch.no_grad()
 def test_normalised_latents_decode_to_the_same_audio(clips):
     model = new_autoencoder(clips)
-    audio = torch.from_numpy(clips.audio[:4].astype("float32"))[:, None] / 32768
+    audio = torch.stack([torch.from_numpy(clips.audio.cut(row, 0, 65536)) for row in range(4)])
     latents = model.encode(audio)[0]
     before = model.decode(latents)
     scaled = train_dit.normalise_latents(model, latents.numpy())
     normal = model.encode(audio)[0]
     assert np.allclose(normal.numpy(), scaled, atol=2e-2)
-    assert torch.allclose(normal.std((0, 2)), torch.ones(LATENTS), atol=1e-2)
+    assert torch.allclose(normal.std((0, 2)), torch.ones(POCKET.latents), atol=1e-2)
     assert torch.allclose(model.decode(normal), before, atol=1e-4)
 
 
 def new_model():
     torch.manual_seed(0)
-    return Model(MODEL_CONFIG, t5_config(data.VOCABULARY))
+    return Model(POCKET.model_config, POCKET.t5_config(POCKET.pieces))
 
 
 def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
-    latents = np.random.default_rng(0).standard_normal((48, LATENTS, 128)).astype("float16")
+    latents = np.random.default_rng(0).standard_normal((48, POCKET.latents, 128)).astype("float16")
     for module in (train_dit, train_autoencoder):
         monkeypatch.setattr(module, "SAVE_EVERY", 1)
     monkeypatch.setattr(train_dit, "BATCH", 4)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = train_dit.train(new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
+    whole = train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
 
     add = progress.Log.add
 
@@ -85,9 +114,9 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(progress.Log, "add", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_dit.train(new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+        train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     monkeypatch.setattr(progress.Log, "add", add)
-    resumed = train_dit.train(new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+    resumed = train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters()):
         assert torch.equal(a, b), name
 
@@ -112,10 +141,12 @@ def test_best_by_validation_is_what_is_kept(tmp_path):
     assert not best.path.exists()
 
 
-def test_quick_run_ends_in_a_bundle(tmp_path):
+@pytest.mark.parametrize("world", WORLDS)
+def test_quick_run_ends_in_a_bundle(world, tmp_path):
+    design, run = of_world(world), str(tmp_path / "run")
     for _ in range(2):  # the second run finds everything done
         done = subprocess.run(
-            [sys.executable, "-m", "models.training", str(tmp_path / "run"), "--quick"],
+            [sys.executable, "-m", "models.training", run, "--quick", "--world", world],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -126,7 +157,8 @@ def test_quick_run_ends_in_a_bundle(tmp_path):
     assert len((tmp_path / "run" / "dit-validation.csv").read_text().splitlines()) == 2
     from edge_audio.exporter.bundle import export
 
-    bundled = options(("int8",))  # as it ships, without the search for a mixed precision
+    bundled = options(("int8",), design)  # as it ships, without the search for a mixed precision
     export(tmp_path / "run" / "checkpoint", tmp_path / "bundle", bundled, say=lambda line: None)
     clip = Pipeline.load(tmp_path / "bundle", "int8").generate("rain", seconds=1, seed=1, steps=2)
-    assert clip.samples.shape == (16000, 1) and np.isfinite(clip.samples).all()
+    assert clip.samples.shape == (design.world.sample_rate, design.world.channels)
+    assert np.isfinite(clip.samples).all()

@@ -1,0 +1,205 @@
+"""The sizes of the pocket models, as an official `model_config.json` and a T5 `config.json`: what
+the bundled one has, and what the one after it, of the second sound world, shall have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .sounds import FIRST, World, by_name
+
+#: what ships, in official format
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+
+
+@dataclass(frozen=True)
+class Design:
+    """A pocket model: the sounds that it learns, the sizes of its parts, and how long they train.
+
+    The autoencoder has `strides` and `multiples` of `channels`, as Oobleck does; the first multiple
+    has to hold an MDCT of `strides[0]` coefficients for every channel of the sound (`lapped.py`).
+    """
+
+    world: World
+    latents: int
+    strides: tuple[int, ...]
+    channels: int
+    multiples: tuple[int, ...]
+    width: int
+    depth: int
+    heads: int
+    # of the tokenizer
+    pieces: int
+    # steps of the autoencoder, of its decoder alone, of the transformer
+    steps: tuple[int, int, int]
+    # shorter clips, in latents, that are made in less time; the longest is a whole clip
+    shorter: tuple[int, ...] = ()
+    max_tokens: int = 24
+    text_dim: int = 128
+    #: what the model is made for
+    sampling: Mapping[str, Any] = field(
+        default_factory=lambda: {"sampler": "dpmpp", "steps": 12, "cfg_scale": 2.5}
+    )
+
+    @property
+    def downsampling(self) -> int:
+        """Samples per latent."""
+        return math.prod(self.strides)
+
+    @property
+    def latent_length(self) -> int:
+        """Latents of a clip."""
+        return self.world.clip_samples // self.downsampling
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Latents that a clip may have, ascending: the shortest that holds what was asked for."""
+        return (*self.shorter, self.latent_length)
+
+    def length_for(self, seconds: float) -> int:
+        """Latents of a clip of so many seconds."""
+        needed = math.ceil(seconds * self.world.sample_rate / self.downsampling)
+        return next((length for length in self.lengths if length >= needed), self.latent_length)
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """The official `model_config.json`."""
+        oobleck = {
+            "channels": self.channels,
+            "c_mults": list(self.multiples),
+            "strides": list(self.strides),
+            "use_snake": True,
+        }
+        sound = self.world.channels
+        pretransform = {
+            "encoder": {
+                "type": "oobleck",
+                "config": {"in_channels": sound, "latent_dim": 2 * self.latents, **oobleck},
+            },
+            "decoder": {
+                "type": "oobleck",
+                "config": {
+                    "out_channels": sound,
+                    "latent_dim": self.latents,
+                    **oobleck,
+                    "final_tanh": False,
+                },
+            },
+            "bottleneck": {"type": "vae"},
+            "latent_dim": self.latents,
+            "downsampling_ratio": self.downsampling,
+            "io_channels": sound,
+        }
+        conditioning = {
+            "configs": [
+                {
+                    "id": "prompt",
+                    "type": "t5",
+                    "config": {"t5_model_name": "pocket", "max_length": self.max_tokens},
+                },
+                {
+                    "id": "seconds_total",
+                    "type": "number",
+                    "config": {
+                        "min_val": 0,
+                        "max_val": self.world.clip_samples / self.world.sample_rate,
+                    },
+                },
+            ],
+            "cond_dim": self.text_dim,
+        }
+        diffusion = {
+            "cross_attention_cond_ids": ["prompt", "seconds_total"],
+            "global_cond_ids": ["seconds_total"],
+            "diffusion_objective": "rectified_flow",
+            "type": "dit",
+            "config": {
+                "io_channels": self.latents,
+                "embed_dim": self.width,
+                "depth": self.depth,
+                "num_heads": self.heads,
+                "cond_token_dim": self.text_dim,
+                "global_cond_dim": self.text_dim,
+                "transformer_type": "continuous_transformer",
+                "attn_kwargs": {"qk_norm": "ln"},
+            },
+        }
+        return {
+            "model_type": "diffusion_cond",
+            "sample_size": self.world.clip_samples,
+            "sample_rate": self.world.sample_rate,
+            "audio_channels": sound,
+            "model": {
+                "pretransform": {
+                    "type": "autoencoder",
+                    "iterate_batch": True,
+                    "config": pretransform,
+                },
+                "conditioning": conditioning,
+                "diffusion": diffusion,
+                "io_channels": self.latents,
+            },
+        }
+
+    def t5_config(self, vocab_size: int) -> dict[str, Any]:
+        """The text encoder: two layers, trained along with the diffusion transformer."""
+        return {
+            "architectures": ["T5EncoderModel"],
+            "model_type": "t5",
+            "vocab_size": vocab_size,
+            "d_model": self.text_dim,
+            "d_kv": 32,
+            "num_heads": 4,
+            "d_ff": 2 * self.text_dim,
+            "num_layers": 2,
+            "feed_forward_proj": "relu",
+            "is_gated_act": False,
+            "dense_act_fn": "relu",
+            "layer_norm_epsilon": 1e-6,
+            "relative_attention_num_buckets": 32,
+            "relative_attention_max_distance": 128,
+            "pad_token_id": 0,
+            "eos_token_id": 1,
+            "tie_word_embeddings": True,
+        }
+
+
+#: what is bundled
+POCKET = Design(
+    world=FIRST,
+    latents=96,
+    strides=(64, 4, 2),
+    channels=8,
+    multiples=(8, 12, 24),
+    width=160,
+    depth=5,
+    heads=5,
+    pieces=640,
+    steps=(4000, 3500, 20_500),
+)
+
+
+def second() -> Design:
+    """The model of the second world, 32 kHz in stereo: a latent every 32 ms."""
+    return Design(
+        world=by_name("second"),
+        latents=256,
+        strides=(64, 4, 4),
+        channels=16,
+        multiples=(8, 12, 24),
+        width=320,
+        depth=5,
+        heads=10,
+        pieces=1200,
+        shorter=(64, 128),
+        steps=(5000, 4000, 30_000),
+    )
+
+
+def of_world(name: str) -> Design:
+    """The design that learns the sound world `name`, one of `sounds.WORLDS`."""
+    return POCKET if name == FIRST.name else second()
