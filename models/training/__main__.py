@@ -55,11 +55,14 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.world == "second" and (lines := packages.missing()):
         parser.error(f"the second sound world needs more: {'; '.join(lines)}")
+    if arguments.quick:
+        arguments.clips = 64
     for part, steps in zip(PARTS, of_world(arguments.world).steps):
         name = f"{part}_steps"
         if arguments.quick:
-            steps, arguments.clips = 2, 64
-        setattr(arguments, name, getattr(arguments, name) or steps)
+            setattr(arguments, name, 2)
+        elif getattr(arguments, name) is None:
+            setattr(arguments, name, steps)
     return arguments
 
 
