@@ -3,8 +3,9 @@ after a kill.
 
 `--world second` trains the model of the second sound world (`README.md`).
 
-With `--from CHECKPOINT` the autoencoder and the tokenizer stay as they are, and the text encoder
-and the transformer go on learning from where they stand: for new wordings of sounds that are known.
+With `--from CHECKPOINT` the encoder and the tokenizer stay as they are, and the text encoder and
+the transformer go on learning from where they stand: for new wordings of sounds that are known, or,
+with `--pace 1`, where an earlier training ended.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from . import data, train_autoencoder, train_decoder, train_dit
+from edge_audio.errors import EdgeAudioError
+
+from . import data, distil, train_autoencoder, train_decoder, train_dit
 from .design import Design, of_world
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint, write_checkpoint
-from .sounds import WORLDS, packages
+from .sounds import WORLDS
 
 #: what is trained, in this order
-PARTS = ("autoencoder", "decoder", "dit")
+PARTS = ("autoencoder", "decoder", "dit", "distillation")
 #: share of the learning rates with `--from`
 PACE = 0.4
 
@@ -42,19 +47,24 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         dest="start",
         metavar="CHECKPOINT",
-        help="go on from this checkpoint, its autoencoder left as it is",
+        help="go on from this checkpoint, its encoder left as it is",
     )
     parser.add_argument("--world", choices=WORLDS, default=WORLDS[0])
     parser.add_argument("--clips", type=int, default=24_000)
     for part in PARTS:
-        parser.add_argument(f"--{part}-steps", type=int, help="default: what the design has")
+        parser.add_argument(
+            f"--{part}-steps", type=int, help="default: what the design has; 0 leaves it out"
+        )
+    parser.add_argument(
+        "--pace",
+        type=float,
+        help=f"factor of the transformer's learning rates (default: 1; with --from {PACE})",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a few steps of everything, to see that it runs"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    if arguments.world == "second" and (lines := packages.missing()):
-        parser.error(f"the second sound world needs more: {'; '.join(lines)}")
     if arguments.quick:
         arguments.clips = 64
     for part, steps in zip(PARTS, of_world(arguments.world).steps):
@@ -62,15 +72,28 @@ def parse_arguments() -> argparse.Namespace:
         if arguments.quick:
             setattr(arguments, name, 2)
         elif getattr(arguments, name) is None:
-            setattr(arguments, name, steps)
+            setattr(arguments, name, 0 if arguments.start and part == "decoder" else steps)
+    if arguments.pace is None:
+        arguments.pace = PACE if arguments.start else 1.0
     return arguments
 
 
-def main() -> None:
+def main() -> int:
     arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    try:
+        checkpoint = train(arguments)
+    except EdgeAudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"checkpoint in {checkpoint}; next: edge-audio export {checkpoint} OUT_DIR")
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> Path:
+    """Every part in its turn; returns the folder of the checkpoint."""
     design = of_world(arguments.world)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(arguments.threads)
     folder = arguments.out
     tokenizer = folder / data.TOKENIZER_FILE
     if arguments.start and not tokenizer.exists():
@@ -83,49 +106,54 @@ def main() -> None:
         latents = train_dit.encode_clips(
             design, model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device
         )
-        train_dit.train(
-            design, model, clips, latents, folder, arguments.dit_steps, device, PACE, held_back
-        )
     else:
-        model = train_from_scratch(design, arguments, clips, tokenizer, device, held_back)
+        torch.manual_seed(0)
+        model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
+        latents = learn_latents(design, model, clips, folder, arguments.autoencoder_steps, device)
+    if arguments.decoder_steps:
+        train_decoder.train(
+            design,
+            model.autoencoder,
+            clips,
+            latents,
+            folder,
+            arguments.decoder_steps,
+            device,
+            held_back,
+        )
+    model = train_dit.train(
+        design,
+        model,
+        clips,
+        latents,
+        folder,
+        arguments.dit_steps,
+        device,
+        pace=arguments.pace,
+        held_back=held_back,
+    )
+    if design.distilled and arguments.distillation_steps:
+        model = distil.train(
+            design, model, clips, latents, folder, arguments.distillation_steps, device, held_back
+        )
     write_checkpoint(model, tokenizer, folder / "checkpoint")
-    print(
-        f"checkpoint in {folder / 'checkpoint'}; next: edge-audio export {folder / 'checkpoint'}"
-        " OUT_DIR"
-    )
+    return folder / "checkpoint"
 
 
-def train_from_scratch(
-    design: Design,
-    arguments: argparse.Namespace,
-    clips: data.Clips,
-    tokenizer: Path,
-    device: str,
-    held_back: int,
-) -> Model:
-    """The autoencoder, then its decoder alone, then the transformer; returns the whole model."""
-    folder = arguments.out
-    autoencoder = train_autoencoder.train(
-        design, clips, folder, arguments.autoencoder_steps, device
-    )
-    encoded = (
-        folder / f"latents-{arguments.autoencoder_steps}.npy"
-    )  # those of another autoencoder would be no use
+def learn_latents(
+    design: Design, model: Model, clips: data.Clips, folder: Path, steps: int, device: str
+) -> np.ndarray:
+    """Train an autoencoder and give it to the model; returns the latents of all clips, of unit
+    variance.
+    """
+    autoencoder = train_autoencoder.train(design, clips, folder, steps, device)
+    encoded = folder / f"latents-{steps}.npy"  # those of another autoencoder would be no use
     latents = train_dit.normalise_latents(
         autoencoder, train_dit.encode_clips(design, autoencoder, clips, encoded, device)
     )
-
-    autoencoder = train_decoder.train(
-        design, autoencoder, clips, latents, folder, arguments.decoder_steps, device, held_back
-    )
-
-    torch.manual_seed(0)
-    model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
     model.autoencoder.load_state_dict(autoencoder.state_dict())
-    return train_dit.train(
-        design, model, clips, latents, folder, arguments.dit_steps, device, held_back=held_back
-    )
+    return latents
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

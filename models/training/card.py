@@ -10,9 +10,18 @@ import numpy as np
 
 from edge_audio import EdgeAudioError
 
-from .checked import AUDIBLE, CheckedClip, adherence, audible, by_family, faults
+from .checked import (
+    AUDIBLE,
+    LEVELS,
+    CheckedClip,
+    adherence,
+    audible,
+    by_family,
+    faults,
+    well_levelled,
+)
 from .probes import SHORT_SECONDS
-from .prompts import KINDS, NAMES
+from .prompts import NAMES
 
 MARKS = ("<!-- evaluation -->", "<!-- end of evaluation -->")
 
@@ -31,6 +40,7 @@ def _figures_of_one(kinds: Mapping[str, Sequence[CheckedClip]]) -> dict:
             "adherence": round(adherence(clips), 4),
             "clips": len(clips),
             "audible": round(audible(clips), 4),
+            "level": round(float(np.mean([well_levelled(checked) for checked in clips])), 4),
             "families": by_family(clips),
         }
         for kind, clips in kinds.items()
@@ -55,6 +65,10 @@ def markdown(figures: dict, command: str) -> str:
     return "\n".join([*lines, "", f"Made with `{command}`."]) + "\n"
 
 
+def _kinds(figures: dict, precisions: list[str]) -> list[str]:
+    return [kind for kind in figures[precisions[0]] if kind != "faults"]
+
+
 def _row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -65,21 +79,24 @@ def _rule(columns: int) -> str:
 
 def _kinds_table(figures: dict, precisions: list[str]) -> list[str]:
     lines = [_row("prompts", *precisions), _rule(1 + len(precisions))]
-    for kind in KINDS:
+    for kind in _kinds(figures, precisions):
         parts = (figures[p][kind] for p in precisions)
         shares = (f"{100 * part['adherence']:.1f} % of {part['clips']}" for part in parts)
         lines.append(_row(kind, *shares))
     loud_enough = (f"{100 * figures[p][NAMES]['audible']:.1f} %" for p in precisions)
     faulty = (str(len(figures[p]["faults"])) for p in precisions)
+    level = (f"{100 * figures[p][NAMES]['level']:.1f} %" for p in precisions)
     return [
         *lines,
+        _row("bare names between {:g} and {:g} dBFS while they sound".format(*LEVELS), *level),
         _row(f"bare names with a quarter of a second above {AUDIBLE:g} dBFS", *loud_enough),
         _row("clips with a click, an offset or clipping", *faulty),
     ]
 
 
 def _families_table(figures: dict, precisions: list[str]) -> list[str]:
-    columns = [(precision, kind) for precision in precisions for kind in KINDS]
+    kinds = _kinds(figures, precisions)
+    columns = [(precision, kind) for precision in precisions for kind in kinds]
     lines = [_row("family", *(f"{kind}, {p}" for p, kind in columns)), _rule(1 + len(columns))]
     for family in figures[precisions[0]]["seen"]["families"]:
         counts = (figures[p][kind]["families"].get(family) for p, kind in columns)
@@ -98,17 +115,26 @@ def _sentences(figures: dict, precision: str) -> Iterable[str]:
         )
     if "diversity" in figures:
         yield (
-            f"Over seeds, clips of one prompt differ by {figures['diversity']:.1f} dB of"
-            f" log-mel (median of the families). Asked for {SHORT_SECONDS:g} s, the model"
-            f" itself falls to {figures['overrun']['median']:.0f} dB after them (median; worst"
-            f" {figures['overrun']['worst']:.0f} dB)."
+            f"Over seeds, clips of one prompt differ by {figures['diversity']['clips']:.1f} dB of"
+            f" log-mel, {figures['diversity']['ratio']:.2f} times what sounds of the family differ"
+            " by (medians of the families). Asked for"
+            f" {SHORT_SECONDS:g} s, the model itself falls to {figures['overrun']['median']:.0f} dB"
+            f" after them (median; worst {figures['overrun']['worst']:.0f} dB). Where sounds fall"
+            f" silent, clips fall to {figures['floor']['median']:.0f} dBFS (median of"
+            f" {figures['floor']['clips']})."
+        )
+    if likeness := figures.get("likeness"):
+        yield (
+            f"Their log-mel frames are {likeness['clips']:.0f} dB² (Fréchet) from those of sounds"
+            f" of the same prompts; {likeness['round trip']:.0f} dB² is what the autoencoder alone"
+            " makes of other such sounds."
         )
     if losses := figures.get("reconstruction"):
-        ratios, distances, passed = zip(*losses.values())
+        ratios, distances, mels, passed = zip(*losses.values())
         yield (
             "The autoencoder alone, one synthesised sound of each family: SNR"
-            f" {np.median(ratios):.1f} dB, multi-resolution STFT"
-            f" distance {np.median(distances):.2f} (medians);"
+            f" {np.median(ratios):.1f} dB, log-mel distance {np.median(mels):.1f} dB,"
+            f" multi-resolution STFT distance {np.median(distances):.2f} (medians);"
             f" {sum(passed)} of {len(losses)} pass their check."
         )
 

@@ -11,10 +11,14 @@ from edge_audio import Clip, Pipeline
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.listening import Verdict, check
 
-from .prompts import BUNDLED
+from .sounds import world_at
 
 #: dBFS that the loudest quarter of a second of a clip should reach, whatever the name
 AUDIBLE = -30.0
+#: dBFS of RMS that a clip should have while it sounds
+LEVELS = (-30.0, -12.0)
+#: s; and dB below the loudest such frame: what is louder sounds
+FRAME, SOUNDING = 0.02, 20.0
 #: of full scale: what the first or last sample may be, and an offset
 CLICK = 0.02
 
@@ -30,13 +34,14 @@ class CheckedClip:
 
 
 def checked_clips(
-    pipeline: Pipeline, prompts: Sequence[Prompt] = BUNDLED, seeds: Sequence[int] = (1,), **settings
+    pipeline: Pipeline, prompts: Sequence[Prompt], seeds: Sequence[int] = (1,), **settings
 ) -> Iterator[CheckedClip]:
     """Generate and check every prompt with every seed; `settings` go to `Pipeline.generate`."""
+    world = world_at(pipeline.bundle.manifest.sample_rate).name
     for seed in seeds:
         for prompt in prompts:
             clip = pipeline.generate(prompt.text, seconds=prompt.seconds, seed=seed, **settings)
-            verdict = check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes)
+            verdict = check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes, world)
             yield CheckedClip(prompt, seed, clip, verdict)
 
 
@@ -48,6 +53,15 @@ def adherence(clips: Sequence[CheckedClip]) -> float:
 def audible(clips: Sequence[CheckedClip]) -> float:
     """Share of clips whose loudest quarter of a second is above AUDIBLE, 0..1."""
     return sum(checked.clip.levels().loudest_dbfs > AUDIBLE for checked in clips) / len(clips)
+
+
+def well_levelled(checked: CheckedClip) -> bool:
+    """Whether the clip has one of LEVELS while it sounds."""
+    size = round(FRAME * checked.clip.sample_rate)
+    power = np.mean(checked.clip.samples**2, axis=1)
+    power = power[: len(power) // size * size].reshape(-1, size).mean(axis=1)
+    sounding = power[power >= power.max() * 10 ** (-SOUNDING / 10)]
+    return LEVELS[0] <= 10 * np.log10(sounding.mean() + 1e-12) <= LEVELS[1]
 
 
 def by_family(clips: Sequence[CheckedClip]) -> dict[str, tuple[int, int]]:

@@ -17,8 +17,10 @@ import numpy as np
 import sentencepiece
 from tqdm import tqdm
 
+from edge_audio.errors import EdgeAudioError
+
 from .design import POCKET, Design
-from .sounds import World, by_name
+from .sounds import World, by_name, packages
 
 #: captions of each clip, drawn anew: one of them is used whenever a clip is trained on
 PHRASES = 12
@@ -86,6 +88,8 @@ def prepare(folder: Path, count: int, seed: int, design: Design = POCKET) -> Cli
     unless they are there, and open them.
     """
     world = design.world
+    if world.name == "second" and (lines := packages.missing()):
+        raise EdgeAudioError(f"the second sound world needs more: {'; '.join(lines)}")
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TOKENIZER_FILE).exists():
         _train_tokenizer(folder, world, design.pieces)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .sounds import FIRST, World, by_name
+from edge_audio.errors import EdgeAudioError
+
+from .sounds import FIRST, WORLDS, World, by_name
 
 #: what ships, in official format
 CHECKPOINT = Path(__file__).parent / "checkpoint"
@@ -34,16 +36,25 @@ class Design:
     heads: int
     # of the tokenizer
     pieces: int
-    # steps of the autoencoder, of its decoder alone, of the transformer
-    steps: tuple[int, int, int]
+    # clips of full length in a batch of the transformer's; of shorter ones there are more
+    batch: int
+    # steps of the autoencoder, of its decoder alone, of the transformer, of its distillation
+    steps: tuple[int, int, int, int]
     # shorter clips, in latents, that are made in less time; the longest is a whole clip
     shorter: tuple[int, ...] = ()
     max_tokens: int = 24
     text_dim: int = 128
-    #: what the model is made for
+    #: how clips are made when the transformer has been trained
     sampling: Mapping[str, Any] = field(
         default_factory=lambda: {"sampler": "dpmpp", "steps": 12, "cfg_scale": 2.5}
     )
+    #: how they are made when it has been distilled, too
+    distilled: Mapping[str, Any] | None = None
+
+    @property
+    def made_for(self) -> Mapping[str, Any]:
+        """Sampler, steps and guidance of the finished model."""
+        return self.distilled or self.sampling
 
     @property
     def downsampling(self) -> int:
@@ -179,25 +190,40 @@ POCKET = Design(
     depth=5,
     heads=5,
     pieces=640,
-    steps=(4000, 3500, 20_500),
+    batch=32,
+    steps=(4000, 3500, 20_500, 0),
 )
 
 
 def second() -> Design:
-    """The model of the second world, 32 kHz in stereo: a latent every 32 ms."""
+    """The model of the second world, 32 kHz in stereo: a latent every 16 ms.
+
+    The transformer is wider than a latent by half: noise has to pass through it to come out as a
+    velocity, and there has to be room for more than noise.
+    """
     return Design(
         world=by_name("second"),
-        latents=256,
-        strides=(64, 4, 4),
+        latents=160,
+        strides=(64, 4, 2),
         channels=16,
         multiples=(8, 12, 24),
-        width=320,
+        width=256,
         depth=5,
-        heads=10,
+        heads=8,
         pieces=1200,
-        shorter=(64, 128),
-        steps=(5000, 4000, 30_000),
+        batch=12,
+        shorter=(128, 256),
+        steps=(4000, 2500, 30_000, 3000),
+        distilled={"sampler": "euler", "steps": 6, "cfg_scale": 1.0},
     )
+
+
+def of_model(config: Mapping[str, Any]) -> Design:
+    """The design that made a model of this `model_config.json`; EdgeAudioError if none did."""
+    for design in map(of_world, WORLDS):
+        if design.model_config == config:
+            return design
+    raise EdgeAudioError("the checkpoint has the sizes of no pocket model")
 
 
 def of_world(name: str) -> Design:

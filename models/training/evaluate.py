@@ -23,8 +23,9 @@ from edge_audio import EdgeAudioError, Pipeline
 
 from .card import figures_of, markdown, put_into_card
 from .checked import CheckedClip, adherence, checked_clips, table
-from .probes import diversity, overrun, reconstruction
-from .prompts import BUNDLED, KINDS, NAMES
+from .probes import diversity, floors, likeness, overrun, reconstruction
+from .prompts import NAMES, prompts_of
+from .sounds import world_at
 
 #: clips of each prompt, where it is more than `--seeds` says: what a name alone means is drawn anew
 SEEDS = {NAMES: 3}
@@ -88,10 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def listen(precision: str, options: argparse.Namespace) -> dict[str, list[CheckedClip]]:
     """Make and check the clips of every kind of prompt in one precision, and print the tables."""
-    kinds = {"bundled": BUNDLED} if options.bundled else KINDS
     settings = {"sampler": options.sampler, "steps": options.steps, "cfg_scale": options.cfg}
     clips = {}
     with Pipeline.load(options.bundle, precision, memory="all") as pipeline:
+        known = prompts_of(world_at(pipeline.bundle.manifest.sample_rate))
+        kinds = {"bundled": known.bundled} if options.bundled else known.kinds
         for kind, prompts in kinds.items():
             seeds = range(1, max(options.seeds, SEEDS.get(kind, 1)) + 1)
             clips[kind] = list(checked_clips(pipeline, prompts, seeds, **settings))
@@ -116,18 +118,20 @@ def write(
 
     figures, first = figures_of(precisions), next(iter(precisions))
     clips = list(itertools.chain(*precisions[first].values()))
-    judge, asked = Judge(), [checked.prompt.family for checked in clips]
+    world = world_at(clips[0].clip.sample_rate)
+    judge, asked = Judge(world=world), [checked.prompt.family for checked in clips]
     heard = judge.hear([checked.clip.samples.mean(axis=1) for checked in clips])
     figures["judge"] = {
         "on synthesised": round(judge.accuracy, 4),
         "on generated": round(float(np.mean([a == h for a, h in zip(asked, heard)])), 4),
     }
-    figures |= probe(options.bundle, first)
+    figures |= probe(options.bundle, first, precisions[first]["seen"])
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
     (options.out / "evaluation.md").write_text(text := markdown(figures, command))
     draw(
-        confusion(asked, heard),
+        tuple(world.families),
+        confusion(tuple(world.families), asked, heard),
         options.out / "confusion.png",
         f"{options.bundle.name}, {first}: what the second judge hears",
     )
@@ -135,24 +139,31 @@ def write(
         put_into_card(options.bundle / "MODEL_CARD.md", text)
 
 
-def probe(bundle: Path, precision: str) -> dict:
-    """Overrun and diversity over the bundled prompts; with an encoder, what the autoencoder
-    loses.
+def probe(bundle: Path, precision: str, seen: list[CheckedClip]) -> dict:
+    """Overrun and diversity over the bundled prompts; the noise floor of `seen` and how like their
+    sounds they are; with an encoder, what the autoencoder loses.
     """
     with Pipeline.load(bundle, precision, memory="all") as pipeline:
-        after = [overrun(pipeline, prompt) for prompt in BUNDLED]
-        apart = [diversity(pipeline, prompt) for prompt in BUNDLED]
-        has_encoder = "encoder" in pipeline.bundle.manifest.graphs
-        losses = reconstruction(pipeline) if has_encoder else {}
-    figures: dict = {
-        "overrun": {"median": round(float(np.median(after)), 1), "worst": round(max(after), 1)},
-        "diversity": round(float(np.median(apart)), 2),
-    }
-    if losses:
-        figures["reconstruction"] = {
-            family: (round(ratio, 1), round(distance, 3), passed)
-            for family, (ratio, distance, passed) in losses.items()
+        world = world_at(pipeline.bundle.manifest.sample_rate)
+        bundled = prompts_of(world).bundled
+        after = [overrun(pipeline, prompt) for prompt in bundled]
+        apart = np.array([diversity(pipeline, prompt) for prompt in bundled])
+        quiet = floors(seen, world)
+        figures: dict = {
+            "overrun": {"median": round(float(np.median(after)), 1), "worst": round(max(after), 1)},
+            "diversity": {
+                "clips": round(float(np.median(apart[:, 0])), 2),
+                "ratio": round(float(np.median(apart[:, 0] / apart[:, 1])), 3),
+            },
+            "floor": {"median": round(float(np.median(quiet)), 1), "clips": len(quiet)},
         }
+        if "encoder" in pipeline.bundle.manifest.graphs:
+            made, coded = likeness(seen, pipeline, world)
+            figures["likeness"] = {"clips": round(made, 1), "round trip": round(coded, 1)}
+            figures["reconstruction"] = {
+                family: (round(ratio, 1), round(distance, 3), round(mel, 2), passed)
+                for family, (ratio, distance, mel, passed) in reconstruction(pipeline).items()
+            }
     return figures
 
 

@@ -26,7 +26,7 @@ try:
 
     from . import train_dit
     from .data import Clips, Sounds, as_int16, tokenize
-    from .design import CHECKPOINT, POCKET, Design
+    from .design import CHECKPOINT, Design, of_model
     from .official import TOKENIZER, read_checkpoint, write_checkpoint
     from .recordings import read_folder
 except ImportError as error:  # `main` says what to install
@@ -135,13 +135,14 @@ def finetune(
         raise EdgeAudioError(f"steps {steps} teach nothing; use 1 or more")
     device, tokenizer = "cuda" if torch.cuda.is_available() else "cpu", checkpoint / TOKENIZER
     model = read_checkpoint(checkpoint)
-    own = read_folder(POCKET, data, tokenizer, say)
+    design = of_model(model.config)
+    own = read_folder(design, data, tokenizer, say)
     say(f"{len(own.audio)} sounds, {len(set(own.captions))} captions")
-    clips, rows = with_known(POCKET, own, tokenizer, known)
+    clips, rows = with_known(design, own, tokenizer, known)
     state = state_folder(out, identity(clips, rows, checkpoint), say)
     model.autoencoder.to(device).eval()
     latents = train_dit.encode_clips(
-        POCKET, model.autoencoder, clips, state / "latents.npy", device
+        design, model.autoencoder, clips, state / "latents.npy", device
     )
     drawn = Clips(
         clips.audio,  # as it is, since latents are what is drawn from
@@ -150,7 +151,7 @@ def finetune(
         clips.mask[rows],
         clips.seconds[rows],
     )
-    train_dit.train(POCKET, model, drawn, latents[rows], state, steps, device, pace=PACE)
+    train_dit.train(design, model, drawn, latents[rows], state, steps, device, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 
@@ -166,10 +167,11 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    sampling = of_model(read_checkpoint(made).config).sampling
     print(
         f"checkpoint in {made}; next: edge-audio export {made} BUNDLE_DIR --precision f32,int8"
-        f" --sampler {POCKET.sampling['sampler']} --steps {POCKET.sampling['steps']} --cfg"
-        f" {POCKET.sampling['cfg_scale']}"
+        f" --sampler {sampling['sampler']} --steps {sampling['steps']} --cfg"
+        f" {sampling['cfg_scale']}"
     )
     return 0
 

@@ -7,7 +7,9 @@ words of the training set, and the family's check says which came out as asked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,9 +42,16 @@ class Focus:
     """
 
     def __init__(
-        self, design: Design, table: Path, families: np.ndarray, tokenizer: Path, resumed: bool
+        self,
+        design: Design,
+        table: Path,
+        families: np.ndarray,
+        tokenizer: Path,
+        resumed: bool,
+        sampling: Mapping[str, Any],
     ):
         self.design, self.table, self.tokenizer = design, table, tokenizer
+        self.sampling = sampling
         known = design.world.families
         self.rows = {family: np.flatnonzero(families == family) for family in known}
         self.shares, self.chances = dict.fromkeys(known, 0.0), torch.ones(len(families))
@@ -133,13 +142,13 @@ class Focus:
                 )
             return v.float().cpu().numpy()
 
-        sampler = SAMPLERS[design.sampling["sampler"]]
+        sampler = SAMPLERS[self.sampling["sampler"]]
         length = design.length_for(world.full_seconds)
         x = rng.standard_normal((len(prompts), design.latents, length), np.float32)
         *_, last = sampler.sample(
-            guided(denoise, cond, torch.zeros_like(cond), design.sampling["cfg_scale"]),
+            guided(denoise, cond, torch.zeros_like(cond), self.sampling["cfg_scale"]),
             x,
-            sampler.schedule(STEPS),
+            sampler.schedule(min(STEPS, self.sampling["steps"])),
             lambda shape: rng.standard_normal(shape, np.float32),
         )
         samples = round(world.full_seconds * world.sample_rate)

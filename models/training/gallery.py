@@ -14,8 +14,8 @@ from edge_audio import Clip, EdgeAudioError, Pipeline
 from edge_audio.evaluate.pictures import picture
 from edge_audio.listening import check
 
-from .prompts import BUNDLED
-from .sounds import chords, drums, everyday, games, instruments, nature, signals
+from .prompts import prompts_of
+from .sounds import World, chords, drums, everyday, games, instruments, nature, signals, world_at
 
 SEED = 1
 GROUPS = {
@@ -26,17 +26,39 @@ GROUPS = {
 }
 
 
+def groups_of(world: World) -> dict[str, tuple[str, ...]]:
+    """Title -> families, every family of the world once."""
+    groups = GROUPS
+    if world.name == "second":
+        from .sounds import effects, kits, orchestra, recorded, scenes, voices
+
+        groups = {
+            "Instruments that were played": orchestra.FAMILIES | recorded.FAMILIES | kits.FAMILIES,
+            **GROUPS,
+            "Effects": effects.FAMILIES,
+            "Voices and scenes": voices.FAMILIES | scenes.FAMILIES,
+        }
+    left, found = dict.fromkeys(world.families), {}
+    for title, families in groups.items():
+        found[title] = tuple(name for name in families if left.pop(name, 0) is None)
+    return found
+
+
 def page(bundle: Path, precision: str | None, command: str) -> str:
     """The page: one file, nothing fetched from anywhere."""
     import jinja2
 
-    groups, asked = [], {prompt.family: prompt for prompt in BUNDLED}
+    groups = []
     with Pipeline.load(bundle, precision, memory="all") as pipeline:
-        for title, families in GROUPS.items():
+        world = world_at(pipeline.bundle.manifest.sample_rate)
+        asked = {prompt.family: prompt for prompt in prompts_of(world).bundled}
+        for title, families in groups_of(world).items():
             sounds = []
             for prompt in (asked[family] for family in families):
                 clip = pipeline.generate(prompt.text, seconds=prompt.seconds, seed=SEED)
-                verdict = check(clip.samples, clip.sample_rate, prompt.family, prompt.attributes)
+                verdict = check(
+                    clip.samples, clip.sample_rate, prompt.family, prompt.attributes, world.name
+                )
                 note = (
                     verdict.measured.split(";")[0]
                     if verdict.passed
@@ -52,6 +74,8 @@ def page(bundle: Path, precision: str | None, command: str) -> str:
         )
         return template.render(
             groups=groups,
+            longest=world.full_seconds,
+            highest=world.sample_rate // 2000,
             name=pipeline.bundle.manifest.name,
             seed=SEED,
             precision=pipeline.precision,

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_audio.evaluate.metrics import log_mel
 
-from .sounds import FAMILIES, FIRST, SAMPLE_RATE, World
+from .sounds import FIRST, World
 
 #: sounds of each family that it learns from, and the set they are of
 EACH, SEED = 40, 4242
@@ -25,7 +25,7 @@ HEARD = 30.0
 RATES = 24
 
 
-def features(samples: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
+def features(samples: np.ndarray, rate: int) -> np.ndarray:
     """What the judge sees of a clip, [samples] or [samples, channels]: [features]."""
     mel = log_mel(samples.reshape(len(samples), -1), rate)
     mel = np.maximum(mel - mel.max(), -HEARD)
@@ -87,27 +87,27 @@ class Judge:
         return list(self.model.predict(np.stack([self._features(clip) for clip in clips])))
 
 
-def confusion(asked: Sequence[str], heard: Sequence[str]) -> np.ndarray:
+def confusion(families: Sequence[str], asked: Sequence[str], heard: Sequence[str]) -> np.ndarray:
     """Share of the clips of each asked family (row) that were heard as each family (column), in the
-    order of FAMILIES.
+    order of `families`.
     """
-    places = {name: index for index, name in enumerate(FAMILIES)}
+    places = {name: index for index, name in enumerate(families)}
     counts = np.zeros((len(places), len(places)))
     for a, h in zip(asked, heard):
         counts[places[a], places[h]] += 1
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def draw(table: np.ndarray, path: Path, title: str) -> None:
+def draw(families: Sequence[str], table: np.ndarray, path: Path, title: str) -> None:
     """The confusion table as a picture: what was asked for downwards, what was heard to
     the right.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 8.5), layout="constrained")
+    figure = Figure(figsize=(2 + len(families) / 7, 1.5 + len(families) / 7), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(table, cmap="magma_r", vmin=0, vmax=1)
-    axes.set_xticks(range(len(FAMILIES)), FAMILIES, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(FAMILIES)), FAMILIES, fontsize=7)
+    axes.set_xticks(range(len(families)), families, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(families)), families, fontsize=7)
     axes.set(xlabel="heard as", ylabel="asked for", title=title)
     figure.savefig(path, dpi=110)

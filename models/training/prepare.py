@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_audio.errors import EdgeAudioError
 
 from . import data, design
-from .sounds import WORLDS, packages
+from .sounds import WORLDS
 
 
 def main() -> None:
@@ -23,8 +23,6 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    if arguments.world == "second" and (lines := packages.missing()):
-        raise SystemExit(f"error: the second sound world needs more: {'; '.join(lines)}")
     try:
         clips = data.prepare(
             arguments.out, arguments.clips, arguments.seed, design.of_world(arguments.world)

@@ -1,5 +1,6 @@
-"""What is measured of a model itself, beside its clips: does it end where it was asked to, do its
-seeds differ, and what does its autoencoder lose?
+"""What is measured of a model itself, beside its clips: does it end where it was asked to, is it
+silent where its sounds are, do its seeds differ as sounds do, do its clips as a whole sound like
+what it learnt, and what does its autoencoder lose?
 """
 
 from __future__ import annotations
@@ -11,19 +12,80 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_audio import Clip, Pipeline
-from edge_audio.evaluate.metrics import log_mel_distance, snr, spectral_distance
+from edge_audio.evaluate.metrics import (
+    frechet_distance,
+    log_mel,
+    log_mel_distance,
+    snr,
+    spectral_distance,
+)
 from edge_audio.evaluate.prompts import Prompt
 from edge_audio.evaluate.trace import sampled
 from edge_audio.listening import check
 from edge_audio.session import Session
 
-from .sounds import FAMILIES, FULL_SECONDS, SAMPLE_RATE, make_sound
+from .checked import CheckedClip
+from .sounds import Sound, World, world_at
 
 #: what is asked for where the silence after the end is measured
 SHORT_SECONDS = 2.0
-DIVERSITY_SEEDS = (1, 2, 3, 4)
+#: of each prompt
+SEEDS = (1, 2, 3, 4, 5, 6)
 #: sounds that are none of the training set
-RECONSTRUCTION_SEED = 5151
+RECONSTRUCTION_SEED, LIKENESS_SEED = 5151, 6161
+FRAME = 0.05  # s
+#: a sound that is softer than this, in dBFS, in a tenth of its frames has silence in it
+SILENT = -60.0
+
+
+def sound_like(prompt: Prompt, seed: int, world: World) -> Sound:
+    """What the world makes of a prompt's family and attributes, none of the training set."""
+    rng = np.random.default_rng([LIKENESS_SEED, seed])
+    return world.make_sound(rng, prompt.family, prompt.attributes, prompt.seconds)
+
+
+def heard_of(sound: Sound, world: World) -> np.ndarray:
+    """The part of a sound that was asked for: [samples, channels]."""
+    audio = sound.audio[: round(sound.seconds * world.sample_rate)]
+    return audio.reshape(len(audio), -1)
+
+
+def softest(samples: np.ndarray, rate: int) -> float:
+    """The level in dBFS below which a tenth of the frames of [samples, channels] are."""
+    size = round(FRAME * rate)
+    power = np.mean(samples**2, axis=1)[: len(samples) // size * size].reshape(-1, size)
+    return float(10 * np.log10(np.percentile(power.mean(axis=1), 10) + 1e-12))
+
+
+def floors(clips: Sequence[CheckedClip], world: World) -> list[float]:
+    """How soft the clips become, in dBFS, whose sounds fall silent: `softest` of each."""
+    silent = {}
+    for checked in clips:
+        if checked.prompt.text not in silent:
+            sound = heard_of(sound_like(checked.prompt, 0, world), world)
+            silent[checked.prompt.text] = softest(sound, world.sample_rate) < SILENT
+    return [
+        softest(checked.clip.samples, checked.clip.sample_rate)
+        for checked in clips
+        if silent[checked.prompt.text]
+    ]
+
+
+def likeness(clips: Sequence[CheckedClip], pipeline: Pipeline, world: World) -> tuple[float, float]:
+    """Fréchet distances of log-mel frames in dB² to sounds of the same prompts: of the clips, and
+    of other such sounds after a round trip through the bundle's encoder and decoder.
+    """
+    first, second = (
+        [
+            heard_of(sound_like(checked.prompt, len(clips) * turn + index, world), world)
+            for index, checked in enumerate(clips)
+        ]
+        for turn in range(2)
+    )
+    sounds = [log_mel(sound, world.sample_rate) for sound in first]
+    coded = [log_mel(round_trip(pipeline, sound), world.sample_rate) for sound in second]
+    made = [log_mel(checked.clip.samples, world.sample_rate) for checked in clips]
+    return frechet_distance(made, sounds), frechet_distance(coded, sounds)
 
 
 def overrun(
@@ -41,36 +103,51 @@ def overrun(
     return float(20 * np.log10((after + 1e-9) / (inside + 1e-9)))
 
 
-def diversity(pipeline: Pipeline, prompt: Prompt, seeds: Sequence[int] = DIVERSITY_SEEDS) -> float:
-    """Mean log-mel distance in dB between clips of one prompt with several seeds; 0 would be always
-    the same clip.
+def apart(clips: Sequence[np.ndarray], rate: int) -> float:
+    """Median log-mel distance in dB between any two of the clips; 0 would be always the same."""
+    pairs = itertools.combinations(clips, 2)
+    return float(np.median([log_mel_distance(a, b, rate) for a, b in pairs]))
+
+
+def diversity(
+    pipeline: Pipeline, prompt: Prompt, seeds: Sequence[int] = SEEDS
+) -> tuple[float, float]:
+    """How far `apart` the clips of one prompt with several seeds are, and as many sounds of the
+    world for it.
     """
+    world = world_at(pipeline.bundle.manifest.sample_rate)
     clips = [pipeline.generate(prompt.text, seconds=prompt.seconds, seed=seed) for seed in seeds]
-    distances = [
-        log_mel_distance(a.samples, b.samples, a.sample_rate)
-        for a, b in itertools.combinations(clips, 2)
-    ]
-    return float(np.mean(distances))
+    sounds = [heard_of(sound_like(prompt, seed, world), world) for seed in seeds]
+    rate = world.sample_rate
+    return apart([clip.samples for clip in clips], rate), apart(sounds, rate)
 
 
-def reconstruction(pipeline: Pipeline) -> dict[str, tuple[float, float, bool]]:
+def round_trip(pipeline: Pipeline, samples: np.ndarray) -> np.ndarray:
+    """What the bundle's encoder and decoder make of [samples, channels]."""
+    clip = Clip(samples, pipeline.bundle.manifest.sample_rate)
+    settings = pipeline.settings("", init=clip)
+    latents = Session(pipeline.model, settings).init_latents()
+    return np.concatenate(list(pipeline.decode(settings, latents)))[: len(samples)]
+
+
+def reconstruction(pipeline: Pipeline) -> dict[str, tuple[float, float, float, bool]]:
     """What the bundle's encoder and decoder do to a synthesised sound of every family, with no
     diffusion in between.
 
-    family -> SNR in dB, multi-resolution STFT distance (`metrics.spectral_distance`), and whether
-    the sound still passes its check.
+    family -> SNR in dB, multi-resolution STFT distance (`metrics.spectral_distance`), log-mel
+    distance in dB, and whether the sound still passes its check.
     """
-    losses = {}
-    for number, family in enumerate(FAMILIES):
+    world, losses = world_at(pipeline.bundle.manifest.sample_rate), {}
+    for number, family in enumerate(world.families):
         rng = np.random.default_rng([RECONSTRUCTION_SEED, number])
-        sound = make_sound(rng, family, seconds=FULL_SECONDS)
-        original = sound.audio[:, None]
-        settings = pipeline.settings("", init=Clip(original, SAMPLE_RATE))
-        latents = Session(pipeline.model, settings).init_latents()
-        decoded = np.concatenate(list(pipeline.decode(settings, latents)))
+        sound = world.make_sound(rng, family, seconds=world.full_seconds)
+        original = heard_of(sound, world)
+        decoded = round_trip(pipeline, original)
+        rate = world.sample_rate
         losses[family] = (
             snr(decoded, original),
             spectral_distance(decoded, original),
-            check(decoded, SAMPLE_RATE, family, sound.attributes).passed,
+            log_mel_distance(decoded, original, rate),
+            check(decoded, rate, family, sound.attributes, world.name).passed,
         )
     return losses

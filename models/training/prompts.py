@@ -1,10 +1,10 @@
 """Prompts to measure the pocket model with: what to ask for, and what
 `edge_audio.listening.check` should then hear.
 
-Four kinds: the names of every family alone, as a stranger asks first (`BARE_NAMES`); and drawn once
-and for all from the sound world, in the wording and with the values that were trained on (`SEEN`);
-in wordings that no training set has (`HELD_OUT_WORDING`); with combinations of values that none
-has, "a high fast siren", say (`HELD_OUT_VALUES`). `BUNDLED`, one of the seen ones for each family,
+Four kinds: the names of every family alone, as a stranger asks first (`bare_names`); and drawn once
+and for all from the sound world, in the wording and with the values that were trained on (`seen`);
+in wordings that no training set has (`held_out_wording`); with combinations of values that none
+has, "a high fast siren", say (`held_out_values`). `bundled`, one of the seen ones for each family,
 are what the bundle carries along for `compare` and `diagnose`, and what the gallery shows.
 """
 
@@ -103,9 +103,3 @@ def prompts_of(world: World) -> Prompts:
         _drawn(world, 2, "held_out", "trained_combinations", HELD_OUT_EACH),
         _drawn(world, 3, "phrasings", "held_out_combinations", HELD_OUT_EACH),
     )
-
-
-_FIRST = prompts_of(FIRST)
-BARE_NAMES, SEEN = _FIRST.bare_names, _FIRST.seen
-HELD_OUT_WORDING, HELD_OUT_VALUES = _FIRST.held_out_wording, _FIRST.held_out_values
-BUNDLED, KINDS = _FIRST.bundled, _FIRST.kinds

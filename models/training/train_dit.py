@@ -7,9 +7,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ from .focus import Focus
 from .modules import Autoencoder, Model
 from .progress import Best, Log, load_state, move_average, save_state
 
-BATCH = 32
 LEARNING_RATE = 1.5e-3
 MUON_LEARNING_RATE = 2.5e-3
 WARM_UP = 200
@@ -122,8 +122,13 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
     v = model.dit(x, t, cross_attn_cond * keep, global_cond).float()
     error = (v - (noise - latents)).pow(2).mean((1, 2))
-    # a steady tone has ten times the power of soft rain; without this it would have ten times the
-    # say
+    return evenly(error, latents)
+
+
+def evenly(error: Tensor, latents: Tensor) -> Tensor:
+    """The mean of the errors [B] of latents [B, C, T]: a steady tone has ten times the power of
+    soft rain, and without this it would have ten times the say.
+    """
     return (error * 2 / (1 + latents.pow(2).mean((1, 2)))).mean()
 
 
@@ -137,29 +142,34 @@ def train(
     device: str,
     pace: float = 1.0,
     held_back: int = 0,
+    loss_of: Callable[..., Tensor] = flow_loss,
+    name: str = "dit",
+    sampling: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Train for `steps` in all, going on from `folder`/dit.pt; returns the model with averaged
+    """Train for `steps` in all, going on from `folder`/`name`.pt; returns the model with averaged
     weights.
 
     pace: factor of the learning rates, below 1 for a model that has learnt already. held_back:
     clips at the end of the set that are not trained on; with them, the best by validation is
-    returned instead of the last. Clips of the sound world are drawn by `Focus`.
+    returned instead of the last. loss_of: of a model and a batch, as `flow_loss`. Clips of the
+    sound world are drawn by `Focus`, which asks with `sampling` (default: the design's).
     """
     torch.manual_seed(0)
     model.to(device).train()
     parts = Text(model)
     average = copy.deepcopy(parts)
     muon, adamw = _optimizers(parts, device)
-    path = folder / "dit.pt"
-    best = Best(folder / "dit-best.pt", folder / "dit-validation.csv", path)
+    path = folder / f"{name}.pt"
+    best = Best(folder / f"{name}-best.pt", folder / f"{name}-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
     compile_for(steps - first, model.dit)
     examples = Examples(design, latents, clips, device)
     learnt = len(latents) - held_back
-    focus = _focus(design, folder, clips.families[:learnt], resumed=first > 0)
+    table = folder / f"{name}-adherence.csv"
+    focus = _focus(design, table, clips.families[:learnt], first > 0, sampling or design.sampling)
     ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
     chances = focus.chances if focus else torch.ones(learnt)
-    log, start = Log(folder / "dit.csv", first), time.monotonic()
+    log, start = Log(folder / f"{name}.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         batch = examples.draw(chances, step)
@@ -168,7 +178,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate * speed
         with fast(device):
-            loss = flow_loss(model, *batch)
+            loss = loss_of(model, *batch)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -180,7 +190,7 @@ def train(
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
         if held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
             with _averaged(parts, average):
-                loss = validation_loss(model, examples, range(learnt, len(latents)))
+                loss = validation_loss(model, examples, range(learnt, len(latents)), loss_of)
             best.offer(step + 1, loss, average=average)
         if focus and (step + 1) % ask_every == 0:
             with _averaged(parts, average):
@@ -196,6 +206,7 @@ class Examples:
 
     def __init__(self, design: Design, latents: np.ndarray, clips: Clips, device: str):
         self.latents, self.device, self.lengths = latents, device, design.lengths
+        self.whole_clips = design.batch
         self.length_of = torch.tensor([design.length_for(seconds) for seconds in clips.seconds])
         self.ids, self.mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
         self.seconds = torch.from_numpy(clips.seconds).float()
@@ -203,16 +214,22 @@ class Examples:
     def draw(self, chances: Tensor, step: int) -> tuple[Tensor, ...]:
         """The batch of a step: clips of one length by their chances, each with one of its
         captions. Now and then they are made longer than they need be.
+
+        A batch has the same number of latents whatever its clips' length, so that of short clips
+        there are more; lengths are drawn so that a clip's chance is its own nonetheless.
         """
         generator = torch.Generator().manual_seed(step)
-        length = self.length_of[torch.multinomial(chances, 1, generator=generator)]
-        alike = chances * (self.length_of[: len(chances)] == length)
-        rows = torch.multinomial(alike, BATCH, replacement=True, generator=generator)
-        phrases = torch.randint(self.ids.shape[1], (BATCH,), generator=generator)
+        length_of = self.length_of[: len(chances)]
+        drawn = length_of[torch.multinomial(chances * length_of, 1, generator=generator)]
+        length = int(drawn)
         longer = [other for other in self.lengths if other > length]
         if longer and torch.rand(1, generator=generator) < LONGER:
             length = longer[int(torch.randint(len(longer), (1,), generator=generator))]
-        return self.batch(rows, phrases, int(length))
+        count = self.whole_clips * self.lengths[-1] // length
+        alike = chances * (length_of == drawn)
+        rows = torch.multinomial(alike, count, replacement=True, generator=generator)
+        phrases = torch.randint(self.ids.shape[1], (count,), generator=generator)
+        return self.batch(rows, phrases, length)
 
     def batch(self, rows: Tensor, phrases: Tensor | int, length: int) -> tuple[Tensor, ...]:
         """latents [B, C, length], ids and mask [B, L], seconds [B]."""
@@ -236,12 +253,13 @@ def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.
     return muon, torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
 
 
-def _focus(design: Design, folder: Path, families: np.ndarray, resumed: bool) -> Focus | None:
+def _focus(
+    design: Design, table: Path, families: np.ndarray, resumed: bool, sampling: Mapping[str, Any]
+) -> Focus | None:
     """None for sounds that are of no family."""
     if not len(families):
         return None
-    table = folder / "dit-adherence.csv"
-    return Focus(design, table, families, folder / TOKENIZER_FILE, resumed)
+    return Focus(design, table, families, table.parent / TOKENIZER_FILE, resumed, sampling)
 
 
 def _speed(step: int, steps: int, pace: float) -> float:
@@ -260,16 +278,18 @@ def _averaged(parts: Text, average: Text) -> Iterator[None]:
 
 
 @torch.no_grad()
-def validation_loss(model: Model, examples: Examples, rows: range) -> float:
-    """`flow_loss` of the clips in `rows`, always with the same noise and the same noise levels."""
+def validation_loss(
+    model: Model, examples: Examples, rows: range, loss_of: Callable[..., Tensor] = flow_loss
+) -> float:
+    """The loss of the clips in `rows`, always with the same noise and the same noise levels."""
     losses = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for length in examples.lengths:
             alike = examples.length_of[rows.start : rows.stop] == length
-            for part in (rows.start + alike.nonzero()[:, 0]).split(BATCH):
+            for part in (rows.start + alike.nonzero()[:, 0]).split(examples.whole_clips):
                 with fast(examples.device):
-                    loss = flow_loss(model, *examples.batch(part, 0, length)).item()
+                    loss = loss_of(model, *examples.batch(part, 0, length)).item()
                 losses += [loss] * len(part)
     return sum(losses) / len(losses)
 

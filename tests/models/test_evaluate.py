@@ -13,7 +13,8 @@ from edge_audio import Clip, EdgeAudioError
 from edge_audio.listening import Verdict
 from models.training.card import MARKS, figures_of, markdown, put_into_card
 from models.training.checked import CheckedClip, adherence, audible, by_family, faults
-from models.training.prompts import BARE_NAMES, KINDS
+from models.training.prompts import prompts_of
+from models.training.sounds import FIRST
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +43,10 @@ def test_faults_are_found() -> None:
 def test_what_nobody_hears_is_counted() -> None:
     passed = Verdict(True, "", "")
     gains = (1, 0.01)  # -13 and -53 dBFS
-    clips = [CheckedClip(BARE_NAMES[0], 1, clip(gain * sine()), passed) for gain in gains]
+    clips = [
+        CheckedClip(prompts_of(FIRST).bare_names[0], 1, clip(gain * sine()), passed)
+        for gain in gains
+    ]
     assert audible(clips) == 0.5
 
 
@@ -56,7 +60,7 @@ def precisions() -> dict:
                 CheckedClip(prompt, 1, clip(sine()), failed if index % 4 == 0 else passed)
                 for index, prompt in enumerate(prompts[: len(prompts) // 4 * 4])
             ]
-            for kind, prompts in KINDS.items()
+            for kind, prompts in prompts_of(FIRST).kinds.items()
         }
         for precision in ("f16", "int8")
     }

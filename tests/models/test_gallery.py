@@ -10,11 +10,12 @@ import numpy as np
 import soundfile
 
 from models.training import gallery
-from models.training.sounds import FAMILIES
+from models.training.sounds import FAMILIES, FIRST
 
 
 def test_the_page_has_a_sound_and_a_picture_of_every_family(monkeypatch, tmp_path, capsys) -> None:
-    assert {name for families in gallery.GROUPS.values() for name in families} == set(FAMILIES)
+    shown = [name for families in gallery.groups_of(FIRST).values() for name in families]
+    assert sorted(shown) == sorted(FAMILIES)
     few = {name: FAMILIES[name] for name in ("tone", "rain")}
     monkeypatch.setattr(gallery, "GROUPS", {"A few <sounds>": few})
     page = tmp_path / "gallery.html"

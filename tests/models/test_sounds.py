@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from edge_audio.audio.clip import loudest_dbfs
-from models.training.prompts import BARE_NAMES, BUNDLED, HELD_OUT_VALUES, HELD_OUT_WORDING, SEEN
+from models.training.prompts import prompts_of
 from models.training.sounds import (
     CLIP_SAMPLES,
     FAMILIES,
+    FIRST,
     PRAISE,
     SAMPLE_RATE,
     WRAPPINGS,
@@ -25,6 +26,7 @@ from models.training.sounds.synthesis import FIRST_ONSET
 from models.training.sounds.world import captions, forms_of, named_slots
 from models.training.vocabulary import usual_level, vocabulary
 
+PROMPTS = prompts_of(FIRST)
 #: the families in their places
 PLACES = """
     tone pluck bell mallet organ flute synth bass chord pad arpeggio sweep siren alarm beeps phone
@@ -189,7 +191,7 @@ def test_forms_of_names() -> None:
 
 def test_the_vocabulary_knows_what_is_asked_for() -> None:
     known = vocabulary()
-    for prompt in BARE_NAMES + SEEN:
+    for prompt in PROMPTS.bare_names + PROMPTS.seen:
         assert known.note(prompt.text, "pocket") is None, prompt.text
     assert known.unknown("a dog and a violin") == ["dog", "violin"]
     assert len(known.families) == len(FAMILIES) and all(
@@ -199,7 +201,7 @@ def test_the_vocabulary_knows_what_is_asked_for() -> None:
 
 def test_names_are_read_as_captions_that_were_learnt() -> None:
     known = vocabulary()
-    for prompt in BARE_NAMES:
+    for prompt in PROMPTS.bare_names:
         kind = FAMILIES[prompt.family]
         learnt = {
             c for chosen in kind.trained_combinations() for c in captions_of(prompt.family, chosen)
@@ -207,7 +209,7 @@ def test_names_are_read_as_captions_that_were_learnt() -> None:
         for seed in range(5):
             reading = known.reading(prompt.text, seed)
             assert reading in learnt, (prompt.text, reading)
-    for prompt in SEEN + HELD_OUT_WORDING + HELD_OUT_VALUES:
+    for prompt in PROMPTS.seen + PROMPTS.held_out_wording + PROMPTS.held_out_values:
         assert known.reading(prompt.text, 1) == prompt.text  # what says enough stays as it is
     assert len({known.reading("drums", seed) for seed in range(30)}) > 2
     assert known.reading("a minor chord", 1) == "a minor chord"  # "a" is a note there
@@ -280,17 +282,17 @@ def test_sweeps_go_the_way_they_are_named() -> None:
 
 
 def test_bundled_prompts() -> None:
-    assert all(prompt in SEEN for prompt in BUNDLED) and [
-        prompt.family for prompt in BUNDLED
+    assert all(prompt in PROMPTS.seen for prompt in PROMPTS.bundled) and [
+        prompt.family for prompt in PROMPTS.bundled
     ] == list(FAMILIES)
 
 
 def test_evaluation_prompts() -> None:
     """More than two hundred, of every family, and held out are those that say so."""
-    assert len(SEEN + HELD_OUT_WORDING + HELD_OUT_VALUES) >= 200
+    assert len(PROMPTS.seen + PROMPTS.held_out_wording + PROMPTS.held_out_values) >= 200
     assert (
-        {prompt.family for prompt in SEEN}
-        == {prompt.family for prompt in HELD_OUT_WORDING}
+        {prompt.family for prompt in PROMPTS.seen}
+        == {prompt.family for prompt in PROMPTS.held_out_wording}
         == set(FAMILIES)
     )
     learnt = {
@@ -301,9 +303,9 @@ def test_evaluation_prompts() -> None:
         }
         for name, kind in FAMILIES.items()
     }
-    assert all(prompt.text in learnt[prompt.family] for prompt in SEEN)
-    assert not any(prompt.text in learnt[prompt.family] for prompt in HELD_OUT_WORDING)
-    for prompt in HELD_OUT_VALUES:
+    assert all(prompt.text in learnt[prompt.family] for prompt in PROMPTS.seen)
+    assert not any(prompt.text in learnt[prompt.family] for prompt in PROMPTS.held_out_wording)
+    for prompt in PROMPTS.held_out_values:
         kind = FAMILIES[prompt.family]
         assert any(
             prompt.attributes.items() <= kind.complete(chosen).items()

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_audio.errors import EdgeAudioError
+
 from . import chords, drums, everyday, games, instruments, nature, signals
 from .synthesis import Rng, release
 from .world import Attributes, Family
@@ -45,6 +47,7 @@ __all__ = [
     "praise",
     "say",
     "sound_at",
+    "world_at",
 ]
 
 SAMPLE_RATE = 16_000  # Hz
@@ -110,3 +113,11 @@ def by_name(name: str) -> World:
     from .second import SECOND  # here, since it is made of the families above
 
     return SECOND
+
+
+def world_at(sample_rate: int) -> World:
+    """The world that a bundle of this sample rate in Hz has learnt."""
+    for world in map(by_name, WORLDS):
+        if world.sample_rate == sample_rate:
+            return world
+    raise EdgeAudioError(f"no sound world has {sample_rate} Hz: give a bundle of the pocket model")

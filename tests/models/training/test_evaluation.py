@@ -15,9 +15,9 @@ def test_the_second_judge_knows_the_families(tmp_path) -> None:
     heard = judge.hear(
         [make_sound(np.random.default_rng(9), family, seconds=4.0).audio for family in asked]
     )
-    table = confusion(asked, heard)
+    table = confusion(tuple(FAMILIES), asked, heard)
     assert (
         table.shape == (len(FAMILIES), len(FAMILIES)) and table.sum() == 4 and np.trace(table) >= 3
     )
-    draw(table, tmp_path / "confusion.png", "a title")
+    draw(tuple(FAMILIES), table, tmp_path / "confusion.png", "a title")
     assert (tmp_path / "confusion.png").stat().st_size > 10_000

@@ -13,7 +13,6 @@ import pytest
 import soundfile
 
 from edge_audio.pipeline import Pipeline
-from models.training import train_dit
 from models.training.design import CHECKPOINT, POCKET
 from models.training.finetune import finetune, identity, state_folder, with_known
 from models.training.official import read_checkpoint
@@ -77,7 +76,6 @@ def test_what_is_wrong_is_named_and_the_rest_is_used(folder):
 
 
 def test_a_bundle_of_ones_own_sounds(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_dit, "BATCH", 4)
     from edge_audio.exporter.bundle import Options, export
 
     checkpoint = finetune(folder, tmp_path / "out", CHECKPOINT, 2, known=4, say=lambda line: None)

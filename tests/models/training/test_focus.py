@@ -16,7 +16,7 @@ TOKENIZER = CHECKPOINT / data.TOKENIZER_FILE
 
 def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     families = np.array(["tone", "rain", "tone", "beat"])
-    asked = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=False)
+    asked = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, False, POCKET.sampling)
     assert asked.chances.tolist() == [1, 1, 1, 1]
     passed = np.array([float(name == "tone") for name in FAMILIES])
     monkeypatch.setattr(focus.Focus, "_heard", lambda self, model, rng, by_name, device: passed)
@@ -27,10 +27,10 @@ def test_what_fails_is_drawn_more_often(tmp_path, monkeypatch) -> None:
     assert asked.chances.tolist() == pytest.approx(
         [focus.LEAST, 1, focus.LEAST, 1 - (1 - focus.LEAST) * (1 - focus.MEMORY)]
     )
-    again = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=True)
+    again = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, True, POCKET.sampling)
     assert torch.allclose(again.chances, asked.chances)
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 3
-    anew = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, resumed=False)
+    anew = focus.Focus(POCKET, tmp_path / "table.csv", families, TOKENIZER, False, POCKET.sampling)
     assert anew.chances.tolist() == [1, 1, 1, 1] and not (tmp_path / "table.csv").exists()
 
 

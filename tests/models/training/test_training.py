@@ -2,6 +2,7 @@
 a bundle that generates.
 """
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -103,10 +104,10 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     latents = np.random.default_rng(0).standard_normal((48, POCKET.latents, 128)).astype("float16")
     for module in (train_dit, train_autoencoder):
         monkeypatch.setattr(module, "SAVE_EVERY", 1)
-    monkeypatch.setattr(train_dit, "BATCH", 4)
+    design = dataclasses.replace(POCKET, batch=4)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
+    whole = train_dit.train(design, new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
 
     add = progress.Log.add
 
@@ -117,9 +118,9 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(progress.Log, "add", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+        train_dit.train(design, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     monkeypatch.setattr(progress.Log, "add", add)
-    resumed = train_dit.train(POCKET, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+    resumed = train_dit.train(design, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters()):
         assert torch.equal(a, b), name
 

@@ -1,0 +1,106 @@
+"""Make the trained transformer fast: one evaluation a step instead of guidance's two, and half the
+steps.
+
+The student begins as its teacher. It learns to go in a single evaluation from a noise level to the
+one that lies a whole step of its schedule further down, to where its teacher comes by guidance and
+two midpoint steps, in eight evaluations: progressive distillation (Salimans and Ho 2022) of a
+guided model (Meng et al. 2023). Half of the time it starts between the levels of its schedule, so
+that clips that begin from another clip, at any strength, are learnt as well.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge_audio.sampling.schedule import LOGSNR_END, LOGSNR_START
+
+from . import train_dit
+from .data import Clips
+from .design import Design
+from .fast import compile_for
+from .modules import Model
+
+#: factor of the learning rates: the student knows nearly everything
+PACE = 0.25
+TEACHER_STEPS = 2
+
+# (x [B, C, T], t [B]) -> v [B, C, T]
+Velocity = Callable[[Tensor, Tensor], Tensor]
+
+
+def levels(places: Tensor, steps: int) -> Tensor:
+    """The noise levels [B] at so many steps, whole or not, into a schedule of `steps`: what
+    `logsnr_sigmas` has, its two set ends included.
+    """
+    t = torch.sigmoid(-(LOGSNR_START + (LOGSNR_END - LOGSNR_START) * places / steps))
+    return t.where(places > 0, 1.0).where(places < steps, 0.0)
+
+
+def midpoint(v: Velocity, x: Tensor, t: Tensor, end: Tensor, steps: int) -> Tensor:
+    """x [B, C, T], brought from the levels t to the levels `end` [B] along v by midpoint steps."""
+    size = (end - t) / steps
+    for index in range(steps):
+        now = t + index * size
+        middle = x + (size / 2)[:, None, None] * v(x, now)
+        x = x + size[:, None, None] * v(middle, now + size / 2)
+    return x
+
+
+def train(
+    design: Design,
+    model: Model,
+    clips: Clips,
+    latents: np.ndarray,
+    folder: Path,
+    steps: int,
+    device: str,
+    held_back: int = 0,
+) -> Model:
+    """Train for `steps` in all, going on from `folder`/distilled.pt if it is there; returns the
+    student, made for `design.distilled`.
+    """
+    teacher = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+    compile_for(steps, teacher.dit)
+    scale, count = design.sampling["cfg_scale"], design.distilled["steps"]
+
+    def loss_of(
+        student: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor
+    ) -> Tensor:
+        places = torch.rand(len(latents), device=latents.device) * count
+        whole = torch.rand(len(latents), device=latents.device) < 0.5
+        places = torch.where(whole, places.floor(), places)
+        t, end = levels(places, count), levels(places + 1, count)
+        x = torch.lerp(latents, torch.randn_like(latents), t[:, None, None])
+        with torch.no_grad():
+            cond, global_cond = teacher.condition(ids, mask, seconds)
+            branches = torch.cat([cond, torch.zeros_like(cond)]), global_cond.repeat(2, 1)
+
+            def guided(x: Tensor, t: Tensor) -> Tensor:
+                c, u = teacher.dit(x.repeat(2, 1, 1), t.repeat(2), *branches).float().chunk(2)
+                return u + scale * (c - u)
+
+            there = midpoint(guided, x, t, end, TEACHER_STEPS)
+        v = student.dit(x, t, *student.condition(ids, mask, seconds)).float()
+        error = (v - (there - x) / (end - t)[:, None, None]).pow(2).mean((1, 2))
+        return train_dit.evenly(error, latents)
+
+    return train_dit.train(
+        design,
+        model,
+        clips,
+        latents,
+        folder,
+        steps,
+        device,
+        pace=PACE,
+        held_back=held_back,
+        loss_of=loss_of,
+        name="distilled",
+        sampling=design.distilled,
+    )
