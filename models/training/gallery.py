@@ -78,7 +78,7 @@ def page(bundle: Path, precision: str | None, command: str) -> str:
             highest=world.sample_rate // 2000,
             name=pipeline.bundle.manifest.name,
             seed=SEED,
-            precision=pipeline.precision,
+            precision=", ".join(f"{name} {kind}" for name, kind in pipeline.precision.items()),
             command=command,
         )
 
