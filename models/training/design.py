@@ -38,6 +38,8 @@ class Design:
     pieces: int
     # clips of full length in a batch of the transformer's; of shorter ones there are more
     batch: int
+    # of the error sample by sample, beside that of the spectrum, while the autoencoder trains
+    waveform_weight: float
     # steps of the autoencoder, of its decoder alone, of the transformer, of its distillation
     steps: tuple[int, int, int, int]
     # shorter clips, in latents, that are made in less time; the longest is a whole clip
@@ -191,6 +193,7 @@ POCKET = Design(
     heads=5,
     pieces=640,
     batch=32,
+    waveform_weight=0.5,
     steps=(4000, 3500, 20_500, 0),
 )
 
@@ -203,7 +206,7 @@ def second() -> Design:
     """
     return Design(
         world=by_name("second"),
-        latents=160,
+        latents=192,
         strides=(64, 4, 2),
         channels=16,
         multiples=(8, 12, 24),
@@ -213,7 +216,8 @@ def second() -> Design:
         pieces=1200,
         batch=12,
         shorter=(128, 256),
-        steps=(4000, 2500, 30_000, 3000),
+        waveform_weight=1.0,
+        steps=(3000, 2500, 30_000, 3000),
         distilled={"sampler": "euler", "steps": 6, "cfg_scale": 1.0},
     )
 

@@ -21,6 +21,8 @@ from .modules.autoencoder import Autoencoder, ResidualUnit, SnakeBeta, WeightNor
 
 SNAKE_LOG_BETA = 4.0  # near the identity, and still able to learn; at 20 its gradient vanishes
 OTHER_CHANNELS = 0.3  # how much signal the full-rate channels besides the first start with
+REWEIGHTED = 8  # times that the principal components are found
+LOST = 1e-3  # share of a group's power whose loss nobody hears
 BLOCK_GAIN = (
     6.0  # brings the coefficients of clips at our level near unit size, where a snake can bend them
 )
@@ -43,17 +45,24 @@ def middle_and_side(channels: int) -> Tensor:
     raise ValueError(f"sounds have one or two channels here, not {channels}")
 
 
-def principal_components(frames: Tensor, group: int, keep: int) -> Tensor:
+def principal_components(frames: Tensor, group: int, keep: int, count: int) -> Tensor:
     """KLT of groups of frames [clips, channels, length]: orthonormal components [keep, channels,
     group], strongest first.
 
-    Groups are weighted by 1/rms, so that quiet sounds count as much as loud ones.
+    Groups are weighted by 1/rms, so that quiet sounds count as much as loud ones; and then again and
+    again by what the first `count` components leave of each, so that these lose the fewest decibels
+    on average: tones are kept, and noises, which no few components hold, have little say.
     """
     groups = frames.unfold(2, group, group).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
     rms = groups.pow(2).mean(1, keepdim=True).sqrt()
-    weighted = (groups / rms)[rms[:, 0] > 1e-4]
-    _, vectors = torch.linalg.eigh(weighted.T @ weighted / len(weighted))
-    return vectors.flip(1)[:, :keep].T.reshape(keep, frames.shape[1], group)
+    groups = (groups / rms)[rms[:, 0] > 1e-4] / math.sqrt(groups.shape[1])
+    weights = torch.ones(len(groups), 1)
+    for _ in range(REWEIGHTED):
+        _, vectors = torch.linalg.eigh(groups.T @ (weights * groups))
+        components = vectors.flip(1)[:, :keep]
+        kept = (groups @ components[:, :count]).pow(2).sum(1, keepdim=True)
+        weights = 1 / (1 - kept + LOST)
+    return components.T.reshape(keep, frames.shape[1], group)
 
 
 @torch.no_grad()
@@ -118,7 +127,9 @@ def initialise(
         taps = slice(
             group // 2, group // 2 + group
         )  # of the 2·group taps, those of the group itself
-        components = principal_components(frames, group, down.weight_v.shape[0])
+        keep = down.weight_v.shape[0]
+        count = latents if stage == stages - 1 else keep
+        components = principal_components(frames, group, keep, count)
         frames = nn.functional.conv1d(frames, components, stride=group)
         std = (
             frames.std(dim=(0, 2)).clamp(min=1e-3)

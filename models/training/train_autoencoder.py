@@ -29,7 +29,6 @@ LEARNING_RATE = (
 WARM_UP = 300
 AVERAGED = 0.998  # of the average that is kept: single steps jitter
 KL_WEIGHT = 1e-4
-WAVEFORM_WEIGHT = 0.5
 SAVE_EVERY = 100
 VALIDATE_EVERY = 500
 VALIDATION_SEED = 99
@@ -80,7 +79,9 @@ def waveform_loss(y: Tensor, x: Tensor) -> Tensor:
     return (error / (level + 1e-4)).clamp(max=4).sqrt().mean()
 
 
-def loss_of(model: Autoencoder, audio: Tensor) -> tuple[Tensor, dict[str, float]]:
+def loss_of(
+    model: Autoencoder, audio: Tensor, waveform_weight: float
+) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch of audio [clips, channels, samples], and figures for the log."""
     with fast(audio.device.type):
         mean, std = (part.float() for part in model.encode(audio))
@@ -94,7 +95,7 @@ def loss_of(model: Autoencoder, audio: Tensor) -> tuple[Tensor, dict[str, float]
         "kl": kl.item(),
         "latent_std": mean.std().item(),
     }
-    return spectral + WAVEFORM_WEIGHT * waveform + KL_WEIGHT * kl, figures
+    return spectral + waveform_weight * waveform + KL_WEIGHT * kl, figures
 
 
 def random_crops(clips: Clips, sample_rate: int, generator: torch.Generator, device: str) -> Tensor:
@@ -112,13 +113,13 @@ def random_crops(clips: Clips, sample_rate: int, generator: torch.Generator, dev
 
 
 @torch.no_grad()
-def validation_loss(model: Autoencoder, clips: Tensor) -> float:
+def validation_loss(model: Autoencoder, clips: Tensor, waveform_weight: float) -> float:
     """Spectral and waveform loss of `clips` [clips, channels, samples], coded without noise."""
     losses = []
     for audio in clips.split(BATCH):
         decoded = model.decode(model.encode(audio)[0])
         losses.append(
-            (spectral_loss(decoded, audio) + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)).item()
+            (spectral_loss(decoded, audio) + waveform_weight * waveform_loss(decoded, audio)).item()
         )
     return sum(losses) / len(losses)
 
@@ -184,9 +185,8 @@ def train(design: Design, clips: Clips, folder: Path, steps: int, device: str) -
                 0.5 * (1 + math.cos(math.pi * step / steps)),
             )
             group["lr"] = LEARNING_RATE * warm * (0.02 + 0.98 * cosine)
-        loss, figures = loss_of(
-            model, random_crops(clips, design.world.sample_rate, generator, device)
-        )
+        audio = random_crops(clips, design.world.sample_rate, generator, device)
+        loss, figures = loss_of(model, audio, design.waveform_weight)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -196,7 +196,8 @@ def train(design: Design, clips: Clips, folder: Path, steps: int, device: str) -
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, model=model, average=average, optimizer=optimizer)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
-            best.offer(step + 1, validation_loss(average, validation), model=average)
+            loss = validation_loss(average, validation, design.waveform_weight)
+            best.offer(step + 1, loss, model=average)
     load_state(best.path, device, model=average)
     return average.eval()
 

@@ -61,6 +61,7 @@ def encode_clips(
                 mean, _ = autoencoder.encode(torch.from_numpy(audio)[None].to(device))
             return mean[0].half().cpu().numpy()
 
+        compile_for(len(clips.audio), autoencoder.encoder)
         silence = np.zeros((design.world.channels, design.world.clip_samples), np.float32)
         latents[:] = encode(silence)
         # one at a time: a clip's activations fit the cache, a batch's do not
@@ -94,7 +95,10 @@ def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarr
     )
     first.weight_v.copy_(weight)
     first.weight_g.copy_(weight.norm(dim=(1, 2), keepdim=True))
-    return (latents / scale.cpu().numpy()[:, None]).astype(np.float16)
+    scaled, by = np.empty(latents.shape, np.float16), scale.cpu().numpy()[:, None]
+    for row, clip in enumerate(latents):  # one at a time: in float32 they would fill the memory
+        scaled[row] = clip / by
+    return scaled
 
 
 class Text(nn.Module):
