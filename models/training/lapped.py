@@ -49,9 +49,9 @@ def principal_components(frames: Tensor, group: int, keep: int, count: int) -> T
     """KLT of groups of frames [clips, channels, length]: orthonormal components [keep, channels,
     group], strongest first.
 
-    Groups are weighted by 1/rms, so that quiet sounds count as much as loud ones; and then again and
-    again by what the first `count` components leave of each, so that these lose the fewest decibels
-    on average: tones are kept, and noises, which no few components hold, have little say.
+    Groups are weighted by 1/rms, so that quiet sounds count as much as loud ones, and then, again
+    and again, by what the first `count` components leave of each, so that these lose the fewest
+    decibels on average: tones are kept, and noises, which no few components hold, have little say.
     """
     groups = frames.unfold(2, group, group).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
     rms = groups.pow(2).mean(1, keepdim=True).sqrt()
