@@ -5,7 +5,8 @@ after a kill.
 
 With `--from CHECKPOINT` the encoder and the tokenizer stay as they are, and the text encoder and
 the transformer go on learning from where they stand: for new wordings of sounds that are known, or,
-with `--pace 1`, where an earlier training ended.
+with `--pace 1`, where an earlier training ended. What was distilled cannot go on: begin with the
+checkpoint that lies beside it, `undistilled`.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import torch
 from edge_audio.errors import EdgeAudioError
 
 from . import data, distil, train_autoencoder, train_decoder, train_dit
-from .design import Design, of_world
+from .design import Design, of_model, of_world
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint, write_checkpoint
 from .sounds import WORLDS
 
 #: what is trained, in this order
 PARTS = ("autoencoder", "decoder", "dit", "distillation")
+#: the model before its distillation, in the folder of the training; what one goes on from
+TEACHER = "undistilled"
 #: share of the learning rates with `--from`
 PACE = 0.4
 
@@ -70,9 +73,11 @@ def parse_arguments() -> argparse.Namespace:
     for part, steps in zip(PARTS, of_world(arguments.world).steps):
         name = f"{part}_steps"
         if arguments.quick:
-            setattr(arguments, name, 2)
+            setattr(arguments, name, min(2, steps))
         elif getattr(arguments, name) is None:
             setattr(arguments, name, 0 if arguments.start and part == "decoder" else steps)
+    if arguments.distillation_steps and not of_world(arguments.world).distilled:
+        parser.error("--distillation-steps: the model of this world is not distilled")
     if arguments.pace is None:
         arguments.pace = PACE if arguments.start else 1.0
     return arguments
@@ -86,8 +91,18 @@ def main() -> int:
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"checkpoint in {checkpoint}; next: edge-audio export {checkpoint} OUT_DIR")
+    print(f"next: {export_of(checkpoint, of_world(arguments.world), arguments.distillation_steps)}")
     return 0
+
+
+def export_of(checkpoint: Path, design: Design, distilled: int) -> str:
+    """The command that makes a bundle of a checkpoint."""
+    sampling = design.made_for if distilled else design.sampling
+    lengths = f" --latent-lengths {','.join(map(str, design.shorter))}" if design.shorter else ""
+    return (
+        f"edge-audio export {checkpoint} BUNDLE_DIR --sampler {sampling['sampler']} --steps"
+        f" {sampling['steps']} --cfg {sampling['cfg_scale']}{lengths}"
+    )
 
 
 def train(arguments: argparse.Namespace) -> Path:
@@ -96,6 +111,8 @@ def train(arguments: argparse.Namespace) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = arguments.out
     tokenizer = folder / data.TOKENIZER_FILE
+    if arguments.start and of_model(read_checkpoint(arguments.start).config) != design:
+        raise EdgeAudioError(f"{arguments.start} is not of the world {design.world.name}")
     if arguments.start and not tokenizer.exists():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(arguments.start / TOKENIZER, tokenizer)
@@ -132,9 +149,18 @@ def train(arguments: argparse.Namespace) -> Path:
         pace=arguments.pace,
         held_back=held_back,
     )
-    if design.distilled and arguments.distillation_steps:
+    if arguments.distillation_steps:
+        write_checkpoint(model, tokenizer, folder / TEACHER)
         model = distil.train(
-            design, model, clips, latents, folder, arguments.distillation_steps, device, held_back
+            design,
+            model,
+            clips,
+            latents,
+            folder,
+            arguments.distillation_steps,
+            device,
+            held_back,
+            f"distilled-{arguments.dit_steps}",  # another teacher's student would be no use
         )
     write_checkpoint(model, tokenizer, folder / "checkpoint")
     return folder / "checkpoint"

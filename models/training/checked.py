@@ -12,13 +12,12 @@ from edge_audio.evaluate.prompts import Prompt
 from edge_audio.listening import Verdict, check
 
 from .sounds import world_at
+from .sounds.second import sounding_dbfs
 
 #: dBFS that the loudest quarter of a second of a clip should reach, whatever the name
 AUDIBLE = -30.0
 #: dBFS of RMS that a clip should have while it sounds
 LEVELS = (-30.0, -12.0)
-#: s; and dB below the loudest such frame: what is louder sounds
-FRAME, SOUNDING = 0.02, 20.0
 #: of full scale: what the first or last sample may be, and an offset
 CLICK = 0.02
 
@@ -57,11 +56,8 @@ def audible(clips: Sequence[CheckedClip]) -> float:
 
 def well_levelled(checked: CheckedClip) -> bool:
     """Whether the clip has one of LEVELS while it sounds."""
-    size = round(FRAME * checked.clip.sample_rate)
-    power = np.mean(checked.clip.samples**2, axis=1)
-    power = power[: len(power) // size * size].reshape(-1, size).mean(axis=1)
-    sounding = power[power >= power.max() * 10 ** (-SOUNDING / 10)]
-    return LEVELS[0] <= 10 * np.log10(sounding.mean() + 1e-12) <= LEVELS[1]
+    level = sounding_dbfs(checked.clip.samples, checked.clip.sample_rate)
+    return LEVELS[0] <= level <= LEVELS[1]
 
 
 def by_family(clips: Sequence[CheckedClip]) -> dict[str, tuple[int, int]]:

@@ -201,8 +201,8 @@ POCKET = Design(
 def second() -> Design:
     """The model of the second world, 32 kHz in stereo: a latent every 16 ms.
 
-    The transformer is wider than a latent by half: noise has to pass through it to come out as a
-    velocity, and there has to be room for more than noise.
+    The transformer is wider than a latent by a third: noise has to pass through it to come out as
+    a velocity, and there has to be room for more than noise.
     """
     return Design(
         world=by_name("second"),

@@ -4,8 +4,8 @@ steps.
 The student begins as its teacher. It learns to go in a single evaluation from a noise level to the
 one that lies a whole step of its schedule further down, to where its teacher comes by guidance and
 two midpoint steps, in eight evaluations: progressive distillation (Salimans and Ho 2022) of a
-guided model (Meng et al. 2023). Half of the time it starts between the levels of its schedule, so
-that clips that begin from another clip, at any strength, are learnt as well.
+guided model (Meng et al. 2023). Half of the time it starts between the levels of its schedule, as
+clips do that begin from another clip.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def train(
     steps: int,
     device: str,
     held_back: int = 0,
+    name: str = "distilled",
 ) -> Model:
-    """Train for `steps` in all, going on from `folder`/distilled.pt if it is there; returns the
+    """Train for `steps` in all, going on from `folder`/`name`.pt if it is there; returns the
     student, made for `design.distilled`.
     """
     teacher = copy.deepcopy(model).to(device).eval().requires_grad_(False)
@@ -77,8 +78,11 @@ def train(
         places = torch.where(whole, places.floor(), places)
         t, end = levels(places, count), levels(places + 1, count)
         x = torch.lerp(latents, torch.randn_like(latents), t[:, None, None])
+        # an empty prompt is learnt as well: guidance leaves that as it is
+        keep = torch.rand(len(latents), 1, 1, device=latents.device) >= train_dit.PROMPT_DROPOUT
         with torch.no_grad():
             cond, global_cond = teacher.condition(ids, mask, seconds)
+            cond = cond * keep
             branches = torch.cat([cond, torch.zeros_like(cond)]), global_cond.repeat(2, 1)
 
             def guided(x: Tensor, t: Tensor) -> Tensor:
@@ -86,7 +90,8 @@ def train(
                 return u + scale * (c - u)
 
             there = midpoint(guided, x, t, end, TEACHER_STEPS)
-        v = student.dit(x, t, *student.condition(ids, mask, seconds)).float()
+        cond, global_cond = student.condition(ids, mask, seconds)
+        v = student.dit(x, t, cond * keep, global_cond).float()
         error = (v - (there - x) / (end - t)[:, None, None]).pow(2).mean((1, 2))
         return train_dit.evenly(error, latents)
 
@@ -101,6 +106,6 @@ def train(
         pace=PACE,
         held_back=held_back,
         loss_of=loss_of,
-        name="distilled",
+        name=name,
         sampling=design.distilled,
     )

@@ -140,8 +140,8 @@ def write(
 
 
 def probe(bundle: Path, precision: str, seen: list[CheckedClip]) -> dict:
-    """Overrun and diversity over the bundled prompts; the noise floor of `seen` and how like their
-    sounds they are; with an encoder, what the autoencoder loses.
+    """Overrun and diversity over the bundled prompts; the noise floor of `seen`; with an encoder,
+    how like their sounds they are, and what the autoencoder loses.
     """
     with Pipeline.load(bundle, precision, memory="all") as pipeline:
         world = world_at(pipeline.bundle.manifest.sample_rate)

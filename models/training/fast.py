@@ -31,5 +31,7 @@ def compile_for(steps: int, *modules: nn.Module) -> None:
     """
     if steps >= COMPILE_FROM:
         torch._dynamo.config.suppress_errors = True
+        # every module and length counts towards one limit, beyond which all run as written
+        torch._dynamo.config.recompile_limit = 64
         for module in modules:
             module.compile(dynamic=False)  # a few lengths, each known

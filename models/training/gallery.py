@@ -30,14 +30,15 @@ def groups_of(world: World) -> dict[str, tuple[str, ...]]:
     """Title -> families, every family of the world once."""
     groups = GROUPS
     if world.name == "second":
-        from .sounds import effects, kits, orchestra, recorded, scenes, voices
+        from .sounds import effects, kits, orchestra, recorded
 
         groups = {
-            "Instruments that were played": orchestra.FAMILIES | recorded.FAMILIES | kits.FAMILIES,
-            **GROUPS,
+            "Instruments and drums that were played": orchestra.FAMILIES | kits.FAMILIES,
+            "Sounds that were recorded": recorded.FAMILIES,
             "Effects": effects.FAMILIES,
-            "Voices and scenes": voices.FAMILIES | scenes.FAMILIES,
+            **GROUPS,
         }
+        groups["More"] = world.families
     left, found = dict.fromkeys(world.families), {}
     for title, families in groups.items():
         found[title] = tuple(name for name in families if left.pop(name, 0) is None)

@@ -21,7 +21,7 @@ from .modules.autoencoder import Autoencoder, ResidualUnit, SnakeBeta, WeightNor
 
 SNAKE_LOG_BETA = 4.0  # near the identity, and still able to learn; at 20 its gradient vanishes
 OTHER_CHANNELS = 0.3  # how much signal the full-rate channels besides the first start with
-REWEIGHTED = 8  # times that the principal components are found
+REWEIGHTED = 7  # times that the principal components are found anew
 LOST = 1e-3  # share of a group's power whose loss nobody hears
 BLOCK_GAIN = (
     6.0  # brings the coefficients of clips at our level near unit size, where a snake can bend them
@@ -56,12 +56,11 @@ def principal_components(frames: Tensor, group: int, keep: int, count: int) -> T
     groups = frames.unfold(2, group, group).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
     rms = groups.pow(2).mean(1, keepdim=True).sqrt()
     groups = (groups / rms)[rms[:, 0] > 1e-4] / math.sqrt(groups.shape[1])
-    weights = torch.ones(len(groups), 1)
-    for _ in range(REWEIGHTED):
-        _, vectors = torch.linalg.eigh(groups.T @ (weights * groups))
-        components = vectors.flip(1)[:, :keep]
+    components = torch.zeros(groups.shape[1], keep)
+    for _ in range(1 + REWEIGHTED):
         kept = (groups @ components[:, :count]).pow(2).sum(1, keepdim=True)
-        weights = 1 / (1 - kept + LOST)
+        _, vectors = torch.linalg.eigh(groups.T @ (groups / (1 - kept + LOST)))
+        components = vectors.flip(1)[:, :keep]
     return components.T.reshape(keep, frames.shape[1], group)
 
 

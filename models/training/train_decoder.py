@@ -31,7 +31,7 @@ WARM_UP = 100
 # largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down
 # to none
 NOISE = 0.1
-# a fifth of what the encoder learnt with: rain and drums cannot be had sample by sample, and trying
+# much less than the encoder learnt with: rain and drums cannot be had sample by sample, and trying
 # makes them too quiet
 WAVEFORM_WEIGHT = 0.1
 ENERGY_WEIGHT = 1.0

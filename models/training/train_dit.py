@@ -220,7 +220,7 @@ class Examples:
         captions. Now and then they are made longer than they need be.
 
         A batch has the same number of latents whatever its clips' length, so that of short clips
-        there are more; lengths are drawn so that a clip's chance is its own nonetheless.
+        there are more; lengths are drawn so that a clip's chance is nearly its own nonetheless.
         """
         generator = torch.Generator().manual_seed(step)
         length_of = self.length_of[: len(chances)]

@@ -121,17 +121,17 @@ def _put_together() -> dict[str, Family]:
     }
 
 
-def frames(audio: np.ndarray) -> np.ndarray:
-    """RMS of every FRAME of [count, 2], over both channels."""
-    size = samples(FRAME)
+def frames(audio: np.ndarray, rate: int = RATE) -> np.ndarray:
+    """RMS of every FRAME of [count, channels], over all channels."""
+    size = round(FRAME * rate)
     power = np.pad((audio**2).mean(axis=1), (0, -len(audio) % size))
     level: np.ndarray = np.sqrt(power.reshape(-1, size).mean(axis=1))
     return level
 
 
-def sounding_dbfs(audio: np.ndarray) -> float:
+def sounding_dbfs(audio: np.ndarray, rate: int = RATE) -> float:
     """RMS in dBFS of the frames that are not SOUNDING below the loudest."""
-    level = frames(audio)
+    level = frames(audio, rate)
     loud = level[level >= level.max() * 10 ** (-SOUNDING / 20)]
     return float(20 * np.log10(np.sqrt(np.mean(loud**2)) + 1e-12))
 

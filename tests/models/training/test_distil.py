@@ -1,5 +1,5 @@
 """Distillation: the student's levels are the sampler's, its goal is where the teacher comes, and it
-comes nearer to that with a third of the evaluations.
+comes nearer to that with a quarter of the evaluations.
 """
 
 import copy

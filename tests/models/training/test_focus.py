@@ -41,7 +41,7 @@ def test_an_untrained_model_is_heard_to_fail(tmp_path, monkeypatch) -> None:
     model = Model(POCKET.model_config, POCKET.t5_config(data.vocabulary_size(TOKENIZER))).eval()
     assert (
         focus.Focus(
-            POCKET, tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, resumed=False
+            POCKET, tmp_path / "table.csv", np.array(["tone"]), TOKENIZER, False, POCKET.sampling
         ).update(model, 1, "cpu")
         < 0.3
     )
