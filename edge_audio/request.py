@@ -51,7 +51,7 @@ class Request(Edit):
     ids: tuple[int, ...] | None = None
     #: run on the shortest latents that hold the asked seconds, where the bundle has several
     #: lengths: faster, another sound
-    fit_length: bool = False
+    fit_length: bool | None = None
     #: how much of what guidance adds along its own direction is taken away, 0 to 1
     apg: float | None = None
     #: seconds that the transformer makes beyond those asked for, of models that make any length
@@ -112,7 +112,7 @@ class Request(Edit):
             cfg_scale=best.cfg_scale if self.cfg_scale is None else self.cfg_scale,
             negative=self.negative,
             ids=asked.ids,
-            fit_length=bool(self.fit_length),
+            fit_length=bool(best.fit_length if self.fit_length is None else self.fit_length),
             apg=_within("apg", best.apg if self.apg is None else self.apg, 1.0),
             pad_seconds=None
             if padding is None

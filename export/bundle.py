@@ -73,6 +73,8 @@ class Options:
     steps: int | None = None
     cfg_scale: float | None = None
     latent_lengths: tuple[int, ...] = ()
+    #: whether clips are made on the shortest of them that holds them, unless something else is said
+    fit_length: bool = False
     #: prompts with what they should sound like, for a model whose sounds `evaluate.checks` can
     #: measure
     checks: tuple[Prompt, ...] = ()
@@ -316,6 +318,7 @@ def _manifest(
             sampler=options.sampler or suggested.sampler,
             steps=suggested.steps if options.steps is None else options.steps,
             cfg_scale=suggested.cfg_scale if options.cfg_scale is None else options.cfg_scale,
+            fit_length=options.fit_length,
         ),
         **architecture.more(config),
     )

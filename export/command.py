@@ -154,6 +154,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument(
+        "--fit-length",
+        action="store_true",
+        help="make clips on the shortest of these that holds them unless told otherwise: for models"
+        " that were trained so",
+    )
+    parser.add_argument(
         "--without-encoder",
         action="store_true",
         help="leave out the encoder, which only audio-to-audio needs",
@@ -237,6 +243,7 @@ def _export(options: argparse.Namespace, prog: str) -> None:
             steps=options.steps,
             cfg_scale=options.cfg,
             latent_lengths=options.latent_lengths,
+            fit_length=options.fit_length,
             target_snr=options.target_snr,
             prompts=options.prompts,
             recipe=options.recipe,

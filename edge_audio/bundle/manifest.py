@@ -19,7 +19,7 @@ from edge_audio.bundle import schema
 
 #: Version of the manifest that this package writes: the second number counts entries that were
 #: added and may be ignored, the first one changes that may not.
-SCHEMA, MINOR = 2, 3
+SCHEMA, MINOR = 2, 4
 MANIFEST_NAME = "manifest.json"
 #: The components every bundle must have; `encoder` is optional (it serves audio-to-audio).
 GENERATING = ("conditioners", "dit", "decoder")
@@ -272,6 +272,8 @@ class Defaults:
     seconds: float | None = None
     #: whether peaks above full scale are turned down while a clip is made (`audio.limiter`)
     limiter: bool = False
+    #: whether a clip is made on the shortest latents that hold it, of a model that learnt to
+    fit_length: bool = False
 
 
 @dataclass(frozen=True)

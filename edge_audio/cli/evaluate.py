@@ -57,7 +57,9 @@ def add_bench(commands: Commands) -> None:
     )
     add_seconds(parser)
     add_steps(parser)
-    parser.add_argument("--fit-length", action="store_true", help="as in generate")
+    parser.add_argument(
+        "--fit-length", action=argparse.BooleanOptionalAction, help="as in generate"
+    )
     parser.add_argument(
         "--repeats", metavar="N", type=int, default=5, help="clips a row (default: 5)"
     )

@@ -77,10 +77,10 @@ def add_generate(commands: Commands) -> None:
     parser.add_argument("--ids", metavar="1,2,3", type=numbers, help="token ids in place of PROMPT")
     parser.add_argument(
         "--fit-length",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help=(
             "the shortest latents that hold the seconds: faster, where the model has several"
-            " lengths"
+            " lengths (default: the model's)"
         ),
     )
     parser.add_argument(
@@ -249,7 +249,7 @@ def _asked(arguments: argparse.Namespace, seed: int | None) -> dict[str, Any]:
         **{name: getattr(arguments, name) for name in same},
         "seed": seed,
         "cfg_scale": arguments.cfg,
-        "fit_length": arguments.fit_length or None,
+        "fit_length": arguments.fit_length,
         "limiter": _switch(arguments.limiter),
         **edit_of(arguments),
     }

@@ -98,10 +98,10 @@ def main() -> int:
 def export_of(checkpoint: Path, design: Design, distilled: int) -> str:
     """The command that makes a bundle of a checkpoint."""
     sampling = design.made_for if distilled else design.sampling
-    lengths = f" --latent-lengths {','.join(map(str, design.shorter))}" if design.shorter else ""
+    lengths = f" --latent-lengths {','.join(map(str, design.shorter))} --fit-length"
     return (
         f"edge-audio export {checkpoint} BUNDLE_DIR --sampler {sampling['sampler']} --steps"
-        f" {sampling['steps']} --cfg {sampling['cfg_scale']}{lengths}"
+        f" {sampling['steps']} --cfg {sampling['cfg_scale']}{lengths if design.shorter else ''}"
     )
 
 

@@ -36,6 +36,7 @@ def options(precisions: tuple[str, ...] = PRECISIONS, design: Design = POCKET) -
         usual_level=usual_level(world),
         target_snr=TARGET_SNR,
         latent_lengths=design.shorter,
+        fit_length=bool(design.shorter),
         **design.made_for,
     )
 

@@ -218,6 +218,16 @@ def test_fit_length_runs_on_the_shortest_latents_that_hold_the_clip(pipe, monkey
     assert set(asked) == {"condition", "project", "denoise", "head", "tail"}
 
 
+def test_a_model_that_learnt_to_fit_does_so_by_itself(own_bundle):
+    toy.write_manifest(own_bundle, defaults=Defaults("euler", 2, 1.0, fit_length=True))
+    pipe, short = Pipeline.load(own_bundle), toy.SHORT * toy.DOWNSAMPLING / toy.RATE
+    fitted, whole = (
+        pipe.generate("rain", seed=1, seconds=short, fit_length=f) for f in (None, False)
+    )
+    assert fitted.recipe["fit_length"] is True and whole.recipe["fit_length"] is False
+    assert not np.array_equal(fitted.samples, whole.samples)
+
+
 def test_blocks_are_handed_over_as_they_come(pipe):
     blocks = []
     clip = toy.generate(pipe, on_block=lambda block, left: blocks.append((block, left)))

@@ -570,6 +570,10 @@ def test_nothing_to_play_with_is_said_first(run, toy_bundle, tmp_path):
 def test_fit_length(run, toy_bundle):
     done = run("generate", "rain", "--seconds", 1, "--fit-length", "--json", "--model", toy_bundle)
     assert done.returncode == 0 and json.loads(done.stdout)["recipe"]["fit_length"] is True
+    done = run(
+        *("generate", "rain", "--seconds", 1, "--no-fit-length", "--json", "--model", toy_bundle)
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)["recipe"]["fit_length"] is False
 
 
 def test_info(run, toy_bundle):

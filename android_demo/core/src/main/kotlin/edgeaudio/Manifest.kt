@@ -56,7 +56,7 @@ data class Latent(val length: Int, val channels: Int, val downsampling: Int, val
 data class Tiling(val tile: Int, val overlap: Int, val perLatent: Int)
 
 /** The settings this model was made for. */
-data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double)
+data class Defaults(val sampler: String, val steps: Int, val cfgScale: Double, val fitLength: Boolean)
 
 /** Guidance steers away from the prompt's branch with `zeroed` values at zero, or from a negative prompt's with `kept` ones of that. */
 data class Guidance(val zeroed: List<String>, val kept: List<String>)
@@ -105,7 +105,7 @@ data class Manifest(
                 prompt.positive("max_length", 65_536), prompt.optional("tokenizer")?.file(), seconds.number("min"), seconds.number("max"),
                 entries.text("objective"),
                 entries.child("defaults").neutral("apg" to 0.0, "seconds" to null, "limiter" to false).run {
-                    Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale"))
+                    Defaults(text("sampler"), positive("steps", 10_000), number("cfg_scale"), truth("fit_length"))
                 },
                 entries.child("tiling").run { Tiling(positive("tile"), whole("overlap"), positive("per_latent")) },
                 entries.child("graphs").children().mapValues { (_, component) -> component.children().mapValues { it.value.graph() } },
@@ -225,6 +225,7 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
     fun whole(key: String): Int = int(get(key)) ?: wrong(key, "a whole number")
     fun positive(key: String, most: Int = MOST_ELEMENTS): Int =
         whole(key).also { require(it in 1..most) { "$where.$key is $it, must be at least 1 and at most $most" } }
+    fun truth(key: String): Boolean = (find(key) ?: false) as? Boolean ?: wrong(key, "true or false")
     fun numbers(key: String): List<Int> = list(key).map { int(it) ?: wrong(key, "whole numbers") }
     fun texts(key: String): List<String> = list(key).map { it as? String ?: wrong(key, "strings") }
     fun child(key: String): Entries = optional(key) ?: missing(key)
@@ -243,7 +244,7 @@ private class Entries(private val values: Map<*, *>, private val where: String) 
 
     fun stage(): Stage = Stage(
         text("component"), child("inputs").ports(), child("outputs").ports(),
-        (find("more") ?: false) as? Boolean ?: wrong("more", "true or false"),
+        truth("more"),
     ).also { neutral("resizes" to false) }
 
     private fun ports(): Map<String, Port> = children().mapValues { it.value.port() }

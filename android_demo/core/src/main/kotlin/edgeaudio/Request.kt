@@ -16,14 +16,14 @@ data class Request(
     val cfgScale: Double? = null,
     val negative: String? = null,
     val ids: List<Int>? = null,
-    val fitLength: Boolean = false,
+    val fitLength: Boolean? = null,
 ) {
     /** The same with every setting filled in and checked. UsageError for what no model could serve, EdgeAudioError for this one. */
     fun resolved(manifest: Manifest): Settings {
         val best = manifest.defaults
         val settings = Settings(
             prompt, seconds ?: manifest.maxSeconds, seed ?: Random.nextLong(1L shl 31), steps ?: best.steps, sampler ?: best.sampler,
-            cfgScale ?: best.cfgScale, negative, ids, fitLength,
+            cfgScale ?: best.cfgScale, negative, ids, fitLength ?: best.fitLength,
         )
         return settings.also { it.check(manifest) }
     }
