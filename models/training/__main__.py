@@ -25,13 +25,14 @@ from edge_audio.errors import EdgeAudioError
 from . import data, distil, train_autoencoder, train_decoder, train_dit
 from .design import Design, of_model, of_world
 from .modules import Model
-from .official import TOKENIZER, read_checkpoint, write_checkpoint
+from .official import TOKENIZER, read_checkpoint, read_codec, write_checkpoint, write_codec
 from .sounds import WORLDS
 
 #: what is trained, in this order
 PARTS = ("autoencoder", "decoder", "dit", "distillation")
 #: the model before its distillation, in the folder of the training; what one goes on from
 TEACHER = "undistilled"
+CODEC = "codec.safetensors"
 #: share of the learning rates with `--from`
 PACE = 0.4
 
@@ -51,6 +52,12 @@ def parse_arguments() -> argparse.Namespace:
         dest="start",
         metavar="CHECKPOINT",
         help="go on from this checkpoint, its encoder left as it is",
+    )
+    parser.add_argument(
+        "--codec",
+        type=Path,
+        metavar="FILE",
+        help="take this autoencoder, which a training left as codec.safetensors, and train none",
     )
     parser.add_argument("--world", choices=WORLDS, default=WORLDS[0])
     parser.add_argument("--clips", type=int, default=24_000)
@@ -75,7 +82,10 @@ def parse_arguments() -> argparse.Namespace:
         if arguments.quick:
             setattr(arguments, name, min(2, steps))
         elif getattr(arguments, name) is None:
-            setattr(arguments, name, 0 if arguments.start and part == "decoder" else steps)
+            is_there = part == "decoder" and (arguments.start or arguments.codec)
+            setattr(arguments, name, 0 if is_there else steps)
+    if arguments.start and arguments.codec:
+        parser.error("--codec: the checkpoint of --from has its own; give one of the two")
     if arguments.distillation_steps and not of_world(arguments.world).distilled:
         parser.error("--distillation-steps: the model of this world is not distilled")
     if arguments.pace is None:
@@ -120,12 +130,16 @@ def train(arguments: argparse.Namespace) -> Path:
     held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
     if arguments.start:
         model = read_checkpoint(arguments.start)
+    else:
+        torch.manual_seed(0)
+        model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
+    if arguments.codec:
+        read_codec(model.autoencoder, arguments.codec)
+    if arguments.start or arguments.codec:
         latents = train_dit.encode_clips(
             design, model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device
         )
     else:
-        torch.manual_seed(0)
-        model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
         latents = learn_latents(design, model, clips, folder, arguments.autoencoder_steps, device)
     if arguments.decoder_steps:
         train_decoder.train(
@@ -138,6 +152,7 @@ def train(arguments: argparse.Namespace) -> Path:
             device,
             held_back,
         )
+    write_codec(model.autoencoder, folder / CODEC)
     model = train_dit.train(
         design,
         model,

@@ -217,7 +217,7 @@ def second() -> Design:
         batch=12,
         shorter=(128, 256),
         waveform_weight=1.0,
-        steps=(3000, 2500, 30_000, 3000),
+        steps=(3000, 2000, 30_000, 3000),
         distilled={"sampler": "euler", "steps": 6, "cfg_scale": 1.0},
     )
 

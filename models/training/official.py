@@ -8,11 +8,12 @@ import json
 import shutil
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from edge_audio.errors import EdgeAudioError
 
-from .modules import Model
+from .modules import Autoencoder, Model
 
 TOKENIZER = "spiece.model"
 
@@ -32,6 +33,23 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
     (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
     shutil.copyfile(tokenizer, folder / TOKENIZER)
+
+
+def write_codec(autoencoder: Autoencoder, file: Path) -> None:
+    """Write an autoencoder alone, its weights as float16, for other trainings to begin with."""
+    state = autoencoder.state_dict().items()
+    save_file({name: tensor.detach().half().contiguous().cpu() for name, tensor in state}, file)
+
+
+def read_codec(autoencoder: Autoencoder, file: Path) -> None:
+    """Take the weights that `write_codec` wrote; EdgeAudioError if they are of another design."""
+    try:
+        state = {name: tensor.float() for name, tensor in load_file(file).items()}
+        autoencoder.load_state_dict(state)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise EdgeAudioError(
+            f"{file} is no autoencoder of this design ({' '.join(str(error).split())[:120]})"
+        ) from None
 
 
 def read_checkpoint(folder: Path) -> Model:

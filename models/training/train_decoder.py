@@ -31,9 +31,9 @@ WARM_UP = 100
 # largest standard deviation, of latents with unit variance; each clip of a batch gets its own, down
 # to none
 NOISE = 0.1
-# much less than the encoder learnt with: rain and drums cannot be had sample by sample, and trying
-# makes them too quiet
-WAVEFORM_WEIGHT = 0.1
+# of the weight that the encoder learnt with: rain and drums cannot be had sample by sample, and
+# trying makes them too quiet
+WAVEFORM_SHARE = 0.2
 ENERGY_WEIGHT = 1.0
 # windows, and the bands and windows over which their energy is averaged
 PATCHES = ((2048, 32, 4), (512, 16, 4), (128, 8, 4))
@@ -104,7 +104,7 @@ def train(
         decoded, audio = _decoded_and_heard(design, decoder, clips, latents, rows, starts, noise)
         loss = (
             spectral_loss(decoded, audio)
-            + WAVEFORM_WEIGHT * waveform_loss(decoded, audio)
+            + WAVEFORM_SHARE * design.waveform_weight * waveform_loss(decoded, audio)
             + ENERGY_WEIGHT * energy_loss(decoded, audio)
         )
         return loss, signal_to_noise(decoded, audio).mean().item()

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
 from models.training import data, progress, train_autoencoder, train_dit
 from models.training.design import POCKET, of_world
 from models.training.lapped import mdct_basis
-from models.training.modules import Model
+from models.training.modules import Autoencoder, Model
+from models.training.official import read_codec, write_codec
 from models.training.publish import options
 from models.training.sounds import WORLDS, make_sound, packages
 
@@ -93,6 +95,22 @@ def test_normalised_latents_decode_to_the_same_audio(clips):
     assert np.allclose(normal.numpy(), scaled, atol=2e-2)
     assert torch.allclose(normal.std((0, 2)), torch.ones(POCKET.latents), atol=1e-2)
     assert torch.allclose(model.decode(normal), before, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_codec_is_where_another_training_begins(clips, tmp_path):
+    model = new_autoencoder(clips)
+    write_codec(model, tmp_path / "codec.safetensors")
+    again = Autoencoder(POCKET.model_config["model"]["pretransform"]["config"])
+    read_codec(again, tmp_path / "codec.safetensors")
+    audio = torch.from_numpy(clips.audio.cut(0, 0, 65536))[None]
+    decoded, expected = (codec.decode(codec.encode(audio)[0]) for codec in (again, model))
+    assert train_autoencoder.signal_to_noise(decoded, expected).min() > 40
+    other = Autoencoder(of_world("second").model_config["model"]["pretransform"]["config"])
+    (tmp_path / "none.safetensors").write_bytes(b"no weights")
+    for codec, name in ((other, "codec"), (again, "none"), (again, "missing")):
+        with pytest.raises(EdgeAudioError, match="no autoencoder of this design"):
+            read_codec(codec, tmp_path / f"{name}.safetensors")
 
 
 def new_model():
