@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -131,23 +131,29 @@ def round_trip(pipeline: Pipeline, samples: np.ndarray) -> np.ndarray:
 
 
 def reconstruction(pipeline: Pipeline) -> dict[str, tuple[float, float, float, bool]]:
-    """What the bundle's encoder and decoder do to a synthesised sound of every family, with no
-    diffusion in between.
+    """`losses` of the bundle's encoder and decoder, with no diffusion in between."""
+    world = world_at(pipeline.bundle.manifest.sample_rate)
+    return losses(world, lambda samples: round_trip(pipeline, samples))
+
+
+def losses(
+    world: World, coded: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, tuple[float, float, float, bool]]:
+    """What coding and decoding does to a synthesised sound of every family [samples, channels].
 
     family -> SNR in dB, multi-resolution STFT distance (`metrics.spectral_distance`), log-mel
     distance in dB, and whether the sound still passes its check.
     """
-    world, losses = world_at(pipeline.bundle.manifest.sample_rate), {}
+    found = {}
     for number, family in enumerate(world.families):
         rng = np.random.default_rng([RECONSTRUCTION_SEED, number])
         sound = world.make_sound(rng, family, seconds=world.full_seconds)
         original = heard_of(sound, world)
-        decoded = round_trip(pipeline, original)
-        rate = world.sample_rate
-        losses[family] = (
+        decoded, rate = coded(original), world.sample_rate
+        found[family] = (
             snr(decoded, original),
             spectral_distance(decoded, original),
             log_mel_distance(decoded, original, rate),
             check(decoded, rate, family, sound.attributes, world.name).passed,
         )
-    return losses
+    return found

@@ -13,7 +13,7 @@ import torch
 
 from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
-from models.training import data, progress, train_autoencoder, train_dit
+from models.training import data, progress, round_trips, train_autoencoder, train_dit
 from models.training.design import POCKET, of_world
 from models.training.lapped import mdct_basis
 from models.training.modules import Autoencoder, Model
@@ -111,6 +111,7 @@ def test_a_codec_is_where_another_training_begins(clips, tmp_path):
     for codec, name in ((other, "codec"), (again, "none"), (again, "missing")):
         with pytest.raises(EdgeAudioError, match="no autoencoder of this design"):
             read_codec(codec, tmp_path / f"{name}.safetensors")
+    assert round_trips.main([str(tmp_path / "none.safetensors")]) == 1
 
 
 def new_model():
