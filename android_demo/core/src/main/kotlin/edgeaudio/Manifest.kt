@@ -2,7 +2,7 @@ package edgeaudio
 
 /** Version of the manifest that this app knows. A newer [MINOR] only adds entries, which may be ignored; a newer [SCHEMA] may not. */
 const val SCHEMA = 2L
-const val MINOR = 3L
+const val MINOR = 4L
 const val MANIFEST_NAME = "manifest.json"
 val PRECISIONS = listOf("f32", "f16", "int8", "int4", "mixed")
 
