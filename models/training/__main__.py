@@ -121,16 +121,16 @@ def train(arguments: argparse.Namespace) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = arguments.out
     tokenizer = folder / data.TOKENIZER_FILE
-    if arguments.start and of_model(read_checkpoint(arguments.start).config) != design:
-        raise EdgeAudioError(f"{arguments.start} is not of the world {design.world.name}")
-    if arguments.start and not tokenizer.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(arguments.start / TOKENIZER, tokenizer)
-    clips = data.prepare(folder, arguments.clips, seed=1, design=design)
-    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
     if arguments.start:
         model = read_checkpoint(arguments.start)
-    else:
+        if of_model(model.config) != design:
+            raise EdgeAudioError(f"{arguments.start} is not of the world {design.world.name}")
+        if not tokenizer.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(arguments.start / TOKENIZER, tokenizer)
+    clips = data.prepare(folder, arguments.clips, seed=1, design=design)
+    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
+    if not arguments.start:
         torch.manual_seed(0)
         model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
     if arguments.codec:
