@@ -22,14 +22,15 @@ import torch
 
 from edge_audio.errors import EdgeAudioError
 
-from . import data, distil, train_autoencoder, train_decoder, train_dit
+from . import data, distil, train_autoencoder, train_decoder, train_dit, train_text
 from .design import Design, of_model, of_world
+from .examples import Examples
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint, read_codec, write_checkpoint, write_codec
 from .sounds import WORLDS
 
 #: what is trained, in this order
-PARTS = ("autoencoder", "decoder", "dit", "distillation")
+PARTS = ("autoencoder", "decoder", "text", "dit", "distillation")
 #: the model before its distillation, in the folder of the training; what one goes on from
 TEACHER = "undistilled"
 CODEC = "codec.safetensors"
@@ -82,7 +83,8 @@ def parse_arguments() -> argparse.Namespace:
         if arguments.quick:
             setattr(arguments, name, min(2, steps))
         elif getattr(arguments, name) is None:
-            is_there = part == "decoder" and (arguments.start or arguments.codec)
+            is_there = arguments.start and part in ("decoder", "text")
+            is_there = is_there or arguments.codec and part == "decoder"
             setattr(arguments, name, 0 if is_there else steps)
     if arguments.start and arguments.codec:
         parser.error("--codec: the checkpoint of --from has its own; give one of the two")
@@ -129,7 +131,6 @@ def train(arguments: argparse.Namespace) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(arguments.start / TOKENIZER, tokenizer)
     clips = data.prepare(folder, arguments.clips, seed=1, design=design)
-    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
     if not arguments.start:
         torch.manual_seed(0)
         model = Model(design.model_config, design.t5_config(data.vocabulary_size(tokenizer)))
@@ -141,40 +142,21 @@ def train(arguments: argparse.Namespace) -> Path:
         )
     else:
         latents = learn_latents(design, model, clips, folder, arguments.autoencoder_steps, device)
+    held_back = min(train_dit.VALIDATION_CLIPS, arguments.clips // 8)
+    examples = Examples(design, clips, latents, device, held_back)
     if arguments.decoder_steps:
-        train_decoder.train(
-            design,
-            model.autoencoder,
-            clips,
-            latents,
-            folder,
-            arguments.decoder_steps,
-            device,
-            held_back,
-        )
+        train_decoder.train(examples, model.autoencoder, folder, arguments.decoder_steps)
     write_codec(model.autoencoder, folder / CODEC)
-    model = train_dit.train(
-        design,
-        model,
-        clips,
-        latents,
-        folder,
-        arguments.dit_steps,
-        device,
-        pace=arguments.pace,
-        held_back=held_back,
-    )
+    if arguments.text_steps:
+        train_text.train(examples, model, folder, arguments.text_steps)
+    model = train_dit.train(examples, model, folder, arguments.dit_steps, pace=arguments.pace)
     if arguments.distillation_steps:
         write_checkpoint(model, tokenizer, folder / TEACHER)
         model = distil.train(
-            design,
+            examples,
             model,
-            clips,
-            latents,
             folder,
             arguments.distillation_steps,
-            device,
-            held_back,
             f"distilled-{arguments.dit_steps}",  # another teacher's student would be no use
         )
     write_checkpoint(model, tokenizer, folder / "checkpoint")

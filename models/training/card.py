@@ -119,9 +119,12 @@ def _sentences(figures: dict, precision: str) -> Iterable[str]:
             f" log-mel, {figures['diversity']['ratio']:.2f} times what sounds of the family differ"
             " by (medians of the families). Asked for"
             f" {SHORT_SECONDS:g} s, the model itself falls to {figures['overrun']['median']:.0f} dB"
-            f" after them (median; worst {figures['overrun']['worst']:.0f} dB). Where sounds fall"
-            f" silent, clips fall to {figures['floor']['median']:.0f} dBFS (median of"
-            f" {figures['floor']['clips']})."
+            f" after them (median; worst {figures['overrun']['worst']:.0f} dB)."
+        )
+    if floor := figures.get("floor"):
+        yield (
+            f"Where sounds fall silent, clips fall to {floor['median']:.0f} dBFS (median of"
+            f" {floor['clips']})."
         )
     if likeness := figures.get("likeness"):
         yield (

@@ -40,8 +40,9 @@ class Design:
     batch: int
     # of the error sample by sample, beside that of the spectrum, while the autoencoder trains
     waveform_weight: float
-    # steps of the autoencoder, of its decoder alone, of the transformer, of its distillation
-    steps: tuple[int, int, int, int]
+    # steps of the autoencoder, of its decoder alone, of the text encoder alone, of the transformer,
+    # of its distillation
+    steps: tuple[int, int, int, int, int]
     # shorter clips, in latents, that are made in less time; the longest is a whole clip
     shorter: tuple[int, ...] = ()
     max_tokens: int = 24
@@ -194,7 +195,7 @@ POCKET = Design(
     pieces=640,
     batch=32,
     waveform_weight=0.5,
-    steps=(4000, 3500, 20_500, 0),
+    steps=(4000, 3500, 0, 20_500, 0),
 )
 
 
@@ -212,12 +213,12 @@ def second() -> Design:
         multiples=(8, 12, 24),
         width=256,
         depth=5,
-        heads=8,
+        heads=4,
         pieces=1200,
         batch=12,
         shorter=(128, 256),
         waveform_weight=1.0,
-        steps=(3000, 2000, 30_000, 3000),
+        steps=(3000, 2000, 2500, 30_000, 3000),
         distilled={"sampler": "euler", "steps": 6, "cfg_scale": 1.0},
     )
 

@@ -14,15 +14,13 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from edge_audio.sampling.schedule import LOGSNR_END, LOGSNR_START
 
 from . import train_dit
-from .data import Clips
-from .design import Design
+from .examples import Examples
 from .fast import compile_for
 from .modules import Model
 
@@ -53,24 +51,17 @@ def midpoint(v: Velocity, x: Tensor, t: Tensor, end: Tensor, steps: int) -> Tens
 
 
 def train(
-    design: Design,
-    model: Model,
-    clips: Clips,
-    latents: np.ndarray,
-    folder: Path,
-    steps: int,
-    device: str,
-    held_back: int = 0,
-    name: str = "distilled",
+    examples: Examples, model: Model, folder: Path, steps: int, name: str = "distilled"
 ) -> Model:
     """Train for `steps` in all, going on from `folder`/`name`.pt if it is there; returns the
-    student, made for `design.distilled`.
+    student, made for the design's `distilled`.
     """
-    teacher = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+    design = examples.design
+    teacher = copy.deepcopy(model).to(examples.device).eval().requires_grad_(False)
     compile_for(steps, teacher.dit)
     scale, count = design.sampling["cfg_scale"], design.distilled["steps"]
 
-    def loss_of(
+    def error_of(
         student: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor
     ) -> Tensor:
         places = torch.rand(len(latents), device=latents.device) * count
@@ -92,20 +83,15 @@ def train(
             there = midpoint(guided, x, t, end, TEACHER_STEPS)
         cond, global_cond = student.condition(ids, mask, seconds)
         v = student.dit(x, t, cond * keep, global_cond).float()
-        error = (v - (there - x) / (end - t)[:, None, None]).pow(2).mean((1, 2))
-        return train_dit.evenly(error, latents)
+        return v - (there - x) / (end - t)[:, None, None]
 
     return train_dit.train(
-        design,
+        examples,
         model,
-        clips,
-        latents,
         folder,
         steps,
-        device,
         pace=PACE,
-        held_back=held_back,
-        loss_of=loss_of,
+        error_of=error_of,
         name=name,
         sampling=design.distilled,
     )

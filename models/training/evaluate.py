@@ -155,8 +155,9 @@ def probe(bundle: Path, precision: str, seen: list[CheckedClip]) -> dict:
                 "clips": round(float(np.median(apart[:, 0])), 2),
                 "ratio": round(float(np.median(apart[:, 0] / apart[:, 1])), 3),
             },
-            "floor": {"median": round(float(np.median(quiet)), 1), "clips": len(quiet)},
         }
+        if quiet:
+            figures["floor"] = {"median": round(float(np.median(quiet)), 1), "clips": len(quiet)}
         if "encoder" in pipeline.bundle.manifest.graphs:
             made, coded = likeness(seen, pipeline, world)
             figures["likeness"] = {"clips": round(made, 1), "round trip": round(coded, 1)}

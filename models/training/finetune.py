@@ -27,6 +27,7 @@ try:
     from . import train_dit
     from .data import Clips, Sounds, as_int16, tokenize
     from .design import CHECKPOINT, Design, of_model
+    from .examples import Examples
     from .official import TOKENIZER, read_checkpoint, write_checkpoint
     from .recordings import read_folder
 except ImportError as error:  # `main` says what to install
@@ -151,7 +152,8 @@ def finetune(
         clips.mask[rows],
         clips.seconds[rows],
     )
-    train_dit.train(design, model, drawn, latents[rows], state, steps, device, pace=PACE)
+    examples = Examples(design, drawn, latents[rows], device)
+    train_dit.train(examples, model, state, steps, pace=PACE)
     write_checkpoint(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 

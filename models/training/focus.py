@@ -132,9 +132,9 @@ class Focus:
         )
 
         def denoise(x: np.ndarray, t: float, cond: Tensor) -> np.ndarray:
-            # `forward`, since another batch size would have the compiled model compiled again
-            with fast(device):
-                v = model.dit.forward(
+            # as written: another batch size would have the compiled model compiled again
+            with fast(device), torch.compiler.set_stance("force_eager"):
+                v = model.dit(
                     torch.from_numpy(x).to(device),
                     torch.full((len(x),), t, device=device),
                     cond,

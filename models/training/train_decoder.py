@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import Clips
 from .design import Design
+from .examples import Examples
 from .fast import compile_for, fast
 from .modules import Autoencoder
 from .progress import Best, Log, load_state, save_state
@@ -75,22 +75,11 @@ def energy_loss(y: Tensor, x: Tensor) -> Tensor:
     return loss / len(PATCHES)
 
 
-def train(
-    design: Design,
-    autoencoder: Autoencoder,
-    clips: Clips,
-    latents: np.ndarray,
-    folder: Path,
-    steps: int,
-    device: str,
-    held_back: int,
-) -> Autoencoder:
+def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int) -> Autoencoder:
     """Train the decoder for `steps` in all, going on from `folder`/decoder.pt if it is there; the
-    best by validation is kept.
-
-    latents [clips, channels, length], of unit variance, of the frozen encoder. held_back: clips at
-    the end that are not trained on.
+    best by validation is kept. The latents are of unit variance, of the frozen encoder.
     """
+    design, device = examples.design, examples.device
     decoder = autoencoder.decoder.to(device).train()
     keep_silence(autoencoder)
     optimizer = torch.optim.AdamW(
@@ -101,7 +90,7 @@ def train(
     )
 
     def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
-        decoded, audio = _decoded_and_heard(design, decoder, clips, latents, rows, starts, noise)
+        decoded, audio = _decoded_and_heard(decoder, examples, rows, starts, noise)
         loss = (
             spectral_loss(decoded, audio)
             + WAVEFORM_SHARE * design.waveform_weight * waveform_loss(decoded, audio)
@@ -112,8 +101,8 @@ def train(
     def loss_at_the_start(rows: list[int]) -> float:
         return loss_of(rows, [0] * len(rows), 0.0)[0].item()
 
-    chances = _hardness(clips.families[: len(latents) - held_back], loss_at_the_start)
-    kept = torch.arange(len(latents) - held_back, len(latents)).split(BATCH)
+    chances = _hardness(examples.clips.families[: len(examples.learnt)], loss_at_the_start)
+    kept = torch.tensor(examples.kept).split(BATCH)
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
     first = load_state(path, device, decoder=decoder, optimizer=optimizer)
@@ -123,7 +112,7 @@ def train(
         torch.manual_seed(step)
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(step, steps)
-        loss, snr = loss_of(*_draw(design, clips.seconds, chances, step), NOISE)
+        loss, snr = loss_of(*_draw(examples, chances, step), NOISE)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
@@ -147,38 +136,28 @@ def _learning_rate(step: int, steps: int) -> float:
     return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * cosine)
 
 
-def _draw(
-    design: Design, seconds: np.ndarray, chances: Tensor, step: int
-) -> tuple[list[int], list[int]]:
+def _draw(examples: Examples, chances: Tensor, step: int) -> tuple[list[int], list[int]]:
     """The clips of a step, and where in each the cut starts, in latents."""
     generator = torch.Generator().manual_seed(step)
     rows = torch.multinomial(chances, BATCH, replacement=True, generator=generator)
     # starts of clips, where most attacks are, twice as often as the rest
     places = torch.rand(BATCH, generator=generator) * 2 - 1
-    starts = [
-        int(place * (design.length_for(seconds[row]) - cut_latents(design) + 1))
-        for row, place in zip(rows.tolist(), places.clamp(min=0).tolist())
-    ]
-    return rows.tolist(), starts
+    last = examples.length_of[rows] - cut_latents(examples.design)
+    starts = (places.clamp(min=0) * (last + 1)).int()
+    return rows.tolist(), starts.tolist()
 
 
 def _decoded_and_heard(
-    design: Design,
-    decoder: nn.Module,
-    clips: Clips,
-    latents: np.ndarray,
-    rows: list[int],
-    starts: list[int],
-    noise: float,
+    decoder: nn.Module, examples: Examples, rows: list[int], starts: list[int], noise: float
 ) -> tuple[Tensor, Tensor]:
     """Cuts of clips, decoded from latents with noise, and as they are: two [clips, channels,
     samples].
     """
-    device = next(decoder.parameters()).device
+    design, device = examples.design, examples.device
     cuts = zip(rows, starts)
     z = torch.stack(
         [
-            torch.from_numpy(latents[row, :, at : at + cut_latents(design)].astype("float32"))
+            torch.from_numpy(examples.latents[row, :, at : at + cut_latents(design)].astype("float32"))
             for row, at in cuts
         ]
     ).to(device)
@@ -186,11 +165,11 @@ def _decoded_and_heard(
     # the start of a clip is where it begins for the runtime, too
     inner = [0 if at == 0 else CONTEXT for at in starts]
     ratio, count = design.downsampling, CUT
-    with fast(device.type):
+    with fast(device):
         whole = decoder(z).float()
     decoded = torch.stack([y[:, skip * ratio :][:, :count] for y, skip in zip(whole, inner)])
     audio = [
-        torch.from_numpy(clips.audio.cut(row, (at + skip) * ratio, count))
+        torch.from_numpy(examples.clips.audio.cut(row, (at + skip) * ratio, count))
         for row, at, skip in zip(rows, starts, inner)
     ]
     return decoded, torch.stack(audio).to(device)

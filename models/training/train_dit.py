@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from .data import TOKENIZER_FILE, Clips
 from .design import Design
+from .examples import Examples
 from .fast import compile_for, fast, has_bfloat16
 from .focus import Focus
 from .modules import Autoencoder, Model
@@ -37,9 +38,9 @@ SAVE_EVERY = 100
 VALIDATE_EVERY = 500
 ASK_EVERY = 2000  # and at least four times in a training
 VALIDATION_CLIPS = 192
+# what `audibility` adds to a latent, and latents from one such place to the next
+BUMP, APART = 0.5, 16
 SCALED_BY = 4000  # clips that tell how large the latents are
-# how often a clip is made at a greater length than it needs
-LONGER = 0.15
 
 
 @torch.no_grad()
@@ -111,11 +112,31 @@ class Text(nn.Module):
         self.model, self.conditioner, self.t5 = model.model, model.conditioner, model.t5
 
 
-def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
+@torch.no_grad()
+def audibility(autoencoder: Autoencoder) -> Tensor:
+    """What an error in each latent does to the sound, as an amplitude: [C, 1], 1 in the mean.
+
+    Latents are of one size, but some carry a voice and others the last shimmer of a cymbal, a tenth
+    of that. Weighed alike, they make errors alike, and those of the first are heard.
+    """
+    decoder = autoencoder.decoder
+    dims = decoder.layers[0].weight_v.shape[1]
+    device = decoder.layers[0].weight_v.device
+    some = torch.randn(1, dims, dims * APART, generator=torch.Generator().manual_seed(0))
+    bumps = torch.zeros_like(some)
+    bumps[0, torch.arange(dims), torch.arange(dims) * APART + APART // 2] = BUMP
+    change = autoencoder.decode((some + bumps).to(device)) - autoencoder.decode(some.to(device))
+    amplitude = change.pow(2).sum((0, 1)).unflatten(0, (dims, -1)).sum(1).sqrt()
+    return (amplitude / amplitude.mean())[:, None]
+
+
+def flow_error(
+    model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor
+) -> Tensor:
     """Rectified flow: x_t = (1 − t)·x + t·noise, target v = noise − x; t is logit-normal (Esser et
     al. 2024).
 
-    latents [B, C, T], ids and mask [B, L], seconds [B].
+    latents [B, C, T], ids and mask [B, L], seconds [B]; returns how far off v is [B, C, T].
     """
     cross_attn_cond, global_cond = model.condition(ids, mask, seconds)
     # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as
@@ -125,64 +146,56 @@ def flow_loss(model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds:
     t = torch.sigmoid(LEVEL_SPREAD * torch.randn(len(latents), device=latents.device) + LEVEL_SHIFT)
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
     v = model.dit(x, t, cross_attn_cond * keep, global_cond).float()
-    error = (v - (noise - latents)).pow(2).mean((1, 2))
-    return evenly(error, latents)
+    return v - (noise - latents)
 
 
-def evenly(error: Tensor, latents: Tensor) -> Tensor:
-    """The mean of the errors [B] of latents [B, C, T]: a steady tone has ten times the power of
-    soft rain, and without this it would have ten times the say.
+def evenly(error: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
+    """The mean square of the errors of latents, both [B, C, T], weighted by `audibility` [C, 1]. A
+    steady tone has ten times the power of soft rain, and without this it would have ten times the
+    say.
     """
-    return (error * 2 / (1 + latents.pow(2).mean((1, 2)))).mean()
+    error, power = ((x.pow(2) * weights).mean((1, 2)) for x in (error, latents))
+    return (error * 2 / (1 + power)).mean()
 
 
 def train(
-    design: Design,
+    examples: Examples,
     model: Model,
-    clips: Clips,
-    latents: np.ndarray,
     folder: Path,
     steps: int,
-    device: str,
     pace: float = 1.0,
-    held_back: int = 0,
-    loss_of: Callable[..., Tensor] = flow_loss,
+    error_of: Callable[..., Tensor] = flow_error,
     name: str = "dit",
     sampling: Mapping[str, Any] | None = None,
 ) -> Model:
     """Train for `steps` in all, going on from `folder`/`name`.pt; returns the model with averaged
     weights.
 
-    pace: factor of the learning rates, below 1 for a model that has learnt already. held_back:
-    clips at the end of the set that are not trained on; with them, the best by validation is
-    returned instead of the last. loss_of: of a model and a batch, as `flow_loss`. Clips of the
-    sound world are drawn by `Focus`, which asks with `sampling` (default: the design's).
+    pace: factor of the learning rates, below 1 for a model that has learnt already. error_of: of a
+    model and a batch, as `flow_error`. Where clips are held back, the best by validation is
+    returned instead of the last. Clips of the sound world are drawn by `Focus`, which asks with
+    `sampling` (default: the design's).
     """
+    device, learnt = examples.device, len(examples.learnt)
     torch.manual_seed(0)
     model.to(device).train()
-    parts = Text(model)
+    parts, weights = Text(model), audibility(model.autoencoder)
     average = copy.deepcopy(parts)
-    muon, adamw = _optimizers(parts, device)
+    muon, adamw = optimizers(parts, device)
     path = folder / f"{name}.pt"
     best = Best(folder / f"{name}-best.pt", folder / f"{name}-validation.csv", path)
     first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
     compile_for(steps - first, model.dit)
-    examples = Examples(design, latents, clips, device)
-    learnt = len(latents) - held_back
-    table = folder / f"{name}-adherence.csv"
-    focus = _focus(design, table, clips.families[:learnt], first > 0, sampling or design.sampling)
+    focus = _focus(examples, folder / f"{name}-adherence.csv", first > 0, sampling)
     ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
     chances = focus.chances if focus else torch.ones(learnt)
     log, start = Log(folder / f"{name}.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         batch = examples.draw(chances, step)
-        speed = _speed(step, steps, pace)
-        for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * speed
+        speed_at(step, steps, pace, muon, adamw)
         with fast(device):
-            loss = loss_of(model, *batch)
+            loss = evenly(error_of(model, *batch), batch[0], weights)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -192,9 +205,9 @@ def train(
         log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
-        if held_back and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
+        if examples.kept and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
             with _averaged(parts, average):
-                loss = validation_loss(model, examples, range(learnt, len(latents)), loss_of)
+                loss = validation_loss(model, examples, weights, error_of)
             best.offer(step + 1, loss, average=average)
         if focus and (step + 1) % ask_every == 0:
             with _averaged(parts, average):
@@ -205,44 +218,7 @@ def train(
     return model.eval()
 
 
-class Examples:
-    """Latents, captions and seconds of all clips, in batches as `flow_loss` takes them."""
-
-    def __init__(self, design: Design, latents: np.ndarray, clips: Clips, device: str):
-        self.latents, self.device, self.lengths = latents, device, design.lengths
-        self.whole_clips = design.batch
-        self.length_of = torch.tensor([design.length_for(seconds) for seconds in clips.seconds])
-        self.ids, self.mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
-        self.seconds = torch.from_numpy(clips.seconds).float()
-
-    def draw(self, chances: Tensor, step: int) -> tuple[Tensor, ...]:
-        """The batch of a step: clips of one length by their chances, each with one of its
-        captions. Now and then they are made longer than they need be.
-
-        A batch has the same number of latents whatever its clips' length, so that of short clips
-        there are more; lengths are drawn so that a clip's chance is nearly its own nonetheless.
-        """
-        generator = torch.Generator().manual_seed(step)
-        length_of = self.length_of[: len(chances)]
-        drawn = length_of[torch.multinomial(chances * length_of, 1, generator=generator)]
-        length = int(drawn)
-        longer = [other for other in self.lengths if other > length]
-        if longer and torch.rand(1, generator=generator) < LONGER:
-            length = longer[int(torch.randint(len(longer), (1,), generator=generator))]
-        count = self.whole_clips * self.lengths[-1] // length
-        alike = chances * (length_of == drawn)
-        rows = torch.multinomial(alike, count, replacement=True, generator=generator)
-        phrases = torch.randint(self.ids.shape[1], (count,), generator=generator)
-        return self.batch(rows, phrases, length)
-
-    def batch(self, rows: Tensor, phrases: Tensor | int, length: int) -> tuple[Tensor, ...]:
-        """latents [B, C, length], ids and mask [B, L], seconds [B]."""
-        latents = torch.from_numpy(self.latents[rows.numpy(), :, :length].astype("float32"))
-        text = self.ids[rows, phrases], self.mask[rows, phrases]
-        return tuple(a.to(self.device) for a in (latents, *text, self.seconds[rows]))
-
-
-def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+def optimizers(parts: nn.Module, device: str) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for matrices, where it needs fewer steps than AdamW, and AdamW for
     everything else, the token embedding `shared` among it.
     """
@@ -258,18 +234,27 @@ def _optimizers(parts: Text, device: str) -> tuple[torch.optim.Optimizer, torch.
 
 
 def _focus(
-    design: Design, table: Path, families: np.ndarray, resumed: bool, sampling: Mapping[str, Any]
+    examples: Examples, table: Path, resumed: bool, sampling: Mapping[str, Any] | None
 ) -> Focus | None:
     """None for sounds that are of no family."""
+    families = examples.clips.families[: len(examples.learnt)]
     if not len(families):
         return None
-    return Focus(design, table, families, table.parent / TOKENIZER_FILE, resumed, sampling)
+    design, tokenizer = examples.design, table.parent / TOKENIZER_FILE
+    return Focus(design, table, families, tokenizer, resumed, sampling or design.sampling)
 
 
-def _speed(step: int, steps: int, pace: float) -> float:
-    """Factor of the learning rates: a linear start, then half a cosine."""
+def speed_at(
+    step: int, steps: int, pace: float, muon: torch.optim.Optimizer, adamw: torch.optim.Optimizer
+) -> None:
+    """Set the learning rates of a step, `pace` times the usual: a linear start, then half a
+    cosine.
+    """
     cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    return pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
+    speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
+    for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * speed
 
 
 @contextmanager
@@ -283,18 +268,22 @@ def _averaged(parts: Text, average: Text) -> Iterator[None]:
 
 @torch.no_grad()
 def validation_loss(
-    model: Model, examples: Examples, rows: range, loss_of: Callable[..., Tensor] = flow_loss
+    model: Model,
+    examples: Examples,
+    weights: Tensor,
+    error_of: Callable[..., Tensor] = flow_error,
 ) -> float:
-    """The loss of the clips in `rows`, always with the same noise and the same noise levels."""
-    losses = []
-    with torch.random.fork_rng(devices=[]):
+    """The loss of the clips that are not trained on, always with the same noise and the same noise levels."""
+    losses, kept = [], torch.tensor(examples.kept)
+    # as written: compiling for every size of a batch would take minutes
+    with torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
         torch.manual_seed(0)
-        for length in examples.lengths:
-            alike = examples.length_of[rows.start : rows.stop] == length
-            for part in (rows.start + alike.nonzero()[:, 0]).split(examples.whole_clips):
+        for length in examples.design.lengths:
+            for part in kept[examples.length_of[kept] == length].split(examples.design.batch):
+                batch = examples.batch(part, 0, length)
                 with fast(examples.device):
-                    loss = loss_of(model, *examples.batch(part, 0, length)).item()
-                losses += [loss] * len(part)
+                    loss = evenly(error_of(model, *batch), batch[0], weights)
+                losses += [loss.item()] * len(part)
     return sum(losses) / len(losses)
 
 

@@ -13,6 +13,7 @@ from edge_audio.sampling.samplers import SAMPLERS
 from edge_audio.sampling.schedule import logsnr_sigmas
 from models.training import data, distil
 from models.training.design import POCKET
+from models.training.examples import Examples
 from models.training.modules import Model
 
 DESIGN = dataclasses.replace(
@@ -80,6 +81,8 @@ def test_the_student_comes_near_where_guidance_leads(tmp_path, monkeypatch):
     batch.append(torch.from_numpy(clips.seconds).float())
     goal = sampled(teacher, batch, "rk4", 24, DESIGN.sampling["cfg_scale"])
     before = sampled(teacher, batch, "euler", 6, 1.0)
-    student = distil.train(DESIGN, copy.deepcopy(teacher), clips, latents, tmp_path, 150, "cpu")
+    student = distil.train(
+        Examples(DESIGN, clips, latents, "cpu"), copy.deepcopy(teacher), tmp_path, 150
+    )
     after = sampled(student, batch, "euler", 6, 1.0)
     assert np.abs(after - goal).mean() < 0.5 * np.abs(before - goal).mean()

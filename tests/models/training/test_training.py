@@ -15,6 +15,7 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
 from models.training import data, progress, round_trips, train_autoencoder, train_dit
 from models.training.design import POCKET, of_world
+from models.training.examples import Examples
 from models.training.lapped import mdct_basis
 from models.training.modules import Autoencoder, Model
 from models.training.official import read_codec, write_codec
@@ -90,11 +91,16 @@ def test_normalised_latents_decode_to_the_same_audio(clips):
     audio = torch.stack([torch.from_numpy(clips.audio.cut(row, 0, 65536)) for row in range(4)])
     latents = model.encode(audio)[0]
     before = model.decode(latents)
+    loud = train_dit.audibility(model)[:, 0]
+    assert 3 * loud[-10:].mean() < loud[:10].mean()  # the strongest components come first
     scaled = train_dit.normalise_latents(model, latents.numpy())
     normal = model.encode(audio)[0]
     assert np.allclose(normal.numpy(), scaled, atol=2e-2)
     assert torch.allclose(normal.std((0, 2)), torch.ones(POCKET.latents), atol=1e-2)
     assert torch.allclose(model.decode(normal), before, atol=1e-4)
+    # twice as large a latent does twice as much to the sound
+    loud = loud * latents.std((0, 2))
+    assert torch.allclose(train_dit.audibility(model)[:, 0], loud / loud.mean(), rtol=0.1)
 
 
 @torch.no_grad()
@@ -124,9 +130,10 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     for module in (train_dit, train_autoencoder):
         monkeypatch.setattr(module, "SAVE_EVERY", 1)
     design = dataclasses.replace(POCKET, batch=4)
+    examples = Examples(design, clips, latents, "cpu")
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = train_dit.train(design, new_model(), clips, latents, tmp_path / "whole", 3, "cpu")
+    whole = train_dit.train(examples, new_model(), tmp_path / "whole", 3)
 
     add = progress.Log.add
 
@@ -137,9 +144,9 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(progress.Log, "add", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_dit.train(design, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+        train_dit.train(examples, new_model(), tmp_path / "killed", 3)
     monkeypatch.setattr(progress.Log, "add", add)
-    resumed = train_dit.train(design, new_model(), clips, latents, tmp_path / "killed", 3, "cpu")
+    resumed = train_dit.train(examples, new_model(), tmp_path / "killed", 3)
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters()):
         assert torch.equal(a, b), name
 
