@@ -57,8 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--codec",
         type=Path,
-        metavar="FILE",
-        help="take this autoencoder, which a training left as codec.safetensors, and train none",
+        metavar="CODEC",
+        help="take this autoencoder, codec.safetensors of a training or a checkpoint's, train none",
     )
     parser.add_argument("--world", choices=WORLDS, default=WORLDS[0])
     parser.add_argument("--clips", type=int, default=24_000)

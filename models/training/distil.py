@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_audio.sampling.schedule import LOGSNR_END, LOGSNR_START
 
@@ -61,8 +61,14 @@ def train(
     compile_for(steps, teacher.dit)
     scale, count = design.sampling["cfg_scale"], design.distilled["steps"]
 
-    def error_of(
-        student: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor
+    def loss_of(
+        student: Model,
+        _: nn.Module,
+        weights: Tensor,
+        latents: Tensor,
+        ids: Tensor,
+        mask: Tensor,
+        seconds: Tensor,
     ) -> Tensor:
         places = torch.rand(len(latents), device=latents.device) * count
         whole = torch.rand(len(latents), device=latents.device) < 0.5
@@ -83,7 +89,8 @@ def train(
             there = midpoint(guided, x, t, end, TEACHER_STEPS)
         cond, global_cond = student.condition(ids, mask, seconds)
         v = student.dit(x, t, cond * keep, global_cond).float()
-        return v - (there - x) / (end - t)[:, None, None]
+        error = v - (there - x) / (end - t)[:, None, None]
+        return train_dit.evenly(error, latents, weights)
 
     return train_dit.train(
         examples,
@@ -91,7 +98,7 @@ def train(
         folder,
         steps,
         pace=PACE,
-        error_of=error_of,
+        loss_of=loss_of,
         name=name,
         sampling=design.distilled,
     )

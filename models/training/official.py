@@ -42,9 +42,14 @@ def write_codec(autoencoder: Autoencoder, file: Path) -> None:
 
 
 def read_codec(autoencoder: Autoencoder, file: Path) -> None:
-    """Take the weights that `write_codec` wrote; EdgeAudioError if they are of another design."""
+    """Take the weights that `write_codec` wrote, or those of a checkpoint's folder; EdgeAudioError
+    if they are of another design.
+    """
     try:
-        state = {name: tensor.float() for name, tensor in load_file(file).items()}
+        if file.is_dir():
+            state = read_checkpoint(file).autoencoder.state_dict()
+        else:
+            state = {name: tensor.float() for name, tensor in load_file(file).items()}
         autoencoder.load_state_dict(state)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EdgeAudioError(

@@ -1,5 +1,5 @@
 """What an autoencoder loses, before any transformer is trained on its latents: `python -m
-models.training.round_trips codec.safetensors`, which a training writes.
+models.training.round_trips CODEC`, the codec.safetensors of a training or a checkpoint's folder.
 """
 
 from __future__ import annotations

@@ -157,7 +157,9 @@ def _decoded_and_heard(
     cuts = zip(rows, starts)
     z = torch.stack(
         [
-            torch.from_numpy(examples.latents[row, :, at : at + cut_latents(design)].astype("float32"))
+            torch.from_numpy(
+                examples.latents[row, :, at : at + cut_latents(design)].astype("float32")
+            )
             for row, at in cuts
         ]
     ).to(device)

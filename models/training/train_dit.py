@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from .data import TOKENIZER_FILE, Clips
@@ -38,6 +39,9 @@ SAVE_EVERY = 100
 VALIDATE_EVERY = 500
 ASK_EVERY = 2000  # and at least four times in a training
 VALIDATION_CLIPS = 192
+# of `Echo`: the share of its loss, latents over which loudness is averaged, a power that is as good
+# as silence, and the size of what is told
+ECHO_WEIGHT, ECHO_SPAN, SILENCE, ECHO_SCALE = 0.5, 5, 1e-3, 3.0
 # what `audibility` adds to a latent, and latents from one such place to the next
 BUMP, APART = 0.5, 16
 SCALED_BY = 4000  # clips that tell how large the latents are
@@ -102,14 +106,32 @@ def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarr
     return scaled
 
 
-class Text(nn.Module):
-    """The trained parts beside the autoencoder, so that one optimizer and one average hold them
-    all.
+class Echo(nn.Module):
+    """Says how loud each latent of the clip is, by what the transformer knows of it halfway
+    through: [B, T, width] -> [B, C, T]. Only training has it.
+
+    Where a sound is and how it is tuned can be told, its phase cannot, and the velocity is mostly
+    phase. With a loss of its own on what can be told, which is told of noise too, a transformer
+    learns to listen to the text (as Yu et al. 2024 align theirs with what another model sees).
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, width: int, latents: int):
+        super().__init__()
+        self.read = nn.Linear(width, latents)
+
+    def loss(self, told: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
+        power = F.avg_pool1d(latents.pow(2), ECHO_SPAN, 1, ECHO_SPAN // 2, count_include_pad=False)
+        loud = ((power + SILENCE).log() - math.log(SILENCE) / 2) / ECHO_SCALE
+        return ((self.read(told).mT.float() - loud).pow(2) * weights).mean()
+
+
+class Parts(nn.Module):
+    """What is trained, beside the autoencoder, so that one optimizer and one average hold it all."""
+
+    def __init__(self, model: Model, echo: Echo):
         super().__init__()
         self.model, self.conditioner, self.t5 = model.model, model.conditioner, model.t5
+        self.echo = echo
 
 
 @torch.no_grad()
@@ -130,13 +152,19 @@ def audibility(autoencoder: Autoencoder) -> Tensor:
     return (amplitude / amplitude.mean())[:, None]
 
 
-def flow_error(
-    model: Model, latents: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor
+def flow_loss(
+    model: Model,
+    echo: Echo,
+    weights: Tensor,
+    latents: Tensor,
+    ids: Tensor,
+    mask: Tensor,
+    seconds: Tensor,
 ) -> Tensor:
     """Rectified flow: x_t = (1 − t)·x + t·noise, target v = noise − x; t is logit-normal (Esser et
     al. 2024).
 
-    latents [B, C, T], ids and mask [B, L], seconds [B]; returns how far off v is [B, C, T].
+    latents [B, C, T], their weights [C, 1], ids and mask [B, L], seconds [B].
     """
     cross_attn_cond, global_cond = model.condition(ids, mask, seconds)
     # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as
@@ -145,8 +173,10 @@ def flow_error(
     noise = torch.randn_like(latents)
     t = torch.sigmoid(LEVEL_SPREAD * torch.randn(len(latents), device=latents.device) + LEVEL_SHIFT)
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
-    v = model.dit(x, t, cross_attn_cond * keep, global_cond).float()
-    return v - (noise - latents)
+    halfway = len(model.dit.transformer.layers) // 2
+    v, told = model.dit(x, t, cross_attn_cond * keep, global_cond, tell=halfway)
+    loss = evenly(v.float() - (noise - latents), latents, weights)
+    return loss + ECHO_WEIGHT * echo.loss(told, latents, weights)
 
 
 def evenly(error: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
@@ -164,22 +194,24 @@ def train(
     folder: Path,
     steps: int,
     pace: float = 1.0,
-    error_of: Callable[..., Tensor] = flow_error,
+    loss_of: Callable[..., Tensor] = flow_loss,
     name: str = "dit",
     sampling: Mapping[str, Any] | None = None,
 ) -> Model:
     """Train for `steps` in all, going on from `folder`/`name`.pt; returns the model with averaged
     weights.
 
-    pace: factor of the learning rates, below 1 for a model that has learnt already. error_of: of a
-    model and a batch, as `flow_error`. Where clips are held back, the best by validation is
+    pace: factor of the learning rates, below 1 for a model that has learnt already. loss_of: as
+    `flow_loss`. Where clips are held back, the best by validation is
     returned instead of the last. Clips of the sound world are drawn by `Focus`, which asks with
     `sampling` (default: the design's).
     """
     device, learnt = examples.device, len(examples.learnt)
     torch.manual_seed(0)
     model.to(device).train()
-    parts, weights = Text(model), audibility(model.autoencoder)
+    weights = audibility(model.autoencoder)
+    echo = Echo(examples.design.width, examples.design.latents).to(device)
+    parts = Parts(model, echo)
     average = copy.deepcopy(parts)
     muon, adamw = optimizers(parts, device)
     path = folder / f"{name}.pt"
@@ -195,7 +227,7 @@ def train(
         batch = examples.draw(chances, step)
         speed_at(step, steps, pace, muon, adamw)
         with fast(device):
-            loss = evenly(error_of(model, *batch), batch[0], weights)
+            loss = loss_of(model, echo, weights, *batch)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -207,7 +239,9 @@ def train(
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
         if examples.kept and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
             with _averaged(parts, average):
-                loss = validation_loss(model, examples, weights, error_of)
+                loss = validation_loss(
+                    examples, lambda *batch: loss_of(model, echo, weights, *batch)
+                )
             best.offer(step + 1, loss, average=average)
         if focus and (step + 1) % ask_every == 0:
             with _averaged(parts, average):
@@ -218,7 +252,9 @@ def train(
     return model.eval()
 
 
-def optimizers(parts: nn.Module, device: str) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+def optimizers(
+    parts: nn.Module, device: str
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for matrices, where it needs fewer steps than AdamW, and AdamW for
     everything else, the token embedding `shared` among it.
     """
@@ -258,7 +294,7 @@ def speed_at(
 
 
 @contextmanager
-def _averaged(parts: Text, average: Text) -> Iterator[None]:
+def _averaged(parts: Parts, average: Parts) -> Iterator[None]:
     """The average in place of the parts, for as long as they are looked at."""
     now = {name: tensor.clone() for name, tensor in parts.state_dict().items()}
     parts.load_state_dict(average.state_dict())
@@ -267,12 +303,7 @@ def _averaged(parts: Text, average: Text) -> Iterator[None]:
 
 
 @torch.no_grad()
-def validation_loss(
-    model: Model,
-    examples: Examples,
-    weights: Tensor,
-    error_of: Callable[..., Tensor] = flow_error,
-) -> float:
+def validation_loss(examples: Examples, loss_of: Callable[..., Tensor]) -> float:
     """The loss of the clips that are not trained on, always with the same noise and the same noise levels."""
     losses, kept = [], torch.tensor(examples.kept)
     # as written: compiling for every size of a batch would take minutes
@@ -282,7 +313,7 @@ def validation_loss(
             for part in kept[examples.length_of[kept] == length].split(examples.design.batch):
                 batch = examples.batch(part, 0, length)
                 with fast(examples.device):
-                    loss = evenly(error_of(model, *batch), batch[0], weights)
+                    loss = loss_of(*batch)
                 losses += [loss.item()] * len(part)
     return sum(losses) / len(losses)
 

@@ -19,12 +19,10 @@ from tqdm import tqdm
 from .examples import Examples
 from .modules import Model
 from .progress import Log, load_state, save_state
-from .train_dit import optimizers, speed_at
+from .train_dit import SILENCE, optimizers, speed_at
 
 BATCH = 256
 SAVE_EVERY = 500
-# power per latent that is as good as silence; latents have a power of 1
-SILENCE = 1e-3
 # the spans in which the loudness of every latent is told, in latents; the last ends with the clip
 EDGES = (0, 2, 4, 8, 16, 32, 64, 128, 256)
 # latents for which the loudness of all together is told

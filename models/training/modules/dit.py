@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +135,9 @@ class TransformerBlock(nn.Module):
 
 
 class ContinuousTransformer(nn.Module):
-    """Project in, prepend the global token, the blocks, drop the token, project out."""
+    """Project in, prepend the global token, the blocks, drop the token, project out; and what has
+    come of every position after `tell` blocks.
+    """
 
     def __init__(self, dim: int, depth: int, heads: int, io_channels: int):
         super().__init__()
@@ -143,17 +146,21 @@ class ContinuousTransformer(nn.Module):
         self.rotary_pos_emb = RotaryEmbedding(max(dim // heads // 2, 32))
         self.layers = nn.ModuleList(TransformerBlock(dim, dim // heads) for _ in range(depth))
 
-    def forward(self, x: Tensor, prepend: Tensor, context: Tensor) -> Tensor:
-        x = torch.cat([prepend[:, None], self.project_in(x)], dim=1)
+    def forward(
+        self, x: Tensor, prepend: Tensor, context: Tensor, tell: int
+    ) -> tuple[Tensor, Tensor]:
+        x = told = torch.cat([prepend[:, None], self.project_in(x)], dim=1)
         angles = self.rotary_pos_emb(x.shape[1])
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, 1):
             x = layer(x, context, angles)
-        return self.project_out(x[:, 1:])
+            told = x if number == tell else told
+        return self.project_out(x[:, 1:]), told[:, 1:]
 
 
 class DiffusionTransformer(nn.Module):
     """`model.model` of a checkpoint: x [B, C, T], t [B], cross_attn_cond [B, L, D], global_cond [B,
-    D] -> v [B, C, T].
+    D] -> v [B, C, T]; with `tell`, also what has come of every latent after so many blocks [B, T,
+    embed_dim].
     """
 
     def __init__(
@@ -187,12 +194,21 @@ class DiffusionTransformer(nn.Module):
             nn.Linear(outputs, outputs, bias=False),
         )
 
-    def forward(self, x: Tensor, t: Tensor, cross_attn_cond: Tensor, global_cond: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        cross_attn_cond: Tensor,
+        global_cond: Tensor,
+        tell: int | None = None,
+    ) -> Any:
         prepend = self.to_global_embed(global_cond) + self.to_timestep_embed(
             self.timestep_features(t)
         )
         x = self.preprocess_conv(x) + x
-        x = self.transformer(
-            x.transpose(1, 2), prepend, self.to_cond_embed(cross_attn_cond)
-        ).transpose(1, 2)
-        return self.postprocess_conv(x) + x
+        y, told = self.transformer(
+            x.transpose(1, 2), prepend, self.to_cond_embed(cross_attn_cond), tell or 0
+        )
+        x = y.transpose(1, 2)
+        v = self.postprocess_conv(x) + x
+        return v if tell is None else (v, told)

@@ -14,7 +14,7 @@ import torch
 from edge_audio.errors import EdgeAudioError
 from edge_audio.pipeline import Pipeline
 from models.training import data, progress, round_trips, train_autoencoder, train_dit
-from models.training.design import POCKET, of_world
+from models.training.design import CHECKPOINT, POCKET, of_world
 from models.training.examples import Examples
 from models.training.lapped import mdct_basis
 from models.training.modules import Autoencoder, Model
@@ -112,11 +112,15 @@ def test_a_codec_is_where_another_training_begins(clips, tmp_path):
     audio = torch.from_numpy(clips.audio.cut(0, 0, 65536))[None]
     decoded, expected = (codec.decode(codec.encode(audio)[0]) for codec in (again, model))
     assert train_autoencoder.signal_to_noise(decoded, expected).min() > 40
+    read_codec(again, CHECKPOINT)
+    heard = again.decode(again.encode(audio)[0])
+    assert train_autoencoder.signal_to_noise(heard, audio) > 10
     other = Autoencoder(of_world("second").model_config["model"]["pretransform"]["config"])
     (tmp_path / "none.safetensors").write_bytes(b"no weights")
-    for codec, name in ((other, "codec"), (again, "none"), (again, "missing")):
+    files = [tmp_path / f"{name}.safetensors" for name in ("codec", "none", "missing")]
+    for codec, file in zip((other, again, again, other), (*files, CHECKPOINT)):
         with pytest.raises(EdgeAudioError, match="no autoencoder of this design"):
-            read_codec(codec, tmp_path / f"{name}.safetensors")
+            read_codec(codec, file)
     assert round_trips.main([str(tmp_path / "none.safetensors")]) == 1
 
 
