@@ -83,8 +83,8 @@ def parse_arguments() -> argparse.Namespace:
         if arguments.quick:
             setattr(arguments, name, min(2, steps))
         elif getattr(arguments, name) is None:
-            is_there = arguments.start and part in ("decoder", "text")
-            is_there = is_there or arguments.codec and part == "decoder"
+            is_there = part == "decoder" and (arguments.start or arguments.codec)
+            is_there = is_there or (part == "text" and arguments.start)
             setattr(arguments, name, 0 if is_there else steps)
     if arguments.start and arguments.codec:
         parser.error("--codec: the checkpoint of --from has its own; give one of the two")

@@ -126,7 +126,7 @@ class Echo(nn.Module):
 
 
 class Parts(nn.Module):
-    """What is trained, beside the autoencoder, so that one optimizer and one average hold it all."""
+    """What is trained beside the autoencoder, so that one optimizer and one average hold it all."""
 
     def __init__(self, model: Model, echo: Echo):
         super().__init__()
@@ -202,9 +202,9 @@ def train(
     weights.
 
     pace: factor of the learning rates, below 1 for a model that has learnt already. loss_of: as
-    `flow_loss`. Where clips are held back, the best by validation is
-    returned instead of the last. Clips of the sound world are drawn by `Focus`, which asks with
-    `sampling` (default: the design's).
+    `flow_loss`. Where clips are held back, the best by validation is returned instead of the last.
+    Clips of the sound world are drawn by `Focus`, which asks with `sampling` (default: the
+    design's).
     """
     device, learnt = examples.device, len(examples.learnt)
     torch.manual_seed(0)
@@ -304,7 +304,9 @@ def _averaged(parts: Parts, average: Parts) -> Iterator[None]:
 
 @torch.no_grad()
 def validation_loss(examples: Examples, loss_of: Callable[..., Tensor]) -> float:
-    """The loss of the clips that are not trained on, always with the same noise and the same noise levels."""
+    """The loss of the clips that are not trained on, always with the same noise and the same noise
+    levels.
+    """
     losses, kept = [], torch.tensor(examples.kept)
     # as written: compiling for every size of a batch would take minutes
     with torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):

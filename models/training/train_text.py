@@ -1,7 +1,7 @@
 """Teach the text encoder what words sound like, before the transformer learns to listen to it.
 
-Under heavy noise, where a transformer decides what it makes, the text lowers its loss by a hundredth
-of it, and a text encoder that learns by that alone says nothing for thousands of steps. Here it
+Under heavy noise, where a transformer decides what it makes, the text lowers its loss by a
+hundredth, and a text encoder that learns by that alone says nothing for thousands of steps. Here it
 learns to say how loud every latent of a clip is, and when: from its captions, in minutes. What it
 says can be read off its vectors by a linear map, which is thrown away.
 """
