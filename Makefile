@@ -10,7 +10,7 @@ UV ?= uv
 UNSEEN = "backports.strenum<1.3; python_version >= '3.11'"
 # All but bench, whose packages contradict those of mcp, and docs, which only the site is made with.
 LOCKED = batch ray eval serve hub export train test browser wyoming mcp clients lint dev
-PYTEST ?= -n auto --dist loadfile
+PYTEST ?= -n auto --dist worksteal
 # What mypy finds nothing in; the rest follows.
 TYPED = edge_audio/bundle edge_audio/sampling edge_audio/model edge_audio/listening edge_audio/system edge_audio/evaluate \
 	edge_audio/notes.py edge_audio/values.py edge_audio/edits.py edge_audio/windows.py edge_audio/request.py edge_audio/settings.py edge_audio/session.py edge_audio/pipeline.py edge_audio/errors.py \
