@@ -78,14 +78,13 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.clips = 64
+    is_there = {"decoder": arguments.start or arguments.codec, "text": arguments.start}
     for part, steps in zip(PARTS, of_world(arguments.world).steps):
         name = f"{part}_steps"
         if arguments.quick:
             setattr(arguments, name, min(2, steps))
         elif getattr(arguments, name) is None:
-            is_there = part == "decoder" and (arguments.start or arguments.codec)
-            is_there = is_there or (part == "text" and arguments.start)
-            setattr(arguments, name, 0 if is_there else steps)
+            setattr(arguments, name, 0 if is_there.get(part) else steps)
     if arguments.start and arguments.codec:
         parser.error("--codec: the checkpoint of --from has its own; give one of the two")
     if arguments.distillation_steps and not of_world(arguments.world).distilled:

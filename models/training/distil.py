@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edge_audio.sampling.schedule import LOGSNR_END, LOGSNR_START
 
 from . import train_dit
-from .examples import Examples
+from .examples import Batch, Examples
 from .fast import compile_for
 from .modules import Model
 
@@ -61,15 +61,8 @@ def train(
     compile_for(steps, teacher.dit)
     scale, count = design.sampling["cfg_scale"], design.distilled["steps"]
 
-    def loss_of(
-        student: Model,
-        _: nn.Module,
-        weights: Tensor,
-        latents: Tensor,
-        ids: Tensor,
-        mask: Tensor,
-        seconds: Tensor,
-    ) -> Tensor:
+    def loss_of(student: Model, batch: Batch, weights: Tensor, _: nn.Module) -> Tensor:
+        latents, *said = batch
         places = torch.rand(len(latents), device=latents.device) * count
         whole = torch.rand(len(latents), device=latents.device) < 0.5
         places = torch.where(whole, places.floor(), places)
@@ -78,7 +71,7 @@ def train(
         # an empty prompt is learnt as well: guidance leaves that as it is
         keep = torch.rand(len(latents), 1, 1, device=latents.device) >= train_dit.PROMPT_DROPOUT
         with torch.no_grad():
-            cond, global_cond = teacher.condition(ids, mask, seconds)
+            cond, global_cond = teacher.condition(*said)
             cond = cond * keep
             branches = torch.cat([cond, torch.zeros_like(cond)]), global_cond.repeat(2, 1)
 
@@ -87,7 +80,7 @@ def train(
                 return u + scale * (c - u)
 
             there = midpoint(guided, x, t, end, TEACHER_STEPS)
-        cond, global_cond = student.condition(ids, mask, seconds)
+        cond, global_cond = student.condition(*said)
         v = student.dit(x, t, cond * keep, global_cond).float()
         error = v - (there - x) / (end - t)[:, None, None]
         return train_dit.evenly(error, latents, weights)

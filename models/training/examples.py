@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,15 @@ from .design import Design
 
 # how often a clip is made at a greater length than it needs
 LONGER = 0.15
+
+
+class Batch(NamedTuple):
+    """latents [B, C, length], ids and mask [B, L], seconds [B]."""
+
+    latents: Tensor
+    ids: Tensor
+    mask: Tensor
+    seconds: Tensor
 
 
 class Examples:
@@ -29,7 +40,7 @@ class Examples:
         self.ids, self.mask = torch.from_numpy(clips.ids), torch.from_numpy(clips.mask)
         self.seconds = torch.from_numpy(clips.seconds).float()
 
-    def draw(self, chances: Tensor, step: int) -> tuple[Tensor, ...]:
+    def draw(self, chances: Tensor, step: int) -> Batch:
         """The batch of a step: clips of one length by their chances, each with one of its
         captions. Now and then they are made longer than they need be.
 
@@ -49,11 +60,11 @@ class Examples:
         phrases = torch.randint(self.ids.shape[1], (count,), generator=generator)
         return self.batch(rows, phrases, length)
 
-    def batch(self, rows: Tensor, phrases: Tensor | int, length: int) -> tuple[Tensor, ...]:
-        """latents [B, C, length], ids and mask [B, L], seconds [B]."""
+    def batch(self, rows: Tensor, phrases: Tensor | int, length: int) -> Batch:
+        """The first `length` latents of clips, and captions of theirs."""
         latents = torch.from_numpy(self.latents[rows.numpy(), :, :length].astype("float32"))
         seconds = self.seconds[rows].to(self.device)
-        return latents.to(self.device), *self.text(rows, phrases), seconds
+        return Batch(latents.to(self.device), *self.text(rows, phrases), seconds)
 
     def text(self, rows: Tensor, phrases: Tensor | int) -> tuple[Tensor, Tensor]:
         """Ids and mask [B, L] of captions."""

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from .data import TOKENIZER_FILE, Clips
 from .design import Design
-from .examples import Examples
+from .examples import Batch, Examples
 from .fast import compile_for, fast, has_bfloat16
 from .focus import Focus
 from .modules import Autoencoder, Model
@@ -152,21 +152,14 @@ def audibility(autoencoder: Autoencoder) -> Tensor:
     return (amplitude / amplitude.mean())[:, None]
 
 
-def flow_loss(
-    model: Model,
-    echo: Echo,
-    weights: Tensor,
-    latents: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    seconds: Tensor,
-) -> Tensor:
+def flow_loss(model: Model, batch: Batch, weights: Tensor, echo: Echo) -> Tensor:
     """Rectified flow: x_t = (1 − t)·x + t·noise, target v = noise − x; t is logit-normal (Esser et
     al. 2024).
 
-    latents [B, C, T], their weights [C, 1], ids and mask [B, L], seconds [B].
+    weights [C, 1]: of latents, as `audibility` gives them.
     """
-    cross_attn_cond, global_cond = model.condition(ids, mask, seconds)
+    latents, *said = batch
+    cross_attn_cond, global_cond = model.condition(*said)
     # zeros for the whole of cross_attn_cond, the seconds token included: what guidance feeds as
     # "unconditional"
     keep = torch.rand(len(latents), 1, 1, device=latents.device) >= PROMPT_DROPOUT
@@ -227,7 +220,7 @@ def train(
         batch = examples.draw(chances, step)
         speed_at(step, steps, pace, muon, adamw)
         with fast(device):
-            loss = loss_of(model, echo, weights, *batch)
+            loss = loss_of(model, batch, weights, echo)
         parts.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
@@ -239,9 +232,7 @@ def train(
             save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
         if examples.kept and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
             with _averaged(parts, average):
-                loss = validation_loss(
-                    examples, lambda *batch: loss_of(model, echo, weights, *batch)
-                )
+                loss = validation_loss(examples, lambda batch: loss_of(model, batch, weights, echo))
             best.offer(step + 1, loss, average=average)
         if focus and (step + 1) % ask_every == 0:
             with _averaged(parts, average):
@@ -315,7 +306,7 @@ def validation_loss(examples: Examples, loss_of: Callable[..., Tensor]) -> float
             for part in kept[examples.length_of[kept] == length].split(examples.design.batch):
                 batch = examples.batch(part, 0, length)
                 with fast(examples.device):
-                    loss = loss_of(*batch)
+                    loss = loss_of(batch)
                 losses += [loss.item()] * len(part)
     return sum(losses) / len(losses)
 

@@ -61,6 +61,13 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
     """
     device = examples.device
     torch.manual_seed(0)
+    size = len(loudness(examples.latents[0], 0)[0])
+    reader = Reader(model.t5, size).to(device).train()
+    muon, adamw = optimizers(reader, device)
+    path = folder / "text.pt"
+    first = load_state(path, device, reader=reader, muon=muon, adamw=adamw)
+    if first >= steps:
+        return
     rows = range(len(examples.latents))
     both = [
         loudness(examples.latents[row], int(examples.length_of[row]))
@@ -70,10 +77,6 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
     count = within.sum(0).clamp(min=1)
     mean = (told * within).sum(0) / count
     told = (told - mean) / (((told - mean).pow(2) * within).sum(0) / count + 1e-3).sqrt()
-    reader = Reader(model.t5, told.shape[1]).to(device).train()
-    muon, adamw = optimizers(reader, device)
-    path = folder / "text.pt"
-    first = load_state(path, device, reader=reader, muon=muon, adamw=adamw)
 
     def loss_of(chosen: Tensor, phrases: Tensor | int) -> Tensor:
         ids, mask = examples.text(chosen, phrases)
