@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edge_audio.errors import EdgeAudioError
+
 EVERY = 25
 
 
@@ -55,13 +57,19 @@ def save_state(path: Path, step: int, **parts) -> None:
 
 def load_state(path: Path, device: str, **parts) -> int:
     """Load what `save_state` wrote into the parts; returns the step to go on from, 0 if there is no
-    file.
+    file. EdgeAudioError if it is of other parts.
     """
     if not path.exists():
         return 0
     state = torch.load(path, map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (KeyError, RuntimeError, ValueError):
+        raise EdgeAudioError(
+            f"{path} is of a training with other parts; use another folder, or remove it to begin"
+            " that part anew"
+        ) from None
     return state["step"]
 
 

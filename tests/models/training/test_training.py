@@ -155,6 +155,15 @@ def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
         assert torch.equal(a, b), name
 
 
+def test_a_state_of_other_parts_is_refused(tmp_path):
+    path, layer, bigger = tmp_path / "x.pt", torch.nn.Linear(2, 2), torch.nn.Linear(3, 3)
+    progress.save_state(path, 7, layer=layer)
+    assert progress.load_state(path, "cpu", layer=layer) == 7
+    for parts in ({"layer": bigger}, {"layer": layer, "other": layer}):
+        with pytest.raises(EdgeAudioError, match="other parts; use another folder"):
+            progress.load_state(path, "cpu", **parts)
+
+
 def test_best_by_validation_is_what_is_kept(tmp_path):
     layer, state = torch.nn.Linear(2, 2), tmp_path / "x.pt"
     best = progress.Best(tmp_path / "best.pt", tmp_path / "x-validation.csv", state)
