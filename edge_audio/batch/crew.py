@@ -43,8 +43,12 @@ class Crew:
         self._slowest = 0.0
         #: bytes of a worker, at most
         self.memory = 0
-        for _ in range(workers):
-            self._start()
+        try:
+            for _ in range(workers):
+                self._start()
+        except BaseException:  # of a crew that nobody has, nobody would end those that are there
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Crew:
         return self
@@ -137,7 +141,12 @@ class Crew:
         self._start()
 
     def _start(self) -> None:
-        worker = _Worker(self._head)
+        try:
+            worker = _Worker(self._head)
+        except OSError as error:
+            raise EdgeAudioError(
+                f"no worker can be started ({error.strerror or error}); try fewer with --workers"
+            ) from None
         self._workers.append(worker)
         self._selector.register(worker.out, selectors.EVENT_READ, worker)
 

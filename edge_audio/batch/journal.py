@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_audio.errors import EdgeAudioError
+
 #: bytes of a journal, at most
 FILE = 1 << 48
 #: what is known of a unit: `unit`, its key; `file`, `bytes`, ...; or `failed`, the reason
@@ -62,10 +64,18 @@ class Journal:
                     place += len(line)
 
     def add(self, record: Record) -> None:
-        """One more, in one write."""
-        line = json.dumps(record, separators=(",", ":")) + "\n"
+        """One more, in one write; EdgeAudioError if it cannot be written, and then none of it is."""
+        line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
         place = os.lseek(self._descriptor, 0, os.SEEK_END)
-        os.write(self._descriptor, line.encode())
+        try:
+            is_whole, reason = os.write(self._descriptor, line) == len(line), "no space left"
+        except OSError as error:
+            is_whole, reason = False, error.strerror
+        if not is_whole:
+            os.ftruncate(self._descriptor, place)
+            raise EdgeAudioError(
+                f"{self.path} cannot be written ({reason}); run the same command again to go on"
+            )
         if self.path not in self._files:
             self._files.append(self.path)
         self._places[record["unit"]] = self._files.index(self.path) * FILE + place

@@ -278,10 +278,11 @@ def _best(rates: dict[tuple[int, int], float]) -> tuple[int, int] | None:
 
 def _fitting(memory: int, budget: int | None, at_work: int = 0) -> int:
     """Workers of so many bytes that fit into the budget, or else into their share of what is free
-    and what those at work already have.
+    and what those at work already have. Of workers that told nothing, since they died or the system
+    does not say, one fits into any budget.
     """
     if not memory:
-        return 1 << 30
+        return 1 << 30 if budget is None else 1
     if budget is not None:
         return budget // memory
     free = device.memory().available

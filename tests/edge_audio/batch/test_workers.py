@@ -1,14 +1,19 @@
-"""Workers that hang, and workers that have to fit into a budget."""
+"""Workers that hang, die or cannot start, workers that have to fit into a budget, and a disk that is
+full.
+"""
 
+import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edge_audio.batch import crew, run
+from edge_audio.batch import crew, journal, run
 from edge_audio.cli.main import main
+from edge_audio.errors import EdgeAudioError
 from edge_audio.system import device
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +70,48 @@ def test_a_budget_that_no_worker_fits_into(batch, tmp_path, crews):
     code, _, errors = batch(LIST, "--memory-budget", "50M")
     assert code == 1 and "a worker needs 100 MB, and the memory budget is 52 MB" in errors
     assert batch(LIST, "--memory-budget", "1G")[0] == 0 and prompts(tmp_path / "out") == LIST[1:]
+
+
+def test_a_worker_that_died_tells_no_budget(batch, tmp_path, crews, monkeypatch):
+    monkeypatch.setattr(run.Crew, "memory", property(lambda self: 0, lambda self, told: None))
+    assert batch(LIST, "--workers", 4, "--memory-budget", "1G")[0] == 0
+    assert crews == [1], "how many fit is not known, so no more are hired"
+
+
+def test_of_a_crew_that_cannot_start_nobody_stays(batch, monkeypatch):
+    started, usual = [], subprocess.Popen
+
+    def popen(*arguments, **options):
+        if len(started) == 2:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        started.append(usual(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(crew.subprocess, "Popen", popen)
+    code, _, errors = batch(LIST, "--workers", 3)
+    assert code == 1 and "no worker can be started (Resource temporarily" in errors
+    assert len(started) == 2 and all(process.poll() is not None for process in started)
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch, is_short):
+    usual = os.write
+
+    def write(descriptor, data):
+        if not is_short:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return usual(descriptor, data[:5])
+
+    with journal.Journal(tmp_path) as records:
+        records.add({"unit": "1"})
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.os, "write", write)
+            with pytest.raises(EdgeAudioError, match="cannot be written .*o space left"):
+                records.add({"unit": "2"})
+        assert "2" not in records
+        records.add({"unit": "3"})
+        assert list(records.records(iter("13"))) == [{"unit": "1"}, {"unit": "3"}]
+    assert records.path.read_text() == '{"unit":"1"}\n{"unit":"3"}\n'
 
 
 @pytest.mark.parametrize(("free", "most"), [(2 << 30, 4), (1200 << 20, 1), (300 << 20, 1)])
