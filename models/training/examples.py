@@ -11,8 +11,9 @@ from torch import Tensor
 from .data import Clips
 from .design import Design
 
-# how often a clip is made at a greater length than it needs
-LONGER = 0.15
+# how often a clip is made at a greater length than it needs, and how often only its beginning is,
+# as long as the shortest
+LONGER, BEGINNING = 0.15, 0.5
 
 
 class Batch(NamedTuple):
@@ -42,20 +43,24 @@ class Examples:
 
     def draw(self, chances: Tensor, step: int) -> Batch:
         """The batch of a step: clips of one length by their chances, each with one of its
-        captions. Now and then they are made longer than they need be.
+        captions. Now and then they are made longer than they need be; half of the time, a
+        batch has the beginnings of clips of all lengths: what a sound is can be told by then, and
+        three times as many fit.
 
         A batch has the same number of latents whatever its clips' length, so that of short clips
         there are more; lengths are drawn so that a clip's chance is nearly its own nonetheless.
         """
         generator = torch.Generator().manual_seed(step)
         length_of = self.length_of[: len(chances)]
-        drawn = length_of[torch.multinomial(chances * length_of, 1, generator=generator)]
-        length = int(drawn)
-        longer = [other for other in self.design.lengths if other > length]
-        if longer and torch.rand(1, generator=generator) < LONGER:
-            length = longer[int(torch.randint(len(longer), (1,), generator=generator))]
+        if self.design.shorter and torch.rand(1, generator=generator) < BEGINNING:
+            length, alike = self.design.lengths[0], chances
+        else:
+            drawn = length_of[torch.multinomial(chances * length_of, 1, generator=generator)]
+            length, alike = int(drawn), chances * (length_of == drawn)
+            longer = [other for other in self.design.lengths if other > length]
+            if longer and torch.rand(1, generator=generator) < LONGER:
+                length = longer[int(torch.randint(len(longer), (1,), generator=generator))]
         count = self.design.batch * self.design.latent_length // length
-        alike = chances * (length_of == drawn)
         rows = torch.multinomial(alike, count, replacement=True, generator=generator)
         phrases = torch.randint(self.ids.shape[1], (count,), generator=generator)
         return self.batch(rows, phrases, length)

@@ -40,8 +40,10 @@ VALIDATE_EVERY = 500
 ASK_EVERY = 2000  # and at least four times in a training
 VALIDATION_CLIPS = 192
 # of `Echo`: the share of its loss, latents over which loudness is averaged, a power that is as good
-# as silence, and the size of what is told
+# as silence, and the size of loudness
 ECHO_WEIGHT, ECHO_SPAN, SILENCE, ECHO_SCALE = 0.5, 5, 1e-3, 3.0
+# and of its turns: how far apart the latents are that are compared, over how many of them
+LAGS, TURN_SPAN = (1, 2, 4), 9
 # what `audibility` adds to a latent, and latents from one such place to the next
 BUMP, APART = 0.5, 16
 SCALED_BY = 4000  # clips that tell how large the latents are
@@ -107,8 +109,8 @@ def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarr
 
 
 class Echo(nn.Module):
-    """Says how loud each latent of the clip is, by what the transformer knows of it halfway
-    through: [B, T, width] -> [B, C, T]. Only training has it.
+    """Says how loud each latent of the clip is and how it turns, by what the transformer knows of
+    it halfway through: [B, T, width] -> [B, (1 + lags) · C, T]. Only training has it.
 
     Where a sound is and how it is tuned can be told, its phase cannot, and the velocity is mostly
     phase. With a loss of its own on what can be told, which is told of noise too, a transformer
@@ -117,12 +119,31 @@ class Echo(nn.Module):
 
     def __init__(self, width: int, latents: int):
         super().__init__()
-        self.read = nn.Linear(width, latents)
+        self.read = nn.Linear(width, (1 + len(LAGS)) * latents)
 
     def loss(self, told: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
-        power = F.avg_pool1d(latents.pow(2), ECHO_SPAN, 1, ECHO_SPAN // 2, count_include_pad=False)
-        loud = ((power + SILENCE).log() - math.log(SILENCE) / 2) / ECHO_SCALE
-        return ((self.read(told).mT.float() - loud).pow(2) * weights).mean()
+        said = self.read(told).mT.float().unflatten(1, (1 + len(LAGS), -1))
+        error = (said - heard(latents)).pow(2) * weights
+        return error[:, 0].mean() + error[:, 1:].mean()
+
+
+def heard(latents: Tensor) -> Tensor:
+    """What `Echo` tells of latents [B, C, T]: [B, 1 + lags, C, T], how loud each is, and how like
+    those 1, 2 and 4 later, from −1 to 1.
+
+    A tone goes through a latent as a sinusoid does, and how far it turns from one latent to the
+    next is its pitch: loudness alone tells apart what is 31 Hz apart, four latents 8 Hz.
+    """
+    loud = (_mean(latents.pow(2), ECHO_SPAN) + SILENCE).log() - math.log(SILENCE) / 2
+    power = _mean(latents.pow(2), TURN_SPAN) + SILENCE
+    later = (F.pad(latents[..., lag:], (0, lag)) for lag in LAGS)
+    turns = [_mean(latents * other, TURN_SPAN) / power for other in later]
+    return torch.stack([loud / ECHO_SCALE, *turns], dim=1)
+
+
+def _mean(x: Tensor, span: int) -> Tensor:
+    """A moving average of x [B, C, T] over so many latents, fewer at its ends."""
+    return F.avg_pool1d(x, span, 1, span // 2, count_include_pad=False)
 
 
 class Parts(nn.Module):

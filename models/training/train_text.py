@@ -2,8 +2,9 @@
 
 Under heavy noise, where a transformer decides what it makes, the text lowers its loss by a
 hundredth, and a text encoder that learns by that alone says nothing for thousands of steps. Here it
-learns to say how loud every latent of a clip is, and when: from its captions, in minutes. What it
-says can be read off its vectors by a linear map, which is thrown away.
+learns to say how loud every latent of a clip is, and when, and how it turns (`Echo`): from its
+captions, in minutes. What it says can be read off its vectors by a linear map, which is thrown
+away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from .examples import Examples
 from .modules import Model
 from .progress import Log, load_state, save_state
-from .train_dit import SILENCE, optimizers, speed_at
+from .train_dit import LAGS, SILENCE, optimizers, speed_at
 
 BATCH = 256
 SAVE_EVERY = 500
@@ -30,7 +31,8 @@ BEAT = 4
 
 
 class Reader(nn.Module):
-    """A text encoder, and a linear map from the mean of its vectors to `loudness`."""
+    """A text encoder, and a linear map from the mean of its vectors to what there is
+    `to_tell`."""
 
     def __init__(self, t5: nn.Module, told: int):
         super().__init__()
@@ -41,18 +43,23 @@ class Reader(nn.Module):
         return self.head(hidden.sum(1) / mask.sum(1, keepdim=True))
 
 
-def loudness(latents: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+def to_tell(latents: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """What there is to tell of a clip's latents [C, T], `length` of which hold it: log powers, of
-    each latent in each span of EDGES and of all in every BEAT; and where they are of the clip.
+    each latent in each span of EDGES and of all in every BEAT, and how like those 1, 2 and 4 later
+    each is; and where they are of the clip.
     """
-    power = latents.astype(np.float32) ** 2
+    latents = latents.astype(np.float32)
+    power = latents**2
     edges = [edge for edge in EDGES if edge < power.shape[1]]
     sizes = np.diff([*edges, power.shape[1]])
     spans = np.add.reduceat(power, edges, axis=1) / sizes
     beats = power[:, : power.shape[1] // BEAT * BEAT].mean(axis=0).reshape(-1, BEAT).mean(axis=1)
     within = np.array(edges) < length, np.arange(len(beats)) * BEAT < length
-    told = np.log(np.concatenate([spans.ravel(), beats]) + SILENCE)
-    return told, np.concatenate([np.tile(within[0], len(power)), within[1]])
+    loud = np.log(np.concatenate([spans.ravel(), beats]) + SILENCE)
+    turns = [(latents[:, :-lag] * latents[:, lag:]).mean(axis=1) for lag in LAGS]
+    turns = np.concatenate(turns / (power.mean(axis=1) + SILENCE))
+    of_clip = np.tile(within[0], len(power)), within[1], np.ones(len(turns), bool)
+    return np.concatenate([loud, turns]), np.concatenate(of_clip)
 
 
 def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
@@ -61,7 +68,7 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
     """
     device = examples.device
     torch.manual_seed(0)
-    size = len(loudness(examples.latents[0], 0)[0])
+    size = len(to_tell(examples.latents[0], 0)[0])
     reader = Reader(model.t5, size).to(device).train()
     muon, adamw = optimizers(reader, device)
     path = folder / "text.pt"
@@ -70,8 +77,8 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
         return
     rows = range(len(examples.latents))
     both = [
-        loudness(examples.latents[row], int(examples.length_of[row]))
-        for row in tqdm(rows, desc="loudness", unit="clip", mininterval=5)
+        to_tell(examples.latents[row], int(examples.length_of[row]))
+        for row in tqdm(rows, desc="to tell", unit="clip", mininterval=5)
     ]
     told, within = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*both))
     count = within.sum(0).clamp(min=1)

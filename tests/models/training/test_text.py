@@ -1,5 +1,5 @@
-"""The text encoder learns from captions how loud a sound is, where and when, and goes on after a
-kill.
+"""The text encoder learns from captions how loud a sound is, where and when, and how it turns, and
+goes on after a kill.
 """
 
 import copy
@@ -21,15 +21,27 @@ STEPS = 150
 def test_loudness_is_told_of_every_latent_and_of_all_together():
     latents = np.zeros((2, 128), "float16")
     latents[1, 64:96] = 3
-    told, within = train_text.loudness(latents, 96)
-    spans = sum(edge < 128 for edge in train_text.EDGES)
-    assert told.shape == within.shape == (2 * spans + 128 // train_text.BEAT,)
+    told, within = train_text.to_tell(latents, 96)
+    spans, turns = sum(edge < 128 for edge in train_text.EDGES), 2 * len(train_dit.LAGS)
+    assert told.shape == within.shape == (2 * spans + 128 // train_text.BEAT + turns,)
+    told, within = told[:-turns], within[:-turns]
     silent, half = np.log(train_text.SILENCE), np.log(9 / 2 + train_text.SILENCE)
     assert np.allclose(told[: 2 * spans - 1], silent)
     assert np.allclose(told[2 * spans - 1], half)  # 64 latents, of which half are silent
     beats = told[2 * spans :]
     assert np.allclose(beats[16:24], half) and np.allclose(np.delete(beats, range(16, 24)), silent)
     assert within[: 2 * spans].all() and within[2 * spans :].sum() == 96 // train_text.BEAT
+
+
+def test_a_tone_tells_how_it_turns():
+    turn = 0.7  # radians from a latent to the next
+    tone = 2 * np.cos(turn * np.arange(256) + 1)[None].astype(np.float32)
+    expected = np.cos(turn * np.array(train_dit.LAGS))
+    told, _ = train_text.to_tell(tone, 256)
+    assert np.allclose(told[-len(expected) :], expected, atol=0.03)
+    heard = train_dit.heard(torch.from_numpy(tone)[None])[0, 1:, 0, 8:-8]
+    assert np.allclose(heard.mean(1), expected, atol=0.03)
+    assert np.allclose(heard, expected[:, None], atol=0.25)  # nine latents are few
 
 
 def test_words_come_to_say_what_they_sound_like(tmp_path, capsys, monkeypatch):
