@@ -25,6 +25,7 @@ from edge_audio.errors import EdgeAudioError
 from . import data, distil, train_autoencoder, train_decoder, train_dit, train_text
 from .design import Design, of_model, of_world
 from .examples import Examples
+from .latents import encode_clips, normalise_latents
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint, read_codec, write_checkpoint, write_codec
 from .sounds import WORLDS
@@ -136,7 +137,7 @@ def train(arguments: argparse.Namespace) -> Path:
     if arguments.codec:
         read_codec(model.autoencoder, arguments.codec)
     if arguments.start or arguments.codec:
-        latents = train_dit.encode_clips(
+        latents = encode_clips(
             design, model.autoencoder.to(device).eval(), clips, folder / "latents.npy", device
         )
     else:
@@ -170,8 +171,8 @@ def learn_latents(
     """
     autoencoder = train_autoencoder.train(design, clips, folder, steps, device)
     encoded = folder / f"latents-{steps}.npy"  # those of another autoencoder would be no use
-    latents = train_dit.normalise_latents(
-        autoencoder, train_dit.encode_clips(design, autoencoder, clips, encoded, device)
+    latents = normalise_latents(
+        autoencoder, encode_clips(design, autoencoder, clips, encoded, device)
     )
     model.autoencoder.load_state_dict(autoencoder.state_dict())
     return latents

@@ -28,6 +28,7 @@ try:
     from .data import Clips, Sounds, as_int16, tokenize
     from .design import CHECKPOINT, Design, of_model
     from .examples import Examples
+    from .latents import encode_clips
     from .official import TOKENIZER, read_checkpoint, write_checkpoint
     from .recordings import read_folder
 except ImportError as error:  # `main` says what to install
@@ -142,9 +143,7 @@ def finetune(
     clips, rows = with_known(design, own, tokenizer, known)
     state = state_folder(out, identity(clips, rows, checkpoint), say)
     model.autoencoder.to(device).eval()
-    latents = train_dit.encode_clips(
-        design, model.autoencoder, clips, state / "latents.npy", device
-    )
+    latents = encode_clips(design, model.autoencoder, clips, state / "latents.npy", device)
     drawn = Clips(
         clips.audio,  # as it is, since latents are what is drawn from
         [clips.captions[row] for row in rows],

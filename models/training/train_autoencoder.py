@@ -5,7 +5,6 @@ carry.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import learners
 from .data import Clips
 from .design import Design
 from .fast import compile_for, fast
@@ -23,9 +23,8 @@ from .progress import Best, Log, load_state, move_average, save_state
 
 CROP = 16384
 BATCH = 8
-LEARNING_RATE = (
-    3e-4  # at 7e-4 it forgets the transform that it starts as before it has learnt anything better
-)
+# at 7e-4 it forgets the transform that it starts as before it has learnt anything better
+LEARNING_RATE = 3e-4
 WARM_UP = 300
 AVERAGED = 0.998  # of the average that is kept: single steps jitter
 KL_WEIGHT = 1e-4
@@ -161,40 +160,23 @@ def train(design: Design, clips: Clips, folder: Path, steps: int, device: str) -
     model.to(device)
     keep_silence(model)
     average = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(
-        (parameter for parameter in model.parameters() if parameter.requires_grad),
-        LEARNING_RATE,
-        betas=(0.8, 0.99),
-        weight_decay=0,
-    )
+    learner = learners.convolutions(model, LEARNING_RATE, steps, WARM_UP)
     path = folder / "autoencoder.pt"
-    first = load_state(path, device, model=model, average=average, optimizer=optimizer)
+    first = load_state(path, device, model=model, average=average, learner=learner)
     compile_for(steps - first, model.encoder, model.decoder)
     validation = validation_clips(design).to(device)
     best = Best(folder / "autoencoder-best.pt", folder / "autoencoder-validation.csv", path)
-    generator, log, start = (
-        torch.Generator(),
-        Log(folder / "autoencoder.csv", first),
-        time.monotonic(),
-    )
+    generator = torch.Generator()
+    log, start = Log(folder / "autoencoder.csv", first), time.monotonic()
     for step in range(first, steps):
         generator.manual_seed(step)
-        for group in optimizer.param_groups:
-            warm, cosine = (
-                min(1, (step + 1) / WARM_UP),
-                0.5 * (1 + math.cos(math.pi * step / steps)),
-            )
-            group["lr"] = LEARNING_RATE * warm * (0.02 + 0.98 * cosine)
         audio = random_crops(clips, design.world.sample_rate, generator, device)
         loss, figures = loss_of(model, audio, design.waveform_weight)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        learner.learn(step, loss)
         move_average(average, model, step, AVERAGED)
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start, **figures)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, model=model, average=average, optimizer=optimizer)
+            save_state(path, step + 1, model=model, average=average, learner=learner)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
             loss = validation_loss(average, validation, design.waveform_weight)
             best.offer(step + 1, loss, model=average)

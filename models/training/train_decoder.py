@@ -4,7 +4,6 @@ never quite where the encoder puts them.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import learners
 from .design import Design
 from .examples import Examples
 from .fast import compile_for, fast
@@ -82,12 +82,7 @@ def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int
     design, device = examples.design, examples.device
     decoder = autoencoder.decoder.to(device).train()
     keep_silence(autoencoder)
-    optimizer = torch.optim.AdamW(
-        (parameter for parameter in decoder.parameters() if parameter.requires_grad),
-        LEARNING_RATE,
-        betas=(0.8, 0.99),
-        weight_decay=0,
-    )
+    learner = learners.convolutions(decoder, LEARNING_RATE, steps, WARM_UP)
 
     def loss_of(rows: list[int], starts: list[int], noise: float) -> tuple[Tensor, float]:
         decoded, audio = _decoded_and_heard(decoder, examples, rows, starts, noise)
@@ -105,21 +100,16 @@ def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int
     kept = torch.tensor(examples.kept).split(BATCH)
     path = folder / "decoder.pt"
     best = Best(folder / "decoder-best.pt", folder / "decoder-validation.csv", path)
-    first = load_state(path, device, decoder=decoder, optimizer=optimizer)
+    first = load_state(path, device, decoder=decoder, learner=learner)
     compile_for(steps - first, decoder)
     log, start = Log(folder / "decoder.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(step, steps)
         loss, snr = loss_of(*_draw(examples, chances, step), NOISE)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step()
+        learner.learn(step, loss)
         log.add(step, steps, loss=loss.item(), snr=snr, seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, decoder=decoder, optimizer=optimizer)
+            save_state(path, step + 1, decoder=decoder, learner=learner)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps:
             with torch.no_grad():
                 losses = [loss_at_the_start(rows.tolist()) for rows in kept]
@@ -128,12 +118,6 @@ def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int
         load_state(best.path, device, decoder=decoder)
     autoencoder.eval()
     return autoencoder
-
-
-def _learning_rate(step: int, steps: int) -> float:
-    """A linear start, then half a cosine."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * cosine)
 
 
 def _draw(examples: Examples, chances: Tensor, step: int) -> tuple[list[int], list[int]]:

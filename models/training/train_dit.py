@@ -12,23 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from .data import TOKENIZER_FILE, Clips
-from .design import Design
+from . import learners
+from .data import TOKENIZER_FILE
 from .examples import Batch, Examples
-from .fast import compile_for, fast, has_bfloat16
+from .fast import compile_for, fast
 from .focus import Focus
 from .modules import Autoencoder, Model
 from .progress import Best, Log, load_state, move_average, save_state
 
-LEARNING_RATE = 1.5e-3
-MUON_LEARNING_RATE = 2.5e-3
-WARM_UP = 200
 PROMPT_DROPOUT = 0.1
 # Log-odds of the noise levels trained on. Pitch and rhythm are decided while noise still covers
 # nearly everything, and half of the sampler's steps are above 0.88. A level is there in 30 % of the
@@ -46,66 +41,6 @@ ECHO_WEIGHT, ECHO_SPAN, SILENCE, ECHO_SCALE = 0.5, 5, 1e-3, 3.0
 LAGS, TURN_SPAN = (1, 2, 4), 9
 # what `audibility` adds to a latent, and latents from one such place to the next
 BUMP, APART = 0.5, 16
-SCALED_BY = 4000  # clips that tell how large the latents are
-
-
-@torch.no_grad()
-def encode_clips(
-    design: Design, autoencoder: Autoencoder, clips: Clips, path: Path, device: str
-) -> np.ndarray:
-    """Means of the latents of all clips as float16 [clips, latents, length], kept in `path`.
-
-    A clip is encoded at the length that it will be made at; after that come those of silence.
-    """
-    if not path.exists():
-        temporary = path.with_suffix(".tmp.npy")
-        latents = np.lib.format.open_memmap(
-            temporary, "w+", np.float16, (len(clips.audio), design.latents, design.latent_length)
-        )
-
-        def encode(audio: np.ndarray) -> np.ndarray:
-            with fast(device):
-                mean, _ = autoencoder.encode(torch.from_numpy(audio)[None].to(device))
-            return mean[0].half().cpu().numpy()
-
-        compile_for(len(clips.audio), autoencoder.encoder)
-        silence = np.zeros((design.world.channels, design.world.clip_samples), np.float32)
-        latents[:] = encode(silence)
-        # one at a time: a clip's activations fit the cache, a batch's do not
-        for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
-            length = design.length_for(clips.seconds[row])
-            latents[row, :, :length] = encode(clips.audio.cut(row, 0, length * design.downsampling))
-        latents.flush()
-        temporary.replace(path)
-    return np.load(path, mmap_mode="r")
-
-
-@torch.no_grad()
-def normalise_latents(autoencoder: Autoencoder, latents: np.ndarray) -> np.ndarray:
-    """Give the latents unit variance per dimension: fold the scales into the autoencoder, return
-    the scaled latents.
-
-    The official format has no place for a latent scale, and diffusion assumes that data and noise
-    are of one size.
-    """
-    some = latents[:: max(1, len(latents) // SCALED_BY)]
-    scale = torch.from_numpy(some.astype("float32").std(axis=(0, 2)) + 1e-6)
-    last, first = autoencoder.encoder.layers[-1], autoencoder.decoder.layers[0]
-    scale = scale.to(last.weight_g.device)
-    last.weight_g[: len(scale)] /= scale[:, None, None]
-    last.bias[: len(scale)] /= scale
-    weight = (
-        first.weight_g
-        * first.weight_v
-        / first.weight_v.norm(dim=(1, 2), keepdim=True)
-        * scale[None, :, None]
-    )
-    first.weight_v.copy_(weight)
-    first.weight_g.copy_(weight.norm(dim=(1, 2), keepdim=True))
-    scaled, by = np.empty(latents.shape, np.float16), scale.cpu().numpy()[:, None]
-    for row, clip in enumerate(latents):  # one at a time: in float32 they would fill the memory
-        scaled[row] = clip / by
-    return scaled
 
 
 class Echo(nn.Module):
@@ -120,6 +55,8 @@ class Echo(nn.Module):
     def __init__(self, width: int, latents: int):
         super().__init__()
         self.read = nn.Linear(width, (1 + len(LAGS)) * latents)
+        # says nothing at first: at random it would push a transformer that has learnt already
+        nn.init.zeros_(self.read.weight)
 
     def loss(self, told: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
         said = self.read(told).mT.float().unflatten(1, (1 + len(LAGS), -1))
@@ -227,30 +164,27 @@ def train(
     echo = Echo(examples.design.width, examples.design.latents).to(device)
     parts = Parts(model, echo)
     average = copy.deepcopy(parts)
-    muon, adamw = optimizers(parts, device)
+    learner = learners.transformers(parts, device, steps, pace)
     path = folder / f"{name}.pt"
     best = Best(folder / f"{name}-best.pt", folder / f"{name}-validation.csv", path)
-    first = load_state(path, device, parts=parts, average=average, muon=muon, adamw=adamw)
+    first = load_state(path, device, parts=parts, average=average, learner=learner)
     compile_for(steps - first, model.dit)
     focus = _focus(examples, folder / f"{name}-adherence.csv", first > 0, sampling)
-    ask_every = min(ASK_EVERY, max(WARM_UP, steps // 4))
+    ask_every = min(ASK_EVERY, max(learners.WARM_UP, steps // 4))
+    if focus and pace < 1 and not focus.table.exists():  # it has learnt something already
+        focus.update(model, 0, device)
     chances = focus.chances if focus else torch.ones(learnt)
     log, start = Log(folder / f"{name}.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         batch = examples.draw(chances, step)
-        speed_at(step, steps, pace, muon, adamw)
         with fast(device):
             loss = loss_of(model, batch, weights, echo)
-        parts.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
-        muon.step()
-        adamw.step()
+        norm = learner.learn(step, loss)
         move_average(average, parts, step, EMA_DECAY)
-        log.add(step, steps, loss=loss.item(), grad=norm.item(), seconds=time.monotonic() - start)
+        log.add(step, steps, loss=loss.item(), grad=norm, seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, parts=parts, average=average, muon=muon, adamw=adamw)
+            save_state(path, step + 1, parts=parts, average=average, learner=learner)
         if examples.kept and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == steps):
             with _averaged(parts, average):
                 loss = validation_loss(examples, lambda batch: loss_of(model, batch, weights, echo))
@@ -264,23 +198,6 @@ def train(
     return model.eval()
 
 
-def optimizers(
-    parts: nn.Module, device: str
-) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for matrices, where it needs fewer steps than AdamW, and AdamW for
-    everything else, the token embedding `shared` among it.
-    """
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for name, parameter in parts.named_parameters():
-        groups[parameter.ndim == 2 and "shared" not in name].append(parameter)
-    if not has_bfloat16(device):
-        torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
-    muon = torch.optim.Muon(
-        groups[True], MUON_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-    )
-    return muon, torch.optim.AdamW(groups[False], LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0)
-
-
 def _focus(
     examples: Examples, table: Path, resumed: bool, sampling: Mapping[str, Any] | None
 ) -> Focus | None:
@@ -290,19 +207,6 @@ def _focus(
         return None
     design, tokenizer = examples.design, table.parent / TOKENIZER_FILE
     return Focus(design, table, families, tokenizer, resumed, sampling or design.sampling)
-
-
-def speed_at(
-    step: int, steps: int, pace: float, muon: torch.optim.Optimizer, adamw: torch.optim.Optimizer
-) -> None:
-    """Set the learning rates of a step, `pace` times the usual: a linear start, then half a
-    cosine.
-    """
-    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    speed = pace * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * cosine)
-    for optimizer, rate in ((muon, MUON_LEARNING_RATE), (adamw, LEARNING_RATE)):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * speed
 
 
 @contextmanager
@@ -330,20 +234,3 @@ def validation_loss(examples: Examples, loss_of: Callable[..., Tensor]) -> float
                     loss = loss_of(batch)
                 losses += [loss.item()] * len(part)
     return sum(losses) / len(losses)
-
-
-def _orthogonal(
-    gradient: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
-) -> Tensor:
-    """The nearest orthogonal matrix, roughly, by Newton-Schulz iteration (Jordan et al. 2024).
-
-    In float32: torch.optim.Muon does it in bfloat16, which takes three seconds a step of the pocket
-    model on a CPU that has to emulate it, and a tenth of one like this.
-    """
-    a, b, c = coefficients
-    x = gradient / gradient.norm().clamp(min=eps)
-    x = x.T if gradient.shape[0] > gradient.shape[1] else x
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if gradient.shape[0] > gradient.shape[1] else x

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from . import learners
 from .examples import Examples
 from .modules import Model
 from .progress import Log, load_state, save_state
-from .train_dit import LAGS, SILENCE, optimizers, speed_at
+from .train_dit import LAGS, SILENCE
 
 BATCH = 256
 SAVE_EVERY = 500
@@ -70,9 +71,9 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
     torch.manual_seed(0)
     size = len(to_tell(examples.latents[0], 0)[0])
     reader = Reader(model.t5, size).to(device).train()
-    muon, adamw = optimizers(reader, device)
+    learner = learners.transformers(reader, device, steps)
     path = folder / "text.pt"
-    first = load_state(path, device, reader=reader, muon=muon, adamw=adamw)
+    first = load_state(path, device, reader=reader, learner=learner)
     if first >= steps:
         return
     rows = range(len(examples.latents))
@@ -95,16 +96,11 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
         generator = torch.Generator().manual_seed(step)
         chosen = torch.randint(len(examples.learnt), (BATCH,), generator=generator)
         phrases = torch.randint(examples.ids.shape[1], (BATCH,), generator=generator)
-        speed_at(step, steps, 1.0, muon, adamw)
         loss = loss_of(chosen, phrases)
-        reader.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-        muon.step()
-        adamw.step()
+        learner.learn(step, loss)
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, reader=reader, muon=muon, adamw=adamw)
+            save_state(path, step + 1, reader=reader, learner=learner)
     if examples.kept:
         with torch.no_grad():
             unheard = loss_of(torch.tensor(examples.kept), 0).item()

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from models.training import data, train_dit, train_text
+from models.training import data, learners, train_dit, train_text
 from models.training.design import POCKET
 from models.training.examples import Examples
 from models.training.modules import Model
@@ -46,7 +46,7 @@ def test_a_tone_tells_how_it_turns():
 
 def test_words_come_to_say_what_they_sound_like(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(train_text, "BATCH", 64)
-    monkeypatch.setattr(train_dit, "WARM_UP", 20)
+    monkeypatch.setattr(learners, "WARM_UP", 20)
     rng = np.random.default_rng(0)
     word, other = rng.integers(2, 10, (2, 400))
     ids = np.zeros((400, 1, 24), np.int64)

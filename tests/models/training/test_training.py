@@ -17,6 +17,7 @@ from models.training import data, progress, round_trips, train_autoencoder, trai
 from models.training.design import CHECKPOINT, POCKET, of_world
 from models.training.examples import Examples
 from models.training.lapped import mdct_basis
+from models.training.latents import normalise_latents
 from models.training.modules import Autoencoder, Model
 from models.training.official import read_codec, write_codec
 from models.training.publish import options
@@ -93,7 +94,7 @@ def test_normalised_latents_decode_to_the_same_audio(clips):
     before = model.decode(latents)
     loud = train_dit.audibility(model)[:, 0]
     assert 3 * loud[-10:].mean() < loud[:10].mean()  # the strongest components come first
-    scaled = train_dit.normalise_latents(model, latents.numpy())
+    scaled = normalise_latents(model, latents.numpy())
     normal = model.encode(audio)[0]
     assert np.allclose(normal.numpy(), scaled, atol=2e-2)
     assert torch.allclose(normal.std((0, 2)), torch.ones(POCKET.latents), atol=1e-2)
