@@ -18,8 +18,30 @@ from argparse_manpage.manpage import Manpage
 from edge_audio.cli.completion import SHELLS
 from edge_audio.cli.parser import parser
 from edge_audio.exporter import command as exporter
+from edge_audio.sampling.samplers import SAMPLERS
 
 ROOT = Path(__file__).parents[1]
+
+#: Names of the models that are kept, as `bundle.places.models_folder` finds them; to ask Python
+#: for them takes longer than a Tab may.
+KEPT = (
+    'if [ -n "$EDGE_AUDIO_MODELS" ]; then ls "$EDGE_AUDIO_MODELS"; else for data in'
+    ' "${XDG_DATA_HOME:-$HOME/.local/share}" "$HOME/Library/Application Support"; do ls'
+    ' "$data/edge-audio/models"; done; fi 2>/dev/null'
+)
+#: what completes a model: those names, or folders
+MODEL = {
+    "bash": "_edge_audio_model",
+    "zsh": "_edge_audio_model",
+    "fish": "(_edge_audio_model)",
+    "preamble": {
+        "bash": f'_edge_audio_model() {{ compgen -W "$({KEPT})" -- $1; compgen -d -- $1; }}',
+        "zsh": f"_edge_audio_model() {{ compadd -- $({KEPT}); _files -/; }}",
+        "fish": (
+            f"function _edge_audio_model\n    sh -c '{KEPT}'\n    __fish_complete_directories\nend"
+        ),
+    },
+}
 
 MORE = r""".SH FILES
 .TP
@@ -78,8 +100,12 @@ def documented() -> argparse.ArgumentParser:
             name = str(action.metavar or "")
             if name.startswith(("FILE", "LIST", "DRAWS", "OUT.")) and action.type is not int:
                 action.complete = shtab.FILE
-            elif "DIR" in name or name == "MODEL":
+            elif name == "MODEL" or action.dest == "model":
+                action.complete = MODEL
+            elif "DIR" in name:
                 action.complete = shtab.DIRECTORY
+            elif "--sampler" in action.option_strings:
+                action.choices = tuple(SAMPLERS)
     return top
 
 

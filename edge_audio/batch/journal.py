@@ -64,7 +64,7 @@ class Journal:
                     place += len(line)
 
     def add(self, record: Record) -> None:
-        """One more, in one write; EdgeAudioError if it cannot be written, and then none of it is."""
+        """One more, in one write. EdgeAudioError if it cannot be: then none of it is there."""
         line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
         place = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:

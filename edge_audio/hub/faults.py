@@ -27,10 +27,12 @@ T = TypeVar("T")
 HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
 #: seconds before what failed without any progress is tried again, the first time and so on
 PAUSES = (1.0, 2.0, 4.0, 8.0)
+#: tries after the first where nothing has answered yet: most likely there is no connection
+UNHEARD = 2
 #: seconds that a server may ask to wait; when it asks for more, that is said instead
 LONGEST_PAUSE = 300.0
 AGAIN = "run the same command again, it goes on where it was"
-_LOGIN = "`hf auth login`, or HF_TOKEN"
+LOGIN = "`hf auth login`, or HF_TOKEN"
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
@@ -52,7 +54,7 @@ def patiently(what: str, call: Callable[[], T], progress: Callable[[], int] = la
             got_further = progress() > reached
             if got_further:
                 tries, reached = 0, progress()
-            pause = _pause(error, tries)
+            pause = _pause(error, tries, len(PAUSES) if reached or _status(error) else UNHEARD)
             if pause is None:
                 raise explained(error, what) from None
             tries += 1
@@ -69,7 +71,7 @@ def explained(error: Exception, what: str) -> EdgeAudioError:
     if status == 401 and "credentials" in said.lower():
         return EdgeAudioError(
             f"{constants.ENDPOINT} does not know this token; make one that reads at"
-            f" {constants.ENDPOINT}/settings/tokens and give it to {_LOGIN}"
+            f" {constants.ENDPOINT}/settings/tokens and give it to {LOGIN}"
         )
     if isinstance(error, RevisionNotFoundError):
         return EdgeAudioError(f"{what} has no such revision; see {page}/commits/main")
@@ -77,13 +79,13 @@ def explained(error: Exception, what: str) -> EdgeAudioError:
         private = (
             "it is private and this token may not see it"
             if get_token()
-            else f"it is private: give a token that may see it ({_LOGIN})"
+            else f"it is private: give a token that may see it ({LOGIN})"
         )
         return EdgeAudioError(f"there is no {page}, or {private}; check the name")
     if status == 429:
         wait = _asked_pause(error)
         when = f"in {wait:.0f} seconds" if wait else "in a few minutes"
-        token = "" if get_token() else f"; with a token the limit is higher ({_LOGIN})"
+        token = "" if get_token() else f"; with a token the limit is higher ({LOGIN})"
         return EdgeAudioError(f"{what}: too many requests from here; {when} {AGAIN}{token}")
     if status >= 500 or status == 408:
         return EdgeAudioError(
@@ -114,7 +116,7 @@ def _gated(status: int, said: str, what: str, page: str) -> str:
     if status == 401 and not get_token():
         return (
             f"{what} is gated and there is no token here: open {page}, log in and accept its terms,"
-            f" make a token that reads at {constants.ENDPOINT}/settings/tokens, give it to {_LOGIN}"
+            f" make a token that reads at {constants.ENDPOINT}/settings/tokens, give it to {LOGIN}"
         )
     if "fine-grained" in text:
         return (
@@ -132,12 +134,12 @@ def _gated(status: int, said: str, what: str, page: str) -> str:
     )
 
 
-def _pause(error: Exception, tries: int) -> float | None:
-    """Seconds to wait before the next try; None if there is none."""
+def _pause(error: Exception, tries: int, most: int) -> float | None:
+    """Seconds to wait before the next try, of so many at most; None if there is none."""
     status = _status(error)
     is_local = isinstance(error, OSError) and error.errno is not None and not status
     passes = status in _PASSING if status else not is_local
-    if not passes or tries >= len(PAUSES) or isinstance(error, OfflineModeIsEnabled):
+    if not passes or tries >= most or isinstance(error, OfflineModeIsEnabled):
         return None
     asked = _asked_pause(error) or PAUSES[tries]
     return asked if asked <= LONGEST_PAUSE else None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 
 from edge_audio import __version__
 from edge_audio.bundle.manifest import MANIFEST_NAME, Manifest, files
@@ -53,8 +53,8 @@ def upload(bundle: Bundle, repository: str, license: str, source: str, public: b
         raise UsageError(f"{repository[:60]!r} is no repository; write USER/NAME")
     if get_token() is None:
         raise EdgeAudioError(
-            "an upload needs a token that writes: make one at huggingface.co/settings/tokens and"
-            " give it to `hf auth login`, or HF_TOKEN"
+            "an upload needs a token that writes: make one at"
+            f" {constants.ENDPOINT}/settings/tokens and give it to {faults.LOGIN}"
         )
     bundle.verify()
     api = HfApi()

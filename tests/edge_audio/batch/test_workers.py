@@ -1,6 +1,4 @@
-"""Workers that hang, die or cannot start, workers that have to fit into a budget, and a disk that is
-full.
-"""
+"""Workers that hang, die, cannot start or have to fit into a budget, and a full disk."""
 
 import errno
 import json

@@ -40,7 +40,15 @@ WORDS = {
     "generate --limi": "--limiter",
     "export --lat": "--latent-lengths",
     "completion zs": "zsh",
+    "generate --sampler ping": "pingpong",
+    "generate --model my-mo": "my-model",
 }
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_AUDIO_MODELS", str(tmp_path))
+    (tmp_path / "my-model").mkdir()
 
 
 @pytest.mark.parametrize("words", WORDS)

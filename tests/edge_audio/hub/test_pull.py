@@ -232,7 +232,7 @@ def test_nobody_answers(hub, run, monkeypatch) -> None:
     refused = run("pull", CHECKPOINT)
     assert refused.code == 1
     assert re.search(r"http://127.0.0.1:9 cannot be reached \(.+\); check the conn", refused.err)
-    assert hub.waits == [1.0, 2.0, 4.0, 8.0]
+    assert hub.waits == [1.0, 2.0]  # most likely there is no connection, and nobody waits for it
 
 
 def test_the_disk_is_full(checkpoint, run, models, monkeypatch) -> None:
