@@ -8,6 +8,7 @@ read.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import sys
@@ -156,12 +157,16 @@ def main(bundle: Path, old: Path, out: Path) -> None:
     (out / "notes.txt").write_text(
         "\n".join(f"{prompt}\t{note}" for prompt, note in zip(PROMPTS, notes))
     )
+    # as bundles have it that list names without their article
+    bare = {name.removeprefix("a "): reading for name, reading in vocabulary.readings.items()}
+    lean = dataclasses.replace(vocabulary, readings=bare, articles=frozenset({"a"}))
     readings = [
-        f"{prompt}\t{seed}\t{vocabulary.reading(prompt, seed)}"
+        f"{prompt}\t{seed}\t{vocabulary.reading(prompt, seed)}\t{lean.reading(prompt, seed)}"
         for prompt in NAMES
         for seed in SEEDS
     ]
     (out / "readings.txt").write_text("\n".join(readings))
+    (out / "vocabulary.json").write_text(lean.to_json())
     (out / "strings.txt").write_bytes("\n".join(cases).encode())
     (out / "tokens.txt").write_text(
         "\n".join(

@@ -39,10 +39,13 @@ class Vocabulary:
     words: frozenset[str]
     families: tuple[SoundFamily, ...]
     #: what a name alone may mean, "bell", in words that the model was trained on: the words of a
-    #: prompt without those of `fillers` -> captions, of which the seed chooses one
+    #: prompt without those of `fillers` -> captions, of which the seed chooses one; none where the
+    #: prompt says it all
     readings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: words that do not change the sound
     fillers: frozenset[str] = frozenset()
+    #: words that change nothing at the beginning of a name ("a bell"), and may elsewhere ("note a")
+    articles: frozenset[str] = frozenset()
 
     def reading(self, prompt: str, seed: int) -> str:
         """The prompt as the model should read it: itself, or, for a name alone, a caption that also
@@ -50,7 +53,10 @@ class Vocabulary:
         numbers do.
         """
         left_out = {word for word in self.unknown(prompt) if word.isalpha()} | self.fillers
-        options = self.readings.get(" ".join(w for w in words_of(prompt) if w not in left_out))
+        words = [word for word in words_of(prompt) if word not in left_out]
+        if words and words[0] in self.articles and " ".join(words) not in self.readings:
+            del words[0]
+        options = self.readings.get(" ".join(words))
         return options[chosen(seed, len(options))] if options else prompt
 
     def unknown(self, prompt: str) -> list[str]:
@@ -98,12 +104,21 @@ class Vocabulary:
         )
 
     def to_json(self) -> str:
-        """The text of a vocabulary file."""
+        """The text of a vocabulary file, in which readings are numbers of captions: most captions
+        are what several names may mean.
+        """
+        captions = sorted({caption for reading in self.readings.values() for caption in reading})
+        numbers = {caption: number for number, caption in enumerate(captions)}
         entries = {
             "words": sorted(self.words),
             "families": [asdict(family) for family in self.families],
-            "readings": dict(sorted(self.readings.items())),
+            "captions": captions,
+            "readings": {
+                words: [numbers[caption] for caption in reading]
+                for words, reading in sorted(self.readings.items())
+            },
             "fillers": sorted(self.fillers),
+            "articles": sorted(self.articles),
         }
         return json.dumps(entries, separators=(",", ":")) + "\n"
 
@@ -116,24 +131,33 @@ def read_vocabulary(path: Path) -> Vocabulary:
             SoundFamily(_text(family["name"]), _texts(family["prompts"]))
             for family in entries["families"]
         )
+        captions = _texts(entries.get("captions", []))
         readings = {
-            _text(words): _texts(captions)
-            for words, captions in dict(entries.get("readings", {})).items()
+            _text(words): _texts(_written_out(reading, captions))
+            for words, reading in dict(entries.get("readings", {})).items()
         }
         known = Vocabulary(
             words=frozenset(_texts(entries["words"])),
             families=families,
             readings=readings,
             fillers=frozenset(_texts(entries.get("fillers", []))),
+            articles=frozenset(_texts(entries.get("articles", []))),
         )
-        if not known.words or not all(readings.values()):
+        if not known.words:
             raise ValueError("it is empty")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EdgeAudioError(
             f"{path} is no list of what a model knows ({' '.join(str(error).split())[:80]}); copy"
             " the bundle again or export the model again"
         ) from None
     return known
+
+
+def _written_out(reading: object, captions: Sequence[str]) -> object:
+    """A reading with captions for their numbers; older files have the captions themselves."""
+    if not isinstance(reading, list):
+        return reading
+    return [captions[one] if type(one) is int and one >= 0 else one for one in reading]
 
 
 def _text(value: object) -> str:

@@ -18,7 +18,9 @@ from .sounds.world import Family, captions, named_slots, without_article
 JOINING = (
     "and or with in on at of to for from by the my your some is are very it its that this me now"
 ).split()
-# Words around a name that do not change the sound. No "a": that is a note, too.
+# No fillers: "a" is a note, too.
+ARTICLES = frozenset(("a", "an"))
+# Words around a name that do not change the sound.
 FILLERS = frozenset(
     "the some sound sounds effect of recording clip play please make i want to hear me my"
     " on in with".split()
@@ -45,6 +47,7 @@ def vocabulary(world: World = FIRST) -> Vocabulary:
         families=families,
         readings=_readings(world),
         fillers=FILLERS,
+        articles=ARTICLES,
     )
 
 
@@ -67,8 +70,15 @@ def _readings(world: World) -> dict[str, tuple[str, ...]]:
         for number, attributes in enumerate(family.trained_combinations()):
             meaning = _said_in_full(family, attributes, number)
             for casual in world.casual_captions_of(name, attributes):
-                for key in {_key(casual), _key(without_article(casual))} - learnt:
-                    found.setdefault(key, {})[meaning] = None
+                # without its article if it may be: "coin pickup" is learnt, "a coin pickup" is not
+                for key in (_key(without_article(casual)), _key(casual)):
+                    if key not in learnt:
+                        found.setdefault(key, {})[meaning] = None
+                        break
+    for key in learnt:  # "a minor chord" says it all, "minor chord" does not
+        article, _, rest = key.partition(" ")
+        if article in ARTICLES and rest in found:
+            found[key] = {}
     return {key: _some(tuple(meanings)) for key, meanings in found.items()}
 
 

@@ -110,9 +110,13 @@ READ = dataclasses.replace(
     KNOWN,
     readings={
         "bell": ("a bell at c#5", "a slow bell", "a bell at a4"),
-        "a bell": ("a bell at a4",),
+        "flute": ("a flute at a4",),
+        "a flute a": ("a flute at a5",),
+        "a siren": (),
+        "siren": ("a slow siren",),
     },
     fillers=frozenset({"sound", "of", "please"}),
+    articles=frozenset({"a"}),
 )
 
 
@@ -120,11 +124,25 @@ def test_a_name_alone_is_read_as_a_caption_that_the_seed_chooses() -> None:
     assert READ.reading("a bell at a4", 1) == "a bell at a4" and KNOWN.reading("bell", 1) == "bell"
     read = [READ.reading("Sound of BELL please", seed) for seed in range(40)]
     assert set(read) == set(READ.readings["bell"]) and read[3] == READ.reading("bell", 3)
-    assert READ.reading("a bell and a dog", 1) == "a bell and a dog"  # "a a bell": not only a name
+    assert READ.reading("a bell and a dog", 1) == "a bell and a dog"  # "a bell a": not only a name
+    assert READ.reading("A bell please", 3) == READ.reading("a dog bell", 3) == read[3]
+    assert READ.reading("siren", 1) == "a slow siren" and READ.reading("A siren", 1) == "A siren"
+    assert READ.reading("flute a", 1) == "flute a" and READ.reading("a flute a", 1).endswith("a5")
     assert READ.reading("bell barking", 3) == read[3]  # words never met do not count,
     assert READ.reading("bell 117", 3) == "bell 117"  # notes and numbers do
     # the published first outputs of SplitMix64
     assert [chosen(seed, 1 << 64) for seed in (0, 1)] == [0xE220A8397B1DCDAF, 0x910A2DEC89025CC1]
+
+
+def test_it_is_written_with_every_caption_once(tmp_path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(READ.to_json())
+    assert read_vocabulary(path) == READ and path.read_text().count("a bell at a4") == 1
+    entries = json.loads(path.read_text())
+    entries["readings"] = READ.readings  # as older files have it
+    del entries["captions"]
+    path.write_text(json.dumps(entries))
+    assert read_vocabulary(path) == READ
 
 
 @pytest.fixture
@@ -153,6 +171,9 @@ def test_a_bundle_lists_what_it_knows(listing, toy_bundle) -> None:
         '{"words": [], "families": []}',
         "[" * 100_000,
         '{"words": ["a"], "families": [{"name": 3, "prompts": []}]}',
+        '{"words": ["a"], "families": [], "captions": ["a"], "readings": {"a": [1]}}',
+        '{"words": ["a"], "families": [], "captions": ["a"], "readings": {"a": [-1]}}',
+        '{"words": ["a"], "families": [], "captions": ["a"], "readings": {"a": [true]}}',
         '{"words": ["a"], "families": [{"name": "\\u001b[31m", "prompts": ["a"]}]}',
     ],
 )

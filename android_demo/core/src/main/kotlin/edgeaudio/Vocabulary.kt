@@ -10,18 +10,24 @@ private val WORD = Regex("[\\p{L}\\p{N}]+(?:[-'’#][\\p{L}\\p{N}]+)*#?")
 
 /**
  * All words that a model was trained on, in lower case, the families of sounds that it makes, and what a name alone may mean: words of a
- * prompt without those of [fillers] -> captions, of which the seed chooses one. Says what the Python runtime says.
+ * prompt without those of [fillers] -> captions, of which the seed chooses one. [articles] change nothing at the beginning of a name. Says
+ * what the Python runtime says.
  */
 class Vocabulary(
     val words: Set<String>,
     val families: List<SoundFamily>,
     private val readings: Map<String, List<String>> = emptyMap(),
     private val fillers: Set<String> = emptySet(),
+    private val articles: Set<String> = emptySet(),
 ) {
     /** The prompt as the model should read it: itself, or, for a name alone, a caption that also says what the name leaves open. */
     fun reading(prompt: String, seed: Long): String {
         val leftOut = unknown(prompt).filter { word -> word.all { it.isLetter() } } + fillers
-        val options = readings[words(prompt).filter { it !in leftOut }.joinToString(" ")] ?: return prompt
+        val words = words(prompt).filter { it !in leftOut }
+        val options = readings[words.joinToString(" ")]
+            ?: readings[words.drop(1).joinToString(" ")].takeIf { words.firstOrNull() in articles }
+            ?: emptyList()
+        if (options.isEmpty()) return prompt
         return options[chosen(seed, options.size)]
     }
 
@@ -59,10 +65,13 @@ class Vocabulary(
                 val family = it as? Map<*, *> ?: throw IllegalArgumentException("a family is no object")
                 SoundFamily(text(family["name"]), list(family["prompts"]).map(::text))
             }
-            val readings = (root["readings"] as? Map<*, *>).orEmpty().map { (words, captions) -> text(words) to list(captions).map(::text) }
-            require(readings.none { it.second.isEmpty() }) { "a list is empty" }
+            val captions = root["captions"]?.let(::list).orEmpty().map(::text)
+            val readings = (root["readings"] as? Map<*, *>).orEmpty().map { (words, reading) ->
+                text(words) to list(reading).map { if (it is Long) captions.getOrNull(it.toInt()) else it }.map(::text)
+            }
             val fillers = root["fillers"]?.let(::list).orEmpty().map(::text)
-            return Vocabulary(list(root["words"]).map(::text).toSet(), families, readings.toMap(), fillers.toSet())
+            val articles = root["articles"]?.let(::list).orEmpty().map(::text)
+            return Vocabulary(list(root["words"]).map(::text).toSet(), families, readings.toMap(), fillers.toSet(), articles.toSet())
         }
 
         private fun list(value: Any?): List<*> = value as? List<*> ?: throw IllegalArgumentException("a list is missing")

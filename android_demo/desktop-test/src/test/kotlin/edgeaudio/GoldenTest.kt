@@ -288,17 +288,23 @@ private class Golden(private val folder: File, private val old: File, private va
             val found = bundle.vocabulary!!.note(prompt, "pocket").orEmpty()
             expect(found == note) { "'$prompt': $found, expected $note" }
         }
+        val lean = Vocabulary.parse(File(golden, "vocabulary.json").readText())
         val readings = File(golden, "readings.txt").readText().split("\n").map { it.split("\t") }
-        for ((prompt, seed, reading) in readings) {
+        for ((prompt, seed, reading, expected) in readings) {
             val found = bundle.vocabulary!!.reading(prompt, seed.toLong())
             expect(found == reading) { "'$prompt' with seed $seed: $found, expected $reading" }
+            val short = lean.reading(prompt, seed.toLong())
+            expect(short == expected) { "'$prompt' with seed $seed: $short, expected $expected" }
         }
         val clip = pipeline("int8").generate(Request("a dog", seed = 1, steps = 1))
         expect(clip.notes.any { "knows no 'dog'" in it }) { "${clip.notes}" }
         val still = Clip(FloatArray(16000) { 1e-3f }, 16000, 1, "{}", emptyMap())
         expect(still.isQuiet(bundle.manifest.usualLevel!!) && abs(still.loudestDbfs() + 60) < 1e-3) { "${still.loudestDbfs()}" }
         expect(bundle.prompts.size > 40 && bundle.prompts.all { it.prompts.isNotEmpty() }) { "${bundle.prompts.size} families" }
-        for (text in listOf("[]", "{}", "{\"words\": [1], \"families\": []}")) fails<IllegalArgumentException> { Vocabulary.parse(text) }
+        val unknownCaption = """{"words": [], "families": [], "readings": {"a": [0]}}"""
+        for (text in listOf("[]", "{}", "{\"words\": [1], \"families\": []}", unknownCaption)) {
+            fails<IllegalArgumentException> { Vocabulary.parse(text) }
+        }
         return "${lines.size} notes, ${bundle.prompts.size} families"
     }
 
