@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_audio.evaluate.metrics import FLOOR, MEL_HOP, MEL_WINDOW, mel_filters
+
 from . import learners
 from .design import Design
 from .examples import Examples
@@ -35,6 +37,7 @@ NOISE = 0.1
 # trying makes them too quiet
 WAVEFORM_SHARE = 0.2
 ENERGY_WEIGHT = 1.0
+MEL_WEIGHT = 0.1  # of a decibel
 # windows, and the bands and windows over which their energy is averaged
 PATCHES = ((2048, 32, 4), (512, 16, 4), (128, 8, 4))
 SILENCE = 1e-3  # RMS; what is quieter is as good as silence
@@ -75,6 +78,28 @@ def energy_loss(y: Tensor, x: Tensor) -> Tensor:
     return loss / len(PATCHES)
 
 
+def mel_loss(y: Tensor, x: Tensor, sample_rate: int) -> Tensor:
+    """What `metrics.log_mel_distance` says of y and x [clips, channels, samples], in dB: down to 80
+    below the loudest, where a whistle is told from a whistle with a hiss.
+    """
+    filters = torch.from_numpy(mel_filters(sample_rate).T.astype("float32")).to(x.device)
+    window = torch.hann_window(MEL_WINDOW, device=x.device)
+    a, b = (
+        (
+            torch.stft(s.mean(1), MEL_WINDOW, MEL_HOP, window=window, return_complex=True)
+            / window.sum()
+        )
+        .abs()
+        .pow(2)
+        .mT
+        @ filters
+        for s in (y, x)
+    )
+    floor = (b.amax((1, 2), keepdim=True) / 10 ** (FLOOR / 10)).clamp(min=1e-12)
+    difference = 10 * (torch.maximum(a, floor) / torch.maximum(b, floor)).log10()
+    return difference.pow(2).mean((1, 2)).add(1e-6).sqrt().mean()
+
+
 def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int) -> Autoencoder:
     """Train the decoder for `steps` in all, going on from `folder`/decoder.pt if it is there; the
     best by validation is kept. The latents are of unit variance, of the frozen encoder.
@@ -90,6 +115,7 @@ def train(examples: Examples, autoencoder: Autoencoder, folder: Path, steps: int
             spectral_loss(decoded, audio)
             + WAVEFORM_SHARE * design.waveform_weight * waveform_loss(decoded, audio)
             + ENERGY_WEIGHT * energy_loss(decoded, audio)
+            + MEL_WEIGHT * mel_loss(decoded, audio, design.world.sample_rate)
         )
         return loss, signal_to_noise(decoded, audio).mean().item()
 

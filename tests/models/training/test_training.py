@@ -12,8 +12,16 @@ import pytest
 import torch
 
 from edge_audio.errors import EdgeAudioError
+from edge_audio.evaluate.metrics import log_mel_distance
 from edge_audio.pipeline import Pipeline
-from models.training import data, progress, round_trips, train_autoencoder, train_dit
+from models.training import (
+    data,
+    progress,
+    round_trips,
+    train_autoencoder,
+    train_decoder,
+    train_dit,
+)
 from models.training.design import CHECKPOINT, POCKET, of_world
 from models.training.examples import Examples
 from models.training.lapped import mdct_basis
@@ -128,6 +136,19 @@ def test_a_codec_is_where_another_training_begins(clips, tmp_path):
 def new_model():
     torch.manual_seed(0)
     return Model(POCKET.model_config, POCKET.t5_config(POCKET.pieces))
+
+
+def test_the_loss_of_log_mel_is_the_metric():
+    rng = np.random.default_rng(0)
+    tone = np.sin(2 * np.pi * 440 * np.arange(16384) / 32_000)[None].repeat(2, 0)
+    hissing = tone + 1e-3 * rng.standard_normal(tone.shape)
+    both = [torch.from_numpy(s[None].astype("float32")) for s in (hissing, tone)]
+    loss = train_decoder.mel_loss(*both, 32_000).item()
+    assert loss == pytest.approx(log_mel_distance(hissing.T, tone.T, 32_000), rel=0.05)
+    assert loss > 3, "a hiss 60 dB below a tone is told from none"
+    silence = torch.zeros_like(both[0]).requires_grad_()
+    train_decoder.mel_loss(silence, torch.zeros_like(silence), 32_000).backward()
+    assert torch.isfinite(silence.grad).all()
 
 
 def test_killed_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
