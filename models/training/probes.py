@@ -26,6 +26,7 @@ from edge_audio.session import Session
 
 from .checked import CheckedClip
 from .sounds import Sound, World, world_at
+from .sounds.second import frames
 
 #: what is asked for where the silence after the end is measured
 SHORT_SECONDS = 2.0
@@ -33,7 +34,6 @@ SHORT_SECONDS = 2.0
 SEEDS = (1, 2, 3, 4, 5, 6)
 #: sounds that are none of the training set
 RECONSTRUCTION_SEED, LIKENESS_SEED = 5151, 6161
-FRAME = 0.05  # s
 #: a sound that is softer than this, in dBFS, in a tenth of its frames has silence in it
 SILENT = -60.0
 
@@ -52,9 +52,7 @@ def heard_of(sound: Sound, world: World) -> np.ndarray:
 
 def softest(samples: np.ndarray, rate: int) -> float:
     """The level in dBFS below which a tenth of the frames of [samples, channels] are."""
-    size = round(FRAME * rate)
-    power = np.mean(samples**2, axis=1)[: len(samples) // size * size].reshape(-1, size)
-    return float(10 * np.log10(np.percentile(power.mean(axis=1), 10) + 1e-12))
+    return float(20 * np.log10(np.percentile(frames(samples, rate), 10) + 1e-6))
 
 
 def floors(clips: Sequence[CheckedClip], world: World) -> list[float]:
