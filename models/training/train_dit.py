@@ -171,8 +171,6 @@ def train(
     compile_for(steps - first, model.dit)
     focus = _focus(examples, folder / f"{name}-adherence.csv", first > 0, sampling)
     ask_every = min(ASK_EVERY, max(learners.WARM_UP, steps // 4))
-    if focus and pace < 1 and not focus.table.exists():  # it has learnt something already
-        focus.update(model, 0, device)
     chances = focus.chances if focus else torch.ones(learnt)
     log, start = Log(folder / f"{name}.csv", first), time.monotonic()
     for step in range(first, steps):
