@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edge_audio.batch.job import Job, Unit
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 from edge_audio.system.processes import apart, selectable
 
 #: units that a worker is given before it has answered: one is made, one waits
@@ -145,7 +145,8 @@ class Crew:
             worker = _Worker(self._head)
         except OSError as error:
             raise EdgeAudioError(
-                f"no worker can be started ({error.strerror or error}); try fewer with --workers"
+                f"no worker can be started ({error.strerror or first_line(error)}); try fewer with"
+                " --workers"
             ) from None
         self._workers.append(worker)
         self._selector.register(worker.out, selectors.EVENT_READ, worker)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_audio.errors import EdgeAudioError
+from edge_audio.errors import EdgeAudioError, first_line
 
 #: bytes of a journal, at most
 FILE = 1 << 48
@@ -70,7 +70,7 @@ class Journal:
         try:
             is_whole, reason = os.write(self._descriptor, line) == len(line), "no space left"
         except OSError as error:
-            is_whole, reason = False, error.strerror
+            is_whole, reason = False, error.strerror or first_line(error)
         if not is_whole:
             os.ftruncate(self._descriptor, place)
             raise EdgeAudioError(
