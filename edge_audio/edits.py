@@ -148,7 +148,7 @@ class Edit:
             if not is_finite(value) or value <= 0:
                 raise UsageError(f"{name} {shown(value)} is out of range; use a number above 0")
         assert self.bars is not None and self.bpm is not None  # said above
-        return self.bars * BEATS_A_BAR * 60 / self.bpm
+        return float(self.bars) * BEATS_A_BAR * 60 / self.bpm
 
 
 def check_source(entry: Any, given: Source | None) -> None:

@@ -110,7 +110,7 @@ class Adapter:
             name = next((name for name in candidates if name in names), None)
             if name is None:
                 raise EdgeAudioError(
-                    f"{self.path} is for another model: it changes {shown(found)}, which this one"
+                    f"{self.path} is for another model: it changes {quoted(found)}, which this one"
                     f" does not have; {_OTHER}"
                 )
             if not name.startswith(starts):
@@ -235,6 +235,8 @@ def _adaptable(name: str) -> bool:
     return name.startswith(tuple(ADAPTED.values())) and name.endswith(".weight")
 
 
-def shown(value: object) -> str:
-    """Of a stranger's file, for a message: on one line, without control characters, not long."""
+def quoted(value: object) -> str:
+    """A name in a stranger's file, for a message: on one line, without control characters, and whole
+    where `values.shown` would cut the name of a tensor.
+    """
     return repr(value)[:100]

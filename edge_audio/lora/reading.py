@@ -19,7 +19,7 @@ import numpy as np
 from edge_audio.bundle.rules import LONGEST_NAME
 from edge_audio.bundle.store import file_sha256
 from edge_audio.errors import EdgeAudioError, UsageError
-from edge_audio.lora.adapter import KINDS, MAGNITUDES, XS, Adapter, Filter, Layer, Reader, shown
+from edge_audio.lora.adapter import KINDS, MAGNITUDES, XS, Adapter, Filter, Layer, Reader, quoted
 from edge_audio.system import safetensors
 
 #: of older files; the shape of their magnitudes tells whether of rows or of columns
@@ -48,7 +48,7 @@ def read_adapter(path: Path, strength: float = 1.0) -> Adapter:
         path, strength = Path(path), float(strength)
     except (TypeError, ValueError):
         raise UsageError(
-            f"{shown(path)} and {shown(strength)} are no file and its strength; write"
+            f"{quoted(path)} and {quoted(strength)} are no file and its strength; write"
             ' ("style.safetensors", 0.8)'
         ) from None
     if not math.isfinite(strength):
@@ -70,7 +70,7 @@ def read_adapter(path: Path, strength: float = 1.0) -> Adapter:
         adapter = _read_official(path, strength)
     if len(adapter.name) > LONGEST_NAME or not adapter.name.isprintable():
         raise EdgeAudioError(
-            f"the name of adapter {shown(adapter.name)} cannot stand in a manifest; rename it"
+            f"the name of adapter {quoted(adapter.name)} cannot stand in a manifest; rename it"
         )
     return adapter
 
@@ -114,7 +114,7 @@ def _read_official(path: Path, strength: float) -> Adapter:
         kind = _old_kind(tensors.values())
     if kind not in KINDS:
         raise EdgeAudioError(
-            f"{path} has adapter_type {shown(kind)}; known are {', '.join(KINDS)} and {_OLD}"
+            f"{path} has adapter_type {quoted(kind)}; known are {', '.join(KINDS)} and {_OLD}"
         )
     _refuse_parts(path, kind, tensors)
     rank = config.get("rank")
@@ -158,7 +158,7 @@ def _read_peft(folder: Path, strength: float) -> Adapter:
     ):
         if config.get(key) not in known:
             raise EdgeAudioError(
-                f"{described} has {key} {shown(config.get(key))}; only adapters with"
+                f"{described} has {key} {quoted(config.get(key))}; only adapters with"
                 f" {' or '.join(map(repr, known))} can be merged"
             )
     tensors = _by_layer(weights, safetensors.read(weights)[0], _PEFT_KEY)
@@ -187,7 +187,7 @@ def _by_layer(
         match = pattern.fullmatch(key)
         if not match:
             raise EdgeAudioError(
-                f"{path} holds tensor {shown(key)}, which no adapter has; give"
+                f"{path} holds tensor {quoted(key)}, which no adapter has; give"
                 " an adapter as the official code or PEFT writes it"
             )
         layers.setdefault(match["layer"], {})[match["part"]] = read
@@ -207,12 +207,12 @@ def _refuse_parts(path: Path, kind: str, layers: Mapping[str, Mapping[str, Reade
     for layer, parts in layers.items():
         if missing := sorted(needed - parts.keys()):
             raise EdgeAudioError(
-                f"{path} has no {missing[0]} of {shown(layer)}, which kind {kind} needs; download"
+                f"{path} has no {missing[0]} of {quoted(layer)}, which kind {kind} needs; download"
                 " it again"
             )
         if foreign := sorted(parts.keys() - needed):
             raise EdgeAudioError(
-                f"{path} has {shown(foreign[0])} of {shown(layer)}, which kind {kind} has not;"
+                f"{path} has {quoted(foreign[0])} of {quoted(layer)}, which kind {kind} has not;"
                 " its adapter_type must say what it is"
             )
 
@@ -243,7 +243,7 @@ def _by_name(path: Path, config: Mapping[str, Any], entry: str, layer: str, defa
         name = pattern.removeprefix("^").replace("\\.", ".")
         if not re.fullmatch(r"[\w.]+", name):
             raise EdgeAudioError(
-                f"{path} has {entry} {shown(pattern)}, which is no name of layers; only names can"
+                f"{path} has {entry} {quoted(pattern)}, which is no name of layers; only names can"
                 " be read"
             )
         if layer == name or (layer.endswith(f".{name}") and not pattern.startswith("^")):
@@ -253,14 +253,14 @@ def _by_name(path: Path, config: Mapping[str, Any], entry: str, layer: str, defa
 
 def _rank(path: Path, rank: Any) -> int:
     if type(rank) is not int or rank < 1:
-        raise EdgeAudioError(f"{path} has rank {shown(rank)}; an adapter has 1 or more")
+        raise EdgeAudioError(f"{path} has rank {quoted(rank)}; an adapter has 1 or more")
     return rank
 
 
 def _alpha(path: Path, alpha: Any) -> float:
     number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
     if not number or not abs(alpha) < 1e6:
-        raise EdgeAudioError(f"{path} has alpha {shown(alpha)}; an adapter has a finite number")
+        raise EdgeAudioError(f"{path} has alpha {quoted(alpha)}; an adapter has a finite number")
     return float(alpha)
 
 

@@ -128,8 +128,9 @@ def test_a_loop_is_as_long_as_its_bars(pipe):
         ({"bpm": 120}, "bars is missing"),
         ({"bars": 0, "bpm": 120}, "bars 0 is out of range"),
         ({"bars": 1, "bpm": bpm, "seconds": 1}, "leave either out"),
+        ({"bars": 10**308, "bpm": 120}, "bars 1e\\+308 at bpm 120 are inf seconds"),
     ):
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(EdgeAudioError, match=message):
             pipe.generate(ids=IDS, **given)
 
 
