@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ _DIT_OPTIONS = {
     "prepend_cond_dim": 0,
     "num_memory_tokens": 0,
 }
+#: learned positions, where the configuration does not say how many: the official default
+POSITIONS = 10_000
 _OOBLECK_OPTIONS = {
     "use_snake": True,
     "antialias_activation": False,
@@ -86,6 +88,8 @@ class DiTConfig:
     num_heads: int
     cond_token_dim: int
     global_cond_dim: int
+    #: how many positions have a learned vector, the prepended token's the first of them
+    positions: int | None = field(default=None, kw_only=True)
 
     @property
     def dim_head(self) -> int:
@@ -245,6 +249,10 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("sample_size modulo downsampling_ratio", config.sample_size % config.downsampling, 0),
         ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
     )
+    if config.dit.positions:  # one for every latent, and for the token before them
+        needed = config.latent.length + 1
+        has = min(config.dit.positions, needed)
+        sizes += (("diffusion.abs_pos_emb_max_length", has, needed),)
     refuse_contradictions(sizes, config.dit)
 
 
@@ -288,11 +296,15 @@ def _read_conditioning(conditioning: Reader) -> tuple[int, NumberConfig, int]:
 
 def _read_dit(reader: Reader) -> DiTConfig:
     fields = ("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "global_cond_dim")
-    reader.only({*fields, "attn_kwargs"}, _DIT_OPTIONS)
+    embedded, count = "use_abs_pos_emb", "abs_pos_emb_max_length"
+    reader.only({*fields, "attn_kwargs", embedded, count}, _DIT_OPTIONS)
     attention = reader("attn_kwargs", dict)
     attention.expect("qk_norm", "ln")
     attention.only({"qk_norm"}, {})
-    return DiTConfig(*(reader(name, int) for name in fields))
+    positions = None
+    if embedded in reader.value and reader(embedded, bool):
+        positions = reader(count, int) if count in reader.value else POSITIONS
+    return DiTConfig(*(reader(name, int) for name in fields), positions=positions)
 
 
 def _read_oobleck(reader: Reader, audio_channels: str) -> OobleckConfig:

@@ -59,6 +59,11 @@ class DiT(tf.Module):
         self.project_in, self.project_out = projections(checkpoint, dit)
         inverse = checkpoint.take(f"{name}.rotary_pos_emb.inv_freq", (dit.rotary_dims // 2,))
         self.rotary = Rotary(inverse, self.latent.length + 1)  # positions count the prepended token
+        self.positions = None
+        if dit.positions:
+            shape = (dit.positions, dit.embed_dim)
+            table = checkpoint.take(f"{name}.pos_emb.emb.weight", shape)
+            self.positions = constant(table[: self.latent.length + 1] * dit.embed_dim**-0.5)
         self.blocks = [Block(checkpoint, f"{name}.layers.{i}", dit) for i in range(dit.depth)]
 
     def project(
@@ -95,6 +100,8 @@ class DiT(tf.Module):
         """x [1, T, channels], t [1] and what `project` gave -> v [1, T, channels]."""
         token = global_embed + self.timestep_embed(t, taps)
         x = tf.concat([tf.expand_dims(token, 1), self.project_in(x)], axis=1)
+        if self.positions is not None:
+            x += self.positions[: x.shape[1]]
         for index, block in enumerate(self.blocks):
             taps(f"block{index}.in", x)
             x = block(

@@ -28,7 +28,7 @@ class Reader:
         if kind is dict:
             return Reader(value, f"{self.where}.{key}")
         accepted = (int, float) if kind is float else kind
-        fits = isinstance(value, accepted) and not isinstance(value, bool)
+        fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
         if not fits:  # mypy would take a value that was asked here for a mere object below
             raise EdgeAudioError(
                 f"{self.where}.{key} is {value!r}, expected {kind.__name__}; {MEND}"

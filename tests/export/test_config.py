@@ -107,6 +107,32 @@ def test_refused_by_name(tmp_path, path, value, message):
     assert message in str(error.value) and "; " in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "options, positions",
+    [
+        ({"use_abs_pos_emb": False, "abs_pos_emb_max_length": 7}, None),
+        ({"use_abs_pos_emb": True}, 10_000),
+        ({"use_abs_pos_emb": True, "abs_pos_emb_max_length": 33}, 33),
+    ],
+)
+def test_learned_positions(tmp_path, options, positions):
+    config = changed(DIT, CONFIG["model"]["diffusion"]["config"] | options)
+    assert read(tmp_path, config).dit.positions == positions
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"use_abs_pos_emb": 1}, "use_abs_pos_emb is 1, expected bool"),
+        ({"use_abs_pos_emb": True, "abs_pos_emb_max_length": 32}, "is 32, the rest of it needs 33"),
+    ],
+)
+def test_positions_that_cannot_be(tmp_path, options, message):
+    config = changed(DIT, CONFIG["model"]["diffusion"]["config"] | options)
+    with pytest.raises(EdgeAudioError, match=message):
+        read(tmp_path, config)
+
+
 def test_an_extra_conditioner_is_refused(tmp_path):
     """`seconds_start` belongs to another model; with it this one would hear 66 tokens instead of
     65.
