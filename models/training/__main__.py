@@ -90,6 +90,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--codec: the checkpoint of --from has its own; give one of the two")
     if arguments.distillation_steps and not of_world(arguments.world).distilled:
         parser.error("--distillation-steps: the model of this world is not distilled")
+    if arguments.text_steps and not of_world(arguments.world).positions:
+        parser.error("--text-steps: the model of this world has no positions to teach words at")
     if arguments.pace is None:
         arguments.pace = PACE if arguments.start else 1.0
     return arguments
@@ -147,9 +149,12 @@ def train(arguments: argparse.Namespace) -> Path:
     if arguments.decoder_steps:
         train_decoder.train(examples, model.autoencoder, folder, arguments.decoder_steps)
     write_codec(model.autoencoder, folder / CODEC)
+    echo = None
     if arguments.text_steps:
-        train_text.train(examples, model, folder, arguments.text_steps)
-    model = train_dit.train(examples, model, folder, arguments.dit_steps, pace=arguments.pace)
+        echo = train_text.train(examples, model, folder, arguments.text_steps)
+    model = train_dit.train(
+        examples, model, folder, arguments.dit_steps, pace=arguments.pace, echo=echo
+    )
     if arguments.distillation_steps:
         write_checkpoint(model, tokenizer, folder / TEACHER)
         model = distil.train(

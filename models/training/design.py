@@ -43,6 +43,8 @@ class Design:
     # steps of the autoencoder, of its decoder alone, of the text encoder alone, of the transformer,
     # of its distillation
     steps: tuple[int, int, int, int, int]
+    # whether a block knows where in the clip a latent is, before any other does
+    positions: bool = False
     # shorter clips, in latents, that are made in less time; the longest is a whole clip
     shorter: tuple[int, ...] = ()
     max_tokens: int = 24
@@ -126,7 +128,7 @@ class Design:
             ],
             "cond_dim": self.text_dim,
         }
-        diffusion = {
+        diffusion: dict[str, Any] = {
             "cross_attention_cond_ids": ["prompt", "seconds_total"],
             "global_cond_ids": ["seconds_total"],
             "diffusion_objective": "rectified_flow",
@@ -142,6 +144,11 @@ class Design:
                 "attn_kwargs": {"qk_norm": "ln"},
             },
         }
+        if self.positions:  # one more for the token before the latents
+            diffusion["config"] |= {
+                "use_abs_pos_emb": True,
+                "abs_pos_emb_max_length": self.latent_length + 1,
+            }
         return {
             "model_type": "diffusion_cond",
             "sample_size": self.world.clip_samples,
@@ -214,11 +221,12 @@ def second() -> Design:
         width=256,
         depth=5,
         heads=4,
+        positions=True,
         pieces=1200,
         batch=12,
         shorter=(128, 256),
         waveform_weight=1.0,
-        steps=(3000, 2000, 2500, 30_000, 3000),
+        steps=(3000, 2000, 1500, 30_000, 3000),
         distilled={"sampler": "euler", "steps": 6, "cfg_scale": 1.0},
     )
 

@@ -62,11 +62,12 @@ def convolutions(module: nn.Module, rate: float, steps: int, warm_up: int) -> Le
 
 def transformers(module: nn.Module, device: str, steps: int, pace: float = 1.0) -> Learner:
     """Muon (Jordan et al. 2024) for matrices, where it needs fewer steps than AdamW, and AdamW for
-    everything else, the token embedding `shared` among it; `pace` times the usual rates.
+    everything else, the tables of tokens and positions among it; `pace` times the usual rates.
     """
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in module.named_parameters():
-        groups[parameter.ndim == 2 and "shared" not in name].append(parameter)
+        is_table = name.endswith(("shared.weight", "pos_emb.emb.weight"))
+        groups[parameter.ndim == 2 and not is_table].append(parameter)
     if not has_bfloat16(device):
         torch.optim._muon._zeropower_via_newtonschulz = _orthogonal
     muon = Muon(groups[True], weight_decay=0.01, adjust_lr_fn="match_rms_adamw")

@@ -37,8 +37,11 @@ VALIDATION_CLIPS = 192
 # of `Echo`: the share of its loss, latents over which loudness is averaged, a power that is as good
 # as silence, and the size of loudness
 ECHO_WEIGHT, ECHO_SPAN, SILENCE, ECHO_SCALE = 0.5, 5, 1e-3, 3.0
-# and of its turns: how far apart the latents are that are compared, over how many of them
-LAGS, TURN_SPAN = (1, 2, 4), 9
+# and of its turns: how far apart the latents are that are compared, over how many of them, and the
+# power below which a latent hardly turns: that of a faint one is chance
+LAGS, TURN_SPAN, FAINT = (1, 2, 4), 9, 0.1
+# latents around one of which something is told
+HEARD_SPAN = TURN_SPAN + LAGS[-1]
 # what `audibility` adds to a latent, and latents from one such place to the next
 BUMP, APART = 0.5, 16
 
@@ -58,9 +61,14 @@ class Echo(nn.Module):
         # says nothing at first: at random it would push a transformer that has learnt already
         nn.init.zeros_(self.read.weight)
 
-    def loss(self, told: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
-        said = self.read(told).mT.float().unflatten(1, (1 + len(LAGS), -1))
-        error = (said - heard(latents)).pow(2) * weights
+    def loss(self, told: Tensor, now: Tensor, weights: Tensor) -> Tensor:
+        """told [B, T, width], what is `heard` then [B, 1 + lags, C, T]."""
+        return self.error(self.read(told).mT.float().unflatten(1, now.shape[1:3]), now, weights)
+
+    @staticmethod
+    def error(said: Tensor, now: Tensor, weights: Tensor) -> Tensor:
+        """The mean square of what is said wrongly, of loudness and of turns."""
+        error = (said - now).pow(2) * weights
         return error[:, 0].mean() + error[:, 1:].mean()
 
 
@@ -72,7 +80,7 @@ def heard(latents: Tensor) -> Tensor:
     next is its pitch: loudness alone tells apart what is 31 Hz apart, four latents 8 Hz.
     """
     loud = (_mean(latents.pow(2), ECHO_SPAN) + SILENCE).log() - math.log(SILENCE) / 2
-    power = _mean(latents.pow(2), TURN_SPAN) + SILENCE
+    power = _mean(latents.pow(2), TURN_SPAN) + FAINT
     later = (F.pad(latents[..., lag:], (0, lag)) for lag in LAGS)
     turns = [_mean(latents * other, TURN_SPAN) / power for other in later]
     return torch.stack([loud / ECHO_SCALE, *turns], dim=1)
@@ -122,12 +130,15 @@ def flow_loss(model: Model, batch: Batch, weights: Tensor, echo: Echo) -> Tensor
     # "unconditional"
     keep = torch.rand(len(latents), 1, 1, device=latents.device) >= PROMPT_DROPOUT
     noise = torch.randn_like(latents)
-    t = torch.sigmoid(LEVEL_SPREAD * torch.randn(len(latents), device=latents.device) + LEVEL_SHIFT)
+    # levels are spread evenly over the batch, a share of the distribution for each of its clips
+    count = len(latents)
+    share = (torch.arange(count) + torch.rand(count)).to(latents.device) / count
+    t = torch.sigmoid(LEVEL_SPREAD * torch.special.ndtri(share) + LEVEL_SHIFT)
     x = (1 - t[:, None, None]) * latents + t[:, None, None] * noise
     halfway = len(model.dit.transformer.layers) // 2
     v, told = model.dit(x, t, cross_attn_cond * keep, global_cond, tell=halfway)
     loss = evenly(v.float() - (noise - latents), latents, weights)
-    return loss + ECHO_WEIGHT * echo.loss(told, latents, weights)
+    return loss + ECHO_WEIGHT * echo.loss(told, heard(latents), weights)
 
 
 def evenly(error: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
@@ -148,6 +159,7 @@ def train(
     loss_of: Callable[..., Tensor] = flow_loss,
     name: str = "dit",
     sampling: Mapping[str, Any] | None = None,
+    echo: Echo | None = None,
 ) -> Model:
     """Train for `steps` in all, going on from `folder`/`name`.pt; returns the model with averaged
     weights.
@@ -155,13 +167,14 @@ def train(
     pace: factor of the learning rates, below 1 for a model that has learnt already. loss_of: as
     `flow_loss`. Where clips are held back, the best by validation is returned instead of the last.
     Clips of the sound world are drawn by `Focus`, which asks with `sampling` (default: the
-    design's).
+    design's). echo: what the text encoder learnt to speak to (default: a new one).
     """
     device, learnt = examples.device, len(examples.learnt)
     torch.manual_seed(0)
     model.to(device).train()
     weights = audibility(model.autoencoder)
-    echo = Echo(examples.design.width, examples.design.latents).to(device)
+    echo = echo or Echo(examples.design.width, examples.design.latents)
+    echo.to(device)
     parts = Parts(model, echo)
     average = copy.deepcopy(parts)
     learner = learners.transformers(parts, device, steps, pace)

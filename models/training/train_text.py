@@ -1,107 +1,152 @@
-"""Teach the text encoder what words sound like, before the transformer learns to listen to it.
+"""Teach words what they sound like, and the first block when, before the transformer learns to make
+clips.
 
 Under heavy noise, where a transformer decides what it makes, the text lowers its loss by a
 hundredth, and a text encoder that learns by that alone says nothing for thousands of steps. Here it
-learns to say how loud every latent of a clip is, and when, and how it turns (`Echo`): from its
-captions, in minutes. What it says can be read off its vectors by a linear map, which is thrown
-away.
+learns, with the first block, to say what is heard at single latents (`heard`), of nothing but
+captions and positions: a hundred times as many captions a second as the transformer hears.
+
+Noise does not disturb what was learnt: latents come in fewer dims than the transformer is wide, and
+the block reads and writes in those that are left, which are `quiet`.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from . import learners
 from .examples import Examples
 from .modules import Model
 from .progress import Log, load_state, save_state
-from .train_dit import LAGS, SILENCE
+from .train_dit import HEARD_SPAN, TURN_SPAN, Echo, audibility, heard
 
-BATCH = 256
+# of a step: captions, and latents of the clip of each
+CAPTIONS, PLACES = 384, 8
 SAVE_EVERY = 500
-# the spans in which the loudness of every latent is told, in latents; the last ends with the clip
-EDGES = (0, 2, 4, 8, 16, 32, 64, 128, 256)
-# latents for which the loudness of all together is told
-BEAT = 4
+# the shortest of the waves that positions begin as, in latents
+SHORTEST = 8
 
 
-class Reader(nn.Module):
-    """A text encoder, and a linear map from the mean of its vectors to what there is
-    `to_tell`."""
+class Words(nn.Module):
+    """What learns: the text encoder, the conditioner of seconds, positions, the first block."""
 
-    def __init__(self, t5: nn.Module, told: int):
+    def __init__(self, model: Model, echo: Echo):
         super().__init__()
-        self.t5, self.head = t5, nn.Linear(t5.config["d_model"], told)
+        transformer = model.dit.transformer
+        self.t5, self.conditioner, self.echo = model.t5, model.conditioner, echo
+        self.to_cond_embed, self.pos_emb = model.dit.to_cond_embed, transformer.pos_emb
+        block = transformer.layers[0]
+        self.cross_attend_norm, self.cross_attn = block.cross_attend_norm, block.cross_attn
+        self.ff_norm, self.ff = block.ff_norm, block.ff
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        hidden = self.t5(ids, mask) * mask[..., None]
-        return self.head(hidden.sum(1) / mask.sum(1, keepdim=True))
+    def tell(self, context: Tensor, noise: Tensor, at: Tensor) -> Tensor:
+        """context [B, L+1, D], noise as it arrives [B, K, width], places of latents [B, K] -> what
+        the block makes of them [B, K, width]. Its self-attention says nothing yet.
+        """
+        x = noise + self.pos_emb(self.pos_emb.emb.num_embeddings)[1 + at]
+        x = x + self.cross_attn(self.cross_attend_norm(x), context=self.to_cond_embed(context))
+        return x + self.ff(self.ff_norm(x))
+
+    @torch.no_grad()
+    def stay(self, quiet: Tensor) -> None:
+        """Keep to the directions `quiet` [width, width], a projection."""
+        for read in (self.cross_attn.to_q, self.ff.ff[0].proj, self.echo.read):
+            read.weight.copy_(read.weight @ quiet)
+        for write in (self.cross_attn.to_out, self.ff.ff[2]):
+            write.weight.copy_(quiet @ write.weight)
+        self.ff.ff[2].bias.copy_(quiet @ self.ff.ff[2].bias)
+        for norm in (self.cross_attend_norm, self.ff_norm):  # which would mix the directions
+            norm.gamma.fill_(1.0)
 
 
-def to_tell(latents: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """What there is to tell of a clip's latents [C, T], `length` of which hold it: log powers, of
-    each latent in each span of EDGES and of all in every BEAT, and how like those 1, 2 and 4 later
-    each is; and where they are of the clip.
+def begin(model: Model, echo: Echo) -> Words:
+    """What learns, before it has: positions are waves, and the block's self-attention is silent."""
+    words, quiet = Words(model, echo), quiet_of(model)
+    # the directions are the last eigenvectors; a sine and a cosine in every two of them
+    count, directions = len(words.pos_emb.emb.weight), round(quiet.trace().item()) // 2
+    basis = torch.linalg.eigh(quiet).eigenvectors[:, -2 * directions :]
+    cycles = torch.linspace(1 / (2 * count), 1 / SHORTEST, directions)
+    angles = 2 * math.pi * torch.arange(count)[:, None] * cycles
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1).to(basis)
+    with torch.no_grad():
+        words.pos_emb.emb.weight.copy_(waves @ basis.T / words.pos_emb.scale)
+        model.dit.transformer.layers[0].self_attn.to_out.weight.zero_()
+    words.stay(quiet)
+    return words
+
+
+def quiet_of(model: Model) -> Tensor:
+    """The projection [width, width] to those directions in which no latents arrive, nor the mean of
+    all dims, which norms take away.
     """
-    latents = latents.astype(np.float32)
-    power = latents**2
-    edges = [edge for edge in EDGES if edge < power.shape[1]]
-    sizes = np.diff([*edges, power.shape[1]])
-    spans = np.add.reduceat(power, edges, axis=1) / sizes
-    beats = power[:, : power.shape[1] // BEAT * BEAT].mean(axis=0).reshape(-1, BEAT).mean(axis=1)
-    within = np.array(edges) < length, np.arange(len(beats)) * BEAT < length
-    loud = np.log(np.concatenate([spans.ravel(), beats]) + SILENCE)
-    turns = [(latents[:, :-lag] * latents[:, lag:]).mean(axis=1) for lag in LAGS]
-    turns = np.concatenate(turns / (power.mean(axis=1) + SILENCE))
-    of_clip = np.tile(within[0], len(power)), within[1], np.ones(len(turns), bool)
-    return np.concatenate([loud, turns]), np.concatenate(of_clip)
+    channels = model.dit.transformer.project_in.in_features
+    device = model.dit.transformer.project_in.weight.device
+    with torch.no_grad():
+        arrives = model.dit.arrive(torch.eye(channels, device=device)[None])[0]
+    loud = torch.cat([arrives, torch.ones_like(arrives[:1])])
+    basis = torch.linalg.qr(loud.T).Q
+    return torch.eye(len(basis), device=device) - basis @ basis.T
 
 
-def train(examples: Examples, model: Model, folder: Path, steps: int) -> None:
-    """Train the text encoder of `model` for `steps` in all, going on from `folder`/text.pt if it is
-    there.
+def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
+    """Train the text encoder and the first block of `model` for `steps` in all, going on from
+    `folder`/text.pt if it is there; returns what reads them.
     """
-    device = examples.device
+    device, design = examples.device, examples.design
     torch.manual_seed(0)
-    size = len(to_tell(examples.latents[0], 0)[0])
-    reader = Reader(model.t5, size).to(device).train()
-    learner = learners.transformers(reader, device, steps)
+    model.to(device).train()
+    weights = audibility(model.autoencoder)
+    words = begin(model, Echo(design.width, design.latents).to(device))
+    quiet = quiet_of(model)
+    learner = learners.transformers(words, device, steps)
     path = folder / "text.pt"
-    first = load_state(path, device, reader=reader, learner=learner)
-    if first >= steps:
-        return
-    rows = range(len(examples.latents))
-    both = [
-        to_tell(examples.latents[row], int(examples.length_of[row]))
-        for row in tqdm(rows, desc="to tell", unit="clip", mininterval=5)
-    ]
-    told, within = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*both))
-    count = within.sum(0).clamp(min=1)
-    mean = (told * within).sum(0) / count
-    told = (told - mean) / (((told - mean).pow(2) * within).sum(0) / count + 1e-3).sqrt()
+    first = load_state(path, device, words=words, learner=learner)
 
-    def loss_of(chosen: Tensor, phrases: Tensor | int) -> Tensor:
-        ids, mask = examples.text(chosen, phrases)
-        error = (reader(ids, mask) - told[chosen]).pow(2) * within[chosen]
-        return error.sum() / within[chosen].sum()
+    def loss_of(rows: Tensor, phrases: Tensor | int) -> tuple[Tensor, Tensor]:
+        context, _ = model.condition(
+            *examples.text(rows, phrases), examples.seconds[rows].to(device)
+        )
+        # a tenth of them after the end of the clip, where it is still
+        length = examples.length_of[rows, None] * 1.1
+        at = (torch.rand(len(rows), PLACES) * length).long().clamp(max=design.latent_length - 1)
+        noise = model.dit.arrive(torch.randn(len(rows), design.latents, PLACES, device=device))
+        now = heard_at(examples, rows, at).to(device)
+        told = words.tell(context, noise.detach(), at.to(device))
+        return words.echo.loss(told, now, weights), now
 
     log, start = Log(folder / "text.csv", first), time.monotonic()
     for step in range(first, steps):
-        generator = torch.Generator().manual_seed(step)
-        chosen = torch.randint(len(examples.learnt), (BATCH,), generator=generator)
-        phrases = torch.randint(examples.ids.shape[1], (BATCH,), generator=generator)
-        loss = loss_of(chosen, phrases)
+        torch.manual_seed(step)
+        rows = torch.randint(len(examples.learnt), (CAPTIONS,))
+        loss, _ = loss_of(rows, torch.randint(examples.ids.shape[1], (CAPTIONS,)))
         learner.learn(step, loss)
+        words.stay(quiet)
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            save_state(path, step + 1, reader=reader, learner=learner)
-    if examples.kept:
+            save_state(path, step + 1, words=words, learner=learner)
+    if examples.kept and first < steps:
         with torch.no_grad():
-            unheard = loss_of(torch.tensor(examples.kept), 0).item()
-        print(f"text: of how sounds that were not trained on differ, {1 - unheard:.0%} is told")
+            loss, now = loss_of(torch.tensor(examples.kept), 0)
+            usual = now.mean((0, 3), keepdim=True)
+            differ = words.echo.error(usual, now, weights)
+        print(
+            f"text: of how sounds that were not trained on differ, {1 - loss / differ:.0%} is told"
+        )
+    return words.echo
+
+
+def heard_at(examples: Examples, rows: Tensor, places: Tensor) -> Tensor:
+    """What is heard of clips [B] at places [B, K] of theirs: [B, 1 + lags, C, K]."""
+    length = examples.design.latent_length
+    span = min(HEARD_SPAN, length)
+    begin = (places - TURN_SPAN // 2).clamp(0, length - span)
+    around = begin[..., None] + torch.arange(span)
+    some = examples.latents[rows.numpy()[:, None, None], :, around.numpy()]
+    now = heard(torch.from_numpy(some.astype("float32")).flatten(0, 1).mT)
+    index = (places - begin).flatten()[:, None, None, None].expand(*now.shape[:3], 1)
+    return now.gather(3, index)[..., 0].unflatten(0, places.shape).movedim(1, 3)

@@ -48,6 +48,18 @@ class RotaryEmbedding(nn.Module):
         return torch.cat([f, f], dim=-1)
 
 
+class AbsolutePositionalEmbedding(nn.Module):
+    """A learned vector for each of `length` positions, small at the start of training: [n, dim]."""
+
+    def __init__(self, dim: int, length: int):
+        super().__init__()
+        self.emb = nn.Embedding(length, dim)
+        self.scale = dim**-0.5
+
+    def forward(self, n: int) -> Tensor:
+        return self.emb.weight[:n] * self.scale
+
+
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Rotate the first dims of x [..., length, dim_head] by angles [length, dims]; the rest passes
     through.
@@ -135,21 +147,23 @@ class TransformerBlock(nn.Module):
 
 
 class ContinuousTransformer(nn.Module):
-    """Project in, prepend the global token, the blocks, drop the token, project out; and what has
-    come of every position after `tell` blocks.
+    """Prepend the global token to what was projected in, the blocks, drop the token, project out;
+    and what has come of every position after `tell` blocks.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, io_channels: int):
+    def __init__(self, dim: int, depth: int, heads: int, io_channels: int, positions: int | None):
         super().__init__()
         self.project_in = nn.Linear(io_channels, dim, bias=False)
         self.project_out = nn.Linear(dim, io_channels, bias=False)
         self.rotary_pos_emb = RotaryEmbedding(max(dim // heads // 2, 32))
+        self.pos_emb = AbsolutePositionalEmbedding(dim, positions) if positions else None
         self.layers = nn.ModuleList(TransformerBlock(dim, dim // heads) for _ in range(depth))
 
     def forward(
         self, x: Tensor, prepend: Tensor, context: Tensor, tell: int
     ) -> tuple[Tensor, Tensor]:
-        x = told = torch.cat([prepend[:, None], self.project_in(x)], dim=1)
+        x = torch.cat([prepend[:, None], x], dim=1)
+        x = told = x if self.pos_emb is None else x + self.pos_emb(x.shape[1])
         angles = self.rotary_pos_emb(x.shape[1])
         for number, layer in enumerate(self.layers, 1):
             x = layer(x, context, angles)
@@ -171,6 +185,8 @@ class DiffusionTransformer(nn.Module):
         num_heads: int,
         cond_token_dim: int,
         global_cond_dim: int,
+        use_abs_pos_emb: bool = False,
+        abs_pos_emb_max_length: int = 10_000,
         **_,
     ):
         super().__init__()
@@ -184,7 +200,10 @@ class DiffusionTransformer(nn.Module):
         self.postprocess_conv = nn.Conv1d(io_channels, io_channels, 1, bias=False)
         nn.init.zeros_(self.preprocess_conv.weight)
         nn.init.zeros_(self.postprocess_conv.weight)
-        self.transformer = ContinuousTransformer(embed_dim, depth, num_heads, io_channels)
+        positions = abs_pos_emb_max_length if use_abs_pos_emb else None
+        self.transformer = ContinuousTransformer(
+            embed_dim, depth, num_heads, io_channels, positions
+        )
 
     @staticmethod
     def _embed(inputs: int, outputs: int) -> nn.Sequential:
@@ -193,6 +212,10 @@ class DiffusionTransformer(nn.Module):
             nn.SiLU(),
             nn.Linear(outputs, outputs, bias=False),
         )
+
+    def arrive(self, x: Tensor) -> Tensor:
+        """Latents as the transformer takes them in: [B, C, T] -> [B, T, embed_dim]."""
+        return self.transformer.project_in((self.preprocess_conv(x) + x).transpose(1, 2))
 
     def forward(
         self,
@@ -205,9 +228,8 @@ class DiffusionTransformer(nn.Module):
         prepend = self.to_global_embed(global_cond) + self.to_timestep_embed(
             self.timestep_features(t)
         )
-        x = self.preprocess_conv(x) + x
         y, told = self.transformer(
-            x.transpose(1, 2), prepend, self.to_cond_embed(cross_attn_cond), tell or 0
+            self.arrive(x), prepend, self.to_cond_embed(cross_attn_cond), tell or 0
         )
         x = y.transpose(1, 2)
         v = self.postprocess_conv(x) + x

@@ -1,5 +1,5 @@
-"""The text encoder learns from captions how loud a sound is, where and when, and how it turns, and
-goes on after a kill.
+"""The text encoder and the first block learn from captions and positions what is heard at a latent,
+and go on after a kill.
 """
 
 import copy
@@ -7,6 +7,7 @@ import csv
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
 from models.training import data, learners, train_dit, train_text
@@ -14,58 +15,95 @@ from models.training.design import POCKET
 from models.training.examples import Examples
 from models.training.modules import Model
 
-DESIGN = dataclasses.replace(POCKET, width=32, depth=1, heads=1, latents=8)
-STEPS = 150
+DESIGN = dataclasses.replace(
+    POCKET, width=32, depth=1, heads=1, latents=8, positions=True, shorter=()
+)
+STEPS = 160
 
 
-def test_loudness_is_told_of_every_latent_and_of_all_together():
-    latents = np.zeros((2, 128), "float16")
-    latents[1, 64:96] = 3
-    told, within = train_text.to_tell(latents, 96)
-    spans, turns = sum(edge < 128 for edge in train_text.EDGES), 2 * len(train_dit.LAGS)
-    assert told.shape == within.shape == (2 * spans + 128 // train_text.BEAT + turns,)
-    told, within = told[:-turns], within[:-turns]
-    silent, half = np.log(train_text.SILENCE), np.log(9 / 2 + train_text.SILENCE)
-    assert np.allclose(told[: 2 * spans - 1], silent)
-    assert np.allclose(told[2 * spans - 1], half)  # 64 latents, of which half are silent
-    beats = told[2 * spans :]
-    assert np.allclose(beats[16:24], half) and np.allclose(np.delete(beats, range(16, 24)), silent)
-    assert within[: 2 * spans].all() and within[2 * spans :].sum() == 96 // train_text.BEAT
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Model(DESIGN.model_config, DESIGN.t5_config(DESIGN.pieces))
+
+
+def examples_of(latents, ids=None):
+    count = len(latents)
+    ids = np.ones((count, 1, 24), np.int64) if ids is None else ids
+    clips = data.Clips(None, [("",)] * count, ids, (ids > 0).astype(int), np.full(count, 4.0))
+    return Examples(DESIGN, clips, latents, "cpu", held_back=count // 10)
 
 
 def test_a_tone_tells_how_it_turns():
     turn = 0.7  # radians from a latent to the next
-    tone = 2 * np.cos(turn * np.arange(256) + 1)[None].astype(np.float32)
+    tone = 20 * np.cos(turn * np.arange(256) + 1)[None].astype(np.float32)
     expected = np.cos(turn * np.array(train_dit.LAGS))
-    told, _ = train_text.to_tell(tone, 256)
-    assert np.allclose(told[-len(expected) :], expected, atol=0.03)
     heard = train_dit.heard(torch.from_numpy(tone)[None])[0, 1:, 0, 8:-8]
     assert np.allclose(heard.mean(1), expected, atol=0.03)
     assert np.allclose(heard, expected[:, None], atol=0.25)  # nine latents are few
+    # what is hardly there does not turn
+    assert train_dit.heard(torch.from_numpy(tone / 1000)[None])[0, 1:].abs().max() < 0.01
 
 
-def test_words_come_to_say_what_they_sound_like(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train_text, "BATCH", 64)
-    monkeypatch.setattr(learners, "WARM_UP", 20)
+def test_places_are_heard_as_the_whole_is():
+    rng = np.random.default_rng(3)
+    latents = rng.standard_normal((20, 8, DESIGN.latent_length)).astype("float16")
+    rows, last = torch.tensor([3, 0, 7]), DESIGN.latent_length - 1
+    places = torch.tensor([[0, 1, 4, 50], [last, last - 1, last - 4, last - 9], [5, 5, 80, 6]])
+    told = train_text.heard_at(examples_of(latents), rows, places)
+    whole = train_dit.heard(torch.from_numpy(latents[rows.numpy()].astype("float32")))
+    for row in range(3):
+        assert torch.allclose(told[row], whole[row][..., places[row]], atol=1e-5)
+
+
+def test_the_first_block_reads_and_writes_where_no_noise_arrives(model):
+    echo = train_dit.Echo(DESIGN.width, DESIGN.latents)
+    torch.nn.init.normal_(echo.read.weight)
+    words = train_text.begin(model, echo)
+    quiet = train_text.quiet_of(model)
+    assert round(quiet.trace().item()) == DESIGN.width - DESIGN.latents - 1
+    latents = torch.randn(2, DESIGN.latents, 5)
+    arrives = model.dit.arrive(latents)
+    assert (arrives @ quiet).abs().max() < 1e-4 < arrives.abs().max()
+    context, at = torch.randn(2, 3, DESIGN.text_dim), torch.arange(5).expand(2, 5)
+    told = words.tell(context, arrives, at)
+    # noise passes through as it came
+    added = told - arrives
+    assert torch.allclose(added @ quiet, added, atol=1e-4)
+    # as much noise of another kind: the same is said
+    turned = model.dit.arrive(-latents)
+    assert torch.allclose(words.tell(context, turned, at) - turned, added, atol=1e-3)
+    # and in the transformer as well, whose first position is the token's
+    layer = model.dit.transformer.layers[0]
+    x = torch.cat([torch.zeros(2, 1, DESIGN.width), arrives], 1) + model.dit.transformer.pos_emb(6)
+    angles = model.dit.transformer.rotary_pos_emb(6)
+    inside = layer(x, model.dit.to_cond_embed(context), angles)
+    assert torch.allclose(inside[:, 1:], told, atol=1e-4)
+
+
+def test_words_come_to_say_what_they_sound_like(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train_text, "CAPTIONS", 32)
+    monkeypatch.setattr(learners, "LEARNING_RATE", 1e-2)
+    monkeypatch.setattr(learners, "MUON_LEARNING_RATE", 5e-3)
+    monkeypatch.setattr(learners, "WARM_UP", 10)
     rng = np.random.default_rng(0)
     word, other = rng.integers(2, 10, (2, 400))
     ids = np.zeros((400, 1, 24), np.int64)
     ids[:, 0, 0], ids[:, 0, 1] = word, 10 + other
-    clips = data.Clips(None, [("",)] * 400, ids, (ids > 0).astype(int), np.full(400, 4.0))
     # a word says which latent is loud, the other how long
-    latents = np.zeros((400, 8, 128), "float16")
+    latents = np.zeros((400, 8, DESIGN.latent_length), "float16")
     for row in range(400):
         latents[row, word[row] - 2, : 8 * other[row]] = 2
-    examples = Examples(DESIGN, clips, latents, "cpu", held_back=40)
-    torch.manual_seed(0)
-    model = Model(DESIGN.model_config, DESIGN.t5_config(DESIGN.pieces))
+    examples = examples_of(latents, ids)
     same = copy.deepcopy(model)
-    train_text.train(examples, model, tmp_path, STEPS)
+    echo = train_text.train(examples, model, tmp_path, STEPS)
     said = capsys.readouterr().out
-    assert int(said.split("differ, ")[1].split("%")[0]) > 80
+    assert int(said.split("differ, ")[1].split("%")[0]) > 70
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "text.csv").open())]
-    assert losses[-1] < 0.2 < losses[0]
+    assert losses[-1] < 0.3 * losses[0]
     # all steps are done: the same command takes what was learnt
-    train_text.train(examples, same, tmp_path, STEPS)
-    for a, b in zip(model.t5.parameters(), same.t5.parameters()):
+    again = train_text.train(examples, same, tmp_path, STEPS)
+    for a, b in zip(
+        (*model.parameters(), *echo.parameters()), (*same.parameters(), *again.parameters())
+    ):
         assert torch.equal(a, b)
