@@ -231,6 +231,7 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
     ratio = 1
     for stride in config.decoder.strides:
         ratio *= stride
+    needed = config.latent.length + 1  # positions: of every latent, and of the token before them
     sizes = (
         ("decoder.strides (their product)", ratio, config.downsampling),
         ("encoder.strides", config.encoder.strides, config.decoder.strides),
@@ -248,11 +249,8 @@ def _check_sizes(config: ModelConfig, cond_dim: int) -> None:
         ("t5.d_model (a projection to cond_dim is not supported)", config.t5.d_model, cond_dim),
         ("sample_size modulo downsampling_ratio", config.sample_size % config.downsampling, 0),
         ("diffusion.embed_dim modulo num_heads", config.dit.embed_dim % config.dit.num_heads, 0),
+        ("diffusion.abs_pos_emb_max_length", min(config.dit.positions or needed, needed), needed),
     )
-    if config.dit.positions:  # one for every latent, and for the token before them
-        needed = config.latent.length + 1
-        has = min(config.dit.positions, needed)
-        sizes += (("diffusion.abs_pos_emb_max_length", has, needed),)
     refuse_contradictions(sizes, config.dit)
 
 

@@ -236,7 +236,7 @@ def _adaptable(name: str) -> bool:
 
 
 def quoted(value: object) -> str:
-    """A name in a stranger's file, for a message: on one line, without control characters, and whole
-    where `values.shown` would cut the name of a tensor.
+    """A name in a stranger's file, for a message: on one line, without control characters, and
+    whole where `values.shown` would cut the name of a tensor.
     """
     return repr(value)[:100]
