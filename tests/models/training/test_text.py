@@ -18,7 +18,7 @@ from models.training.modules import Model
 DESIGN = dataclasses.replace(
     POCKET, width=32, depth=1, heads=1, latents=8, positions=True, shorter=()
 )
-STEPS = 160
+STEPS = 240
 
 
 @pytest.fixture
