@@ -33,7 +33,9 @@ SHORTEST = 8
 
 
 class Words(nn.Module):
-    """What learns: the text encoder, the conditioner of seconds, positions, the first block."""
+    """What learns: the text encoder, the conditioner of seconds, positions, the first block; and
+    the directions that it keeps to.
+    """
 
     def __init__(self, model: Model, echo: Echo):
         super().__init__()
@@ -43,6 +45,7 @@ class Words(nn.Module):
         block = transformer.layers[0]
         self.cross_attend_norm, self.cross_attn = block.cross_attend_norm, block.cross_attn
         self.ff_norm, self.ff = block.ff_norm, block.ff
+        self.register_buffer("quiet", quiet_of(model), persistent=False)
 
     def tell(self, context: Tensor, noise: Tensor, at: Tensor) -> Tensor:
         """context [B, L+1, D], noise as it arrives [B, K, width], places of latents [B, K] -> what
@@ -53,30 +56,30 @@ class Words(nn.Module):
         return x + self.ff(self.ff_norm(x))
 
     @torch.no_grad()
-    def stay(self, quiet: Tensor) -> None:
-        """Keep to the directions `quiet` [width, width], a projection."""
+    def stay(self) -> None:
+        """Read and write in quiet directions alone."""
         for read in (self.cross_attn.to_q, self.ff.ff[0].proj, self.echo.read):
-            read.weight.copy_(read.weight @ quiet)
+            read.weight.copy_(read.weight @ self.quiet)
         for write in (self.cross_attn.to_out, self.ff.ff[2]):
-            write.weight.copy_(quiet @ write.weight)
-        self.ff.ff[2].bias.copy_(quiet @ self.ff.ff[2].bias)
+            write.weight.copy_(self.quiet @ write.weight)
+        self.ff.ff[2].bias.copy_(self.quiet @ self.ff.ff[2].bias)
         for norm in (self.cross_attend_norm, self.ff_norm):  # which would mix the directions
             norm.gamma.fill_(1.0)
 
 
 def begin(model: Model, echo: Echo) -> Words:
     """What learns, before it has: positions are waves, and the block's self-attention is silent."""
-    words, quiet = Words(model, echo), quiet_of(model)
+    words = Words(model, echo)
     # the directions are the last eigenvectors; a sine and a cosine in every two of them
-    count, directions = len(words.pos_emb.emb.weight), round(quiet.trace().item()) // 2
-    basis = torch.linalg.eigh(quiet).eigenvectors[:, -2 * directions :]
+    count, directions = len(words.pos_emb.emb.weight), round(words.quiet.trace().item()) // 2
+    basis = torch.linalg.eigh(words.quiet).eigenvectors[:, -2 * directions :]
     cycles = torch.linspace(1 / (2 * count), 1 / SHORTEST, directions)
     angles = 2 * math.pi * torch.arange(count)[:, None] * cycles
     waves = torch.cat([angles.sin(), angles.cos()], dim=1).to(basis)
     with torch.no_grad():
         words.pos_emb.emb.weight.copy_(waves @ basis.T / words.pos_emb.scale)
         model.dit.transformer.layers[0].self_attn.to_out.weight.zero_()
-    words.stay(quiet)
+    words.stay()
     return words
 
 
@@ -102,7 +105,6 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
     model.to(device).train()
     weights = audibility(model.autoencoder)
     words = begin(model, Echo(design.width, design.latents).to(device))
-    quiet = quiet_of(model)
     learner = learners.transformers(words, device, steps)
     path = folder / "text.pt"
     first = load_state(path, device, words=words, learner=learner)
@@ -125,7 +127,7 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
         rows = torch.randint(len(examples.learnt), (CAPTIONS,))
         loss, _ = loss_of(rows, torch.randint(examples.ids.shape[1], (CAPTIONS,)))
         learner.learn(step, loss)
-        words.stay(quiet)
+        words.stay()
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(path, step + 1, words=words, learner=learner)
@@ -143,9 +145,8 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
 def heard_at(examples: Examples, rows: Tensor, places: Tensor) -> Tensor:
     """What is heard of clips [B] at places [B, K] of theirs: [B, 1 + lags, C, K]."""
     length = examples.design.latent_length
-    span = min(HEARD_SPAN, length)
-    begin = (places - TURN_SPAN // 2).clamp(0, length - span)
-    around = begin[..., None] + torch.arange(span)
+    begin = (places - TURN_SPAN // 2).clamp(0, length - HEARD_SPAN)
+    around = begin[..., None] + torch.arange(HEARD_SPAN)
     some = examples.latents[rows.numpy()[:, None, None], :, around.numpy()]
     now = heard(torch.from_numpy(some.astype("float32")).flatten(0, 1).mT)
     index = (places - begin).flatten()[:, None, None, None].expand(*now.shape[:3], 1)

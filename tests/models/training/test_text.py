@@ -15,9 +15,7 @@ from models.training.design import POCKET
 from models.training.examples import Examples
 from models.training.modules import Model
 
-DESIGN = dataclasses.replace(
-    POCKET, width=32, depth=1, heads=1, latents=8, positions=True, shorter=()
-)
+DESIGN = dataclasses.replace(POCKET, width=32, depth=1, heads=1, latents=8, positions=True)
 STEPS = 240
 
 
@@ -60,7 +58,7 @@ def test_the_first_block_reads_and_writes_where_no_noise_arrives(model):
     echo = train_dit.Echo(DESIGN.width, DESIGN.latents)
     torch.nn.init.normal_(echo.read.weight)
     words = train_text.begin(model, echo)
-    quiet = train_text.quiet_of(model)
+    quiet = words.quiet
     assert round(quiet.trace().item()) == DESIGN.width - DESIGN.latents - 1
     latents = torch.randn(2, DESIGN.latents, 5)
     arrives = model.dit.arrive(latents)
@@ -98,9 +96,9 @@ def test_words_come_to_say_what_they_sound_like(model, tmp_path, capsys, monkeyp
     same = copy.deepcopy(model)
     echo = train_text.train(examples, model, tmp_path, STEPS)
     said = capsys.readouterr().out
-    assert int(said.split("differ, ")[1].split("%")[0]) > 70
+    assert int(said.split("differ, ")[1].split("%")[0]) > 80
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "text.csv").open())]
-    assert losses[-1] < 0.3 * losses[0]
+    assert losses[-1] < 0.2 < losses[0]
     # all steps are done: the same command takes what was learnt
     again = train_text.train(examples, same, tmp_path, STEPS)
     for a, b in zip(
