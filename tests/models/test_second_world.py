@@ -8,9 +8,10 @@ import pytest
 from edge_audio.errors import EdgeAudioError
 from edge_audio.listening import check, checks_of
 from models.training.sounds import FIRST, by_name, kits, orchestra, packages, recorded
-from models.training.sounds.second import PEAK, SECOND, frames, sounding_dbfs
+from models.training.sounds.second import PEAK, SECOND, TAKES, frames, sounding_dbfs
 from models.training.sounds.synthesis import studio
 from models.training.sounds.world import captions, forms_of, named_slots, without_article
+from models.training.sounds.worlds import World
 
 MISSING = packages.missing()
 needs_packages = pytest.mark.skipif(bool(MISSING), reason="; ".join(MISSING) or "here")
@@ -121,6 +122,31 @@ def test_the_same_notes_give_the_same_samples_whatever_was_played_before() -> No
         SECOND.make_sound(np.random.default_rng(4), name, seconds=2.0)
     second = SECOND.make_sound(np.random.default_rng(3), "piano", seconds=2.0).audio
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "world, name, attributes, different",
+    [
+        (SECOND, "laser", {"shots": "one", "register": "high", "length": "long"}, TAKES),
+        (SECOND, "tone", {"note": "A4"}, 1),
+        (SECOND, "rain", {"amount": "heavy"}, 40),
+        (FIRST, "tone", {"note": "A4"}, 40),
+    ],
+)
+def test_what_a_caption_leaves_open_comes_in_takes(
+    world: World, name: str, attributes: dict, different: int
+) -> None:
+    """Of a tone, whose phase alone is open, there is one; noises of the second world are all new,
+    as is everything in the first.
+    """
+    ways: list[np.ndarray] = []
+    for draw in range(40):
+        rng = np.random.default_rng([1, draw])
+        audio = world.make_sound(rng, name, attributes, 1.0).audio[:4000]
+        audio = audio / np.abs(audio).max()  # each is at its own level
+        if not any(np.allclose(audio, way, atol=1e-3) for way in ways):
+            ways.append(audio)
+    assert len(ways) == different
 
 
 @needs_packages

@@ -16,6 +16,7 @@ from .synthesis import (
     samples,
     sine,
     slow_wander,
+    start_phase,
 )
 from .world import Attributes, Family
 
@@ -37,7 +38,7 @@ def _pad(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     for hz in attributes["hz"]:
         drift = 2 ** (slow_wander(count, 0.3, rng) * 4 / 1200)
         for detune in (-4, 4):
-            mix += glide(hz * 2 ** (detune / 1200) * drift, rng.uniform(0, 6))
+            mix += glide(hz * 2 ** (detune / 1200) * drift, start_phase(rng, 6))
         mix += 0.3 * sine(count, 2 * hz, rng)
     return room(attack(mix, min(0.8, 0.3 * count / sample_rate())), 0.8, 0.2, rng)
 

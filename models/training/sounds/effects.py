@@ -22,6 +22,7 @@ from .synthesis import (
     sample_rate,
     samples,
     shaped_noise,
+    start_phase,
     times,
 )
 from .world import Attributes, Family, Slot, value
@@ -45,7 +46,7 @@ def _wave(phase: np.ndarray, shape: int) -> np.ndarray:
 
 
 def _phase(hz: np.ndarray, rng: Rng) -> np.ndarray:
-    return 2 * np.pi * np.cumsum(hz) / sample_rate() + rng.uniform(0, 6)
+    return 2 * np.pi * np.cumsum(hz) / sample_rate() + start_phase(rng, 6)
 
 
 def tone_of(count: int, hz: float, shape: int, rng: Rng) -> np.ndarray:

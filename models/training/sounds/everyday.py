@@ -18,6 +18,7 @@ from .synthesis import (
     samples,
     shaped_noise,
     slow_wander,
+    start_phase,
     times,
 )
 from .world import Attributes, Family
@@ -65,7 +66,7 @@ def _knock(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
 def _engine(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     """Harmonics of the firing rate that wander a little, with a rough puff at every firing."""
     hz = attributes["firing"] * rng.uniform(0.92, 1.08) * (1 + 0.02 * slow_wander(count, 0.8, rng))
-    mix = sum(order**-0.8 * glide(order * hz, rng.uniform(0, 6)) for order in range(1, 9))
+    mix = sum(order**-0.8 * glide(order * hz, start_phase(rng, 6)) for order in range(1, 9))
     puff = 0.5 + 0.5 * glide(hz)
     return attack(mix + 0.5 * puff * shaped_noise(count, band(60, 700, -3), rng), 0.05)
 

@@ -1,8 +1,8 @@
 """Families that the soundfont plays: notes, chords, scales, arpeggios, hits and beats.
 
 The labels are exact: the key that is played is the note, the times are the tempo. What a caption
-leaves open differs from draw to draw: the preset, how hard it is played, the tuning by a few cents,
-and the room.
+leaves open differs from take to take: the preset, how hard it is played, how a drum is tuned, and
+the room.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ SCALES: Slot = {
 STEP = 0.25  # s from one note of a scale or an arpeggio to the next
 SHORT_NOTE = (0.18, 0.35)  # s
 VELOCITIES = 10  # how far a velocity strays to each side
-CENTS, DRUM_CENTS = 4.0, 80.0  # of tuning, to each side; a drum has no note
+DRUM_CENTS = 80.0  # of tuning, to each side; a drum has no note
 LOWEST_HZ = 20.0  # some presets have a constant offset
 TILT = 2.0  # dB per octave around 1 kHz, up or down
 
@@ -75,8 +75,8 @@ def _played(
 ) -> np.ndarray:
     """Float [count, 2], now and then in a small room."""
     preset = presets[rng.integers(len(presets))]
-    cents = DRUM_CENTS if preset[0] == DRUM_BANK else CENTS
-    audio = play(preset, notes, count, rng.uniform(-cents, cents)).astype(np.float64)
+    cents = rng.uniform(-DRUM_CENTS, DRUM_CENTS) if preset[0] == DRUM_BANK else 0.0
+    audio = play(preset, notes, count, cents).astype(np.float64)
     audio = sosfilt(butter(1, LOWEST_HZ, "high", fs=sample_rate(), output="sos"), audio, axis=0)
     audio = _coloured(audio, rng)
     room, share = rng.uniform(0.2, 0.7), rng.uniform(0.0, 0.25)

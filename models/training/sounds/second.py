@@ -29,6 +29,11 @@ FRAME = 0.02  # s
 SOUNDING = 20.0  # dB below the loudest frame; what is louder sounds
 SILENT = 10 ** (-62 / 20)  # RMS of a frame
 FADE = 0.03  # s
+# Sounds that differ in what captions leave open. As many as there are presets of an instrument: a
+# model learns what comes again, and the phase of what never does is as hard to learn as noise.
+TAKES = 6
+# Of these, no two are alike: they are noise.
+_NOISES = {"rain", "waves", "wind", "fire", "thunder", "stream", "noise", "applause"}
 
 # Played instruments take these names; the synthesised ones that stay are called what they are.
 _REPLACED = {"mallet", "organ", "flute", "bass"}
@@ -116,6 +121,7 @@ def _put_together() -> dict[str, Family]:
             kind,
             width=_WIDE.get(name, kind.width),
             level=_LEVELS.get(name, kind.level),
+            takes=0 if name in _NOISES else TAKES,
         )
         for name, kind in families.items()
     }

@@ -21,12 +21,14 @@ Hit = Callable[[Rng], np.ndarray]
 
 @dataclass(frozen=True)
 class Studio:
-    """Where sounds are made: the sample rate in Hz, and how far noises differ from those of the
-    first channel (0 not at all, 1 independent). The world that makes a sound sets it.
+    """Where sounds are made: the sample rate in Hz; how far noises differ from those of the first
+    channel (0 not at all, 1 independent); whether oscillators start together, as those of a
+    synthesiser do at every key. The world that makes a sound sets it.
     """
 
     rate: int = 16_000
     width: float = 0.0
+    in_phase: bool = False
 
 
 _USUAL_STUDIO = Studio()
@@ -34,9 +36,9 @@ _STUDIO = ContextVar("studio", default=_USUAL_STUDIO)
 
 
 @contextmanager
-def studio(rate: int, width: float = 0.0) -> Iterator[None]:
-    """Sounds within are made at `rate` Hz."""
-    token = _STUDIO.set(Studio(rate, width))
+def studio(rate: int, width: float = 0.0, in_phase: bool = False) -> Iterator[None]:
+    """Sounds within are made in such a `Studio`."""
+    token = _STUDIO.set(Studio(rate, width, in_phase))
     try:
         yield
     finally:
@@ -58,9 +60,15 @@ def samples(seconds: float) -> int:
     return max(1, round(seconds * sample_rate()))
 
 
+def start_phase(rng: Rng, below: float = 2 * np.pi) -> float:
+    """The phase in radians that an oscillator starts with: any, or 0 where they start together."""
+    phase = rng.uniform(0, below)
+    return 0.0 if _STUDIO.get().in_phase else phase
+
+
 def sine(count: int, hz: float, rng: Rng) -> np.ndarray:
-    """A steady sine of any phase: [count]."""
-    return np.sin(2 * np.pi * hz * times(count) + rng.uniform(0, 2 * np.pi))
+    """A steady sine: [count]."""
+    return np.sin(2 * np.pi * hz * times(count) + start_phase(rng))
 
 
 def glide(hz: np.ndarray, phase: float = 0.0) -> np.ndarray:
@@ -79,11 +87,7 @@ def partials(
     mix = np.zeros(count)
     for frequency, level, decay in zip(hz, levels, decays):
         if frequency < 0.45 * sample_rate():
-            mix += (
-                level
-                * np.exp(-t / decay)
-                * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 2 * np.pi))
-            )
+            mix += level * np.exp(-t / decay) * np.sin(2 * np.pi * frequency * t + start_phase(rng))
     return mix
 
 

@@ -25,6 +25,7 @@ from .synthesis import (
     sample_rate,
     samples,
     shaped_noise,
+    start_phase,
     times,
 )
 from .world import Attributes, Family
@@ -72,7 +73,7 @@ def _synth(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     mix = np.zeros(count)
     for cents in (-spread, spread) if spread else (0.0,):
         for order, level in zip(harmonics, levels):
-            mix += level * glide(hz * 2 ** (cents / 1200) * order * swing, rng.uniform(0, 6))
+            mix += level * glide(hz * 2 ** (cents / 1200) * order * swing, start_phase(rng, 6))
     return attack(mix, rng.uniform(0.005, 0.06))
 
 
@@ -184,7 +185,7 @@ def _chord(attributes: Attributes, count: int, rng: Rng) -> np.ndarray:
     mix = np.zeros(count)
     for hz in attributes["hz"]:
         pitch = np.full(count, hz * 2 ** (rng.uniform(-3, 3) / 1200))
-        mix += glide(pitch, rng.uniform(0, 6)) + overtone * glide(2 * pitch, rng.uniform(0, 6))
+        mix += glide(pitch, start_phase(rng, 6)) + overtone * glide(2 * pitch, start_phase(rng, 6))
     mix *= 1 + depth * np.sin(2 * np.pi * rng.uniform(3, 6) * times(count))
     return attack(mix * decay(count, rng.uniform(3, 20)), rng.uniform(0.005, 0.06))
 

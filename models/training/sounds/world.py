@@ -84,6 +84,8 @@ class Family:
     width: float = 0.0
     # dBFS of RMS while it sounds, in worlds that give every family a level
     level: float = -18.0
+    # how many sounds there are of the same attributes and length; 0: no two are alike
+    takes: int = 0
 
     def combinations(self) -> list[Attributes]:
         """Every choice of one value per slot."""

@@ -34,6 +34,8 @@ WRAPPINGS = (
 PRAISE = ("nice", "good", "realistic", "clean", "cool")
 PRAISED = 0.03  # how often a word of praise stands before the sound
 LONE_WORDS = 0.15  # how often the article at the start is left out
+# of the seeds up to 400 the one whose six takes lie furthest apart in their first draws
+TAKES_SEED = 79
 USUAL = 0.4  # how often all values are usual ones, so that a bare name fits
 NAMED, CASUAL = 0.4, 0.15  # how often a caption is a bare name or a casual wording, where one fits
 
@@ -174,13 +176,17 @@ class World:
 
     def _make(self, kind: Family, chosen: Attributes, count: int, rng: Rng) -> np.ndarray:
         """The whole clip, float32 [clip_samples] or [clip_samples, channels]."""
-        twin = copy.deepcopy(rng) if self.channels > 1 else rng
-        with studio(self.sample_rate):
-            audio = kind.synthesise(chosen, count, rng)
+        # what a take leaves open is the same whatever is asked of it
+        player, together = rng, kind.takes > 0
+        if together:
+            player = np.random.default_rng([TAKES_SEED, rng.integers(kind.takes)])
+        twin = copy.deepcopy(player) if self.channels > 1 else player
+        with studio(self.sample_rate, in_phase=together):
+            audio = kind.synthesise(chosen, count, player)
         if self.channels > 1 and audio.ndim == 1:
             other = audio
-            if kind.width:
-                with studio(self.sample_rate, kind.width):  # the same draws, but for the noise
+            if kind.width:  # the same draws, but for the noise
+                with studio(self.sample_rate, kind.width, together):
                     other = kind.synthesise(chosen, count, twin)
             audio = np.stack([audio, other], axis=1)
         with studio(self.sample_rate):
