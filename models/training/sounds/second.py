@@ -29,8 +29,8 @@ FRAME = 0.02  # s
 SOUNDING = 20.0  # dB below the loudest frame; what is louder sounds
 SILENT = 10 ** (-62 / 20)  # RMS of a frame
 FADE = 0.03  # s
-# Sounds that differ in what captions leave open. As many as there are presets of an instrument: a
-# model learns what comes again, and the phase of what never does is as hard to learn as noise.
+# Sounds of each caption, which differ in what it leaves open. A model learns what comes again; the
+# phase of what never does is as hard to learn as noise.
 TAKES = 6
 # Of these, no two are alike: they are noise.
 _NOISES = {"rain", "waves", "wind", "fire", "thunder", "stream", "noise", "applause"}

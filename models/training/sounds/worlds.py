@@ -34,10 +34,11 @@ WRAPPINGS = (
 PRAISE = ("nice", "good", "realistic", "clean", "cool")
 PRAISED = 0.03  # how often a word of praise stands before the sound
 LONE_WORDS = 0.15  # how often the article at the start is left out
-# of the seeds up to 400 the one whose six takes lie furthest apart in their first draws
-TAKES_SEED = 79
 USUAL = 0.4  # how often all values are usual ones, so that a bare name fits
 NAMED, CASUAL = 0.4, 0.15  # how often a caption is a bare name or a casual wording, where one fits
+
+# of the seeds up to 400 the one whose six takes lie furthest apart in their first draws
+TAKES_SEED = 79
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class World:
 
     def _make(self, kind: Family, chosen: Attributes, count: int, rng: Rng) -> np.ndarray:
         """The whole clip, float32 [clip_samples] or [clip_samples, channels]."""
-        # what a take leaves open is the same whatever is asked of it
+        # the draws of a take are the same, whatever is asked of it
         player, together = rng, kind.takes > 0
         if together:
             player = np.random.default_rng([TAKES_SEED, rng.integers(kind.takes)])
