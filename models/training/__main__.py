@@ -153,7 +153,13 @@ def train(arguments: argparse.Namespace) -> Path:
     if arguments.text_steps:
         echo = train_text.train(examples, model, folder, arguments.text_steps)
     model = train_dit.train(
-        examples, model, folder, arguments.dit_steps, pace=arguments.pace, echo=echo
+        examples,
+        model,
+        folder,
+        arguments.dit_steps,
+        pace=arguments.pace,
+        echo=echo,
+        words=design.positions,
     )
     if arguments.distillation_steps:
         write_checkpoint(model, tokenizer, folder / TEACHER)

@@ -6,8 +6,9 @@ hundredth, and a text encoder that learns by that alone says nothing for thousan
 learns, with the first block, to say what is heard at single latents (`heard`), of nothing but
 captions and positions: a hundred times as many captions a second as the transformer hears.
 
-Noise does not disturb what was learnt: latents come in fewer dims than the transformer is wide, and
-the block reads and writes in those that are left, which are `quiet`.
+The same goes on beside the transformer's training, whose own loss asks for little of it. Noise does
+not disturb what was learnt before: latents come in fewer dims than the transformer is wide, and
+the block begins by reading and writing in those that are left, which are `quiet`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from . import learners
+from .echo import HEARD_SPAN, TURN_SPAN, Echo, audibility, heard
 from .examples import Examples
 from .modules import Model
 from .progress import Log, load_state, save_state
-from .train_dit import HEARD_SPAN, TURN_SPAN, Echo, audibility, heard
 
 # of a step: captions, and latents of the clip of each
 CAPTIONS, PLACES = 384, 8
@@ -83,6 +84,35 @@ def begin(model: Model, echo: Echo) -> Words:
     return words
 
 
+class Lesson:
+    """Captions of examples and what is heard of their clips, which the `Words` of `model` learn to
+    say to `echo`.
+    """
+
+    def __init__(self, examples: Examples, model: Model, echo: Echo):
+        self.examples, self.model = examples, model
+        self.words = Words(model, echo)
+        self.weights = audibility(model.autoencoder)
+
+    def loss(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """What is said wrongly of clips [B], by one caption of each, and what is heard of them
+        [B, 1 + lags, C, PLACES].
+        """
+        examples, device = self.examples, self.examples.device
+        channels, length = examples.design.latents, examples.design.latent_length
+        phrases = torch.randint(examples.ids.shape[1], (len(rows),))
+        context, _ = self.model.condition(
+            *examples.text(rows, phrases), examples.seconds[rows].to(device)
+        )
+        # a tenth of them after the end of the clip, where it is still
+        ends = examples.length_of[rows, None] * 1.1
+        at = (torch.rand(len(rows), PLACES) * ends).long().clamp(max=length - 1)
+        noise = torch.randn(len(rows), channels, PLACES, device=device)
+        now = heard_at(examples, rows, at).to(device)
+        told = self.words.tell(context, self.model.dit.arrive(noise).detach(), at.to(device))
+        return self.words.echo.loss(told, now, self.weights), now
+
+
 def quiet_of(model: Model) -> Tensor:
     """The projection [width, width] to those directions in which no latents arrive, nor the mean of
     all dims, which norms take away.
@@ -103,29 +133,18 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
     device, design = examples.device, examples.design
     torch.manual_seed(0)
     model.to(device).train()
-    weights = audibility(model.autoencoder)
-    words = begin(model, Echo(design.width, design.latents).to(device))
+    echo = Echo(design.width, design.latents).to(device)
+    words = begin(model, echo)
+    lesson = Lesson(examples, model, echo)
     learner = learners.transformers(words, device, steps)
     path = folder / "text.pt"
     first = load_state(path, device, words=words, learner=learner)
-
-    def loss_of(rows: Tensor, phrases: Tensor | int) -> tuple[Tensor, Tensor]:
-        context, _ = model.condition(
-            *examples.text(rows, phrases), examples.seconds[rows].to(device)
-        )
-        # a tenth of them after the end of the clip, where it is still
-        length = examples.length_of[rows, None] * 1.1
-        at = (torch.rand(len(rows), PLACES) * length).long().clamp(max=design.latent_length - 1)
-        noise = model.dit.arrive(torch.randn(len(rows), design.latents, PLACES, device=device))
-        now = heard_at(examples, rows, at).to(device)
-        told = words.tell(context, noise.detach(), at.to(device))
-        return words.echo.loss(told, now, weights), now
 
     log, start = Log(folder / "text.csv", first), time.monotonic()
     for step in range(first, steps):
         torch.manual_seed(step)
         rows = torch.randint(len(examples.learnt), (CAPTIONS,))
-        loss, _ = loss_of(rows, torch.randint(examples.ids.shape[1], (CAPTIONS,)))
+        loss, _ = lesson.loss(rows)
         learner.learn(step, loss)
         words.stay()
         log.add(step, steps, loss=loss.item(), seconds=time.monotonic() - start)
@@ -133,13 +152,13 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
             save_state(path, step + 1, words=words, learner=learner)
     if examples.kept and first < steps:
         with torch.no_grad():
-            loss, now = loss_of(torch.tensor(examples.kept), 0)
+            loss, now = lesson.loss(torch.tensor(examples.kept))
             usual = now.mean((0, 3), keepdim=True)
-            differ = words.echo.error(usual, now, weights)
+            differ = echo.error(usual, now, lesson.weights)
         print(
             f"text: of how sounds that were not trained on differ, {1 - loss / differ:.0%} is told"
         )
-    return words.echo
+    return echo
 
 
 def heard_at(examples: Examples, rows: Tensor, places: Tensor) -> Tensor:

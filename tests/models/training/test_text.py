@@ -12,6 +12,7 @@ import torch
 
 from models.training import data, learners, train_dit, train_text
 from models.training.design import POCKET
+from models.training.echo import LAGS, Echo, heard
 from models.training.examples import Examples
 from models.training.modules import Model
 
@@ -35,12 +36,12 @@ def examples_of(latents, ids=None):
 def test_a_tone_tells_how_it_turns():
     turn = 0.7  # radians from a latent to the next
     tone = 20 * np.cos(turn * np.arange(256) + 1)[None].astype(np.float32)
-    expected = np.cos(turn * np.array(train_dit.LAGS))
-    heard = train_dit.heard(torch.from_numpy(tone)[None])[0, 1:, 0, 8:-8]
-    assert np.allclose(heard.mean(1), expected, atol=0.03)
-    assert np.allclose(heard, expected[:, None], atol=0.25)  # nine latents are few
+    expected = np.cos(turn * np.array(LAGS))
+    turns = heard(torch.from_numpy(tone)[None])[0, 1:, 0, 8:-8]
+    assert np.allclose(turns.mean(1), expected, atol=0.03)
+    assert np.allclose(turns, expected[:, None], atol=0.25)  # nine latents are few
     # what is hardly there does not turn
-    assert train_dit.heard(torch.from_numpy(tone / 1000)[None])[0, 1:].abs().max() < 0.01
+    assert heard(torch.from_numpy(tone / 1000)[None])[0, 1:].abs().max() < 0.01
 
 
 def test_places_are_heard_as_the_whole_is():
@@ -49,13 +50,13 @@ def test_places_are_heard_as_the_whole_is():
     rows, last = torch.tensor([3, 0, 7]), DESIGN.latent_length - 1
     places = torch.tensor([[0, 1, 4, 50], [last, last - 1, last - 4, last - 9], [5, 5, 80, 6]])
     told = train_text.heard_at(examples_of(latents), rows, places)
-    whole = train_dit.heard(torch.from_numpy(latents[rows.numpy()].astype("float32")))
+    whole = heard(torch.from_numpy(latents[rows.numpy()].astype("float32")))
     for row in range(3):
         assert torch.allclose(told[row], whole[row][..., places[row]], atol=1e-5)
 
 
 def test_the_first_block_reads_and_writes_where_no_noise_arrives(model):
-    echo = train_dit.Echo(DESIGN.width, DESIGN.latents)
+    echo = Echo(DESIGN.width, DESIGN.latents)
     torch.nn.init.normal_(echo.read.weight)
     words = train_text.begin(model, echo)
     quiet = words.quiet
@@ -79,8 +80,11 @@ def test_the_first_block_reads_and_writes_where_no_noise_arrives(model):
     assert torch.allclose(inside[:, 1:], told, atol=1e-4)
 
 
-def test_words_come_to_say_what_they_sound_like(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train_text, "CAPTIONS", 32)
+@pytest.fixture
+def examples(monkeypatch):
+    """Sounds of two words each."""
+    for module in (train_text, train_dit):
+        monkeypatch.setattr(module, "CAPTIONS", 32)
     monkeypatch.setattr(learners, "LEARNING_RATE", 1e-2)
     monkeypatch.setattr(learners, "MUON_LEARNING_RATE", 5e-3)
     monkeypatch.setattr(learners, "WARM_UP", 10)
@@ -92,7 +96,10 @@ def test_words_come_to_say_what_they_sound_like(model, tmp_path, capsys, monkeyp
     latents = np.zeros((400, 8, DESIGN.latent_length), "float16")
     for row in range(400):
         latents[row, word[row] - 2, : 8 * other[row]] = 2
-    examples = examples_of(latents, ids)
+    return examples_of(latents, ids)
+
+
+def test_words_come_to_say_what_they_sound_like(examples, model, tmp_path, capsys):
     same = copy.deepcopy(model)
     echo = train_text.train(examples, model, tmp_path, STEPS)
     said = capsys.readouterr().out
@@ -105,3 +112,17 @@ def test_words_come_to_say_what_they_sound_like(model, tmp_path, capsys, monkeyp
         (*model.parameters(), *echo.parameters()), (*same.parameters(), *again.parameters())
     ):
         assert torch.equal(a, b)
+
+
+def test_words_go_on_learning_beside_the_transformer(examples, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_dit, "EMA_DECAY", 0.9)  # or the average knows little after so few
+    losses = []
+    for words in (False, True):
+        pupil, echo = copy.deepcopy(model), Echo(DESIGN.width, DESIGN.latents)
+        folder = tmp_path / str(words)
+        folder.mkdir()
+        train_dit.train(examples, pupil, folder, 100, echo=echo, words=words)
+        torch.manual_seed(0)
+        losses.append(train_text.Lesson(examples, pupil, echo).loss(torch.arange(200))[0].item())
+    alone, beside = losses
+    assert beside < 0.7 * alone
