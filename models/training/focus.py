@@ -13,22 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from edge_audio.listening import check
-from edge_audio.sampling.guidance import guided
-from edge_audio.sampling.samplers import SAMPLERS
-
-from .data import tokenize
+from .asked import SEED, verdicts
 from .design import Design
-from .fast import fast
 from .modules import Model
-from .prompts import ask, ask_by_name
 
 #: clips, as many of every family and at least two, half of them asked for by a bare name
 ASKED = 200
-SEED = 31
-STEPS = 8
 #: how much of a family's share is from before
 MEMORY = 0.5
 #: chance of a clip of a family that always comes out as asked, where one that never does has 1
@@ -100,61 +91,9 @@ class Focus:
         )
         return float(heard.mean())
 
-    @torch.no_grad()
     def _heard(
         self, model: Model, rng: np.random.Generator, by_name: bool, device: str
     ) -> np.ndarray:
         """A clip of every family: 1 where it passes its check, else 0."""
-        design, world, prompts = self.design, self.design.world, []
-        for name, family in world.families.items():
-            if by_name:
-                known = family.names[rng.integers(len(family.names))]
-                prompts.append(ask_by_name(name, known, world))
-                continue
-            choices = family.trained_combinations()
-            prompts.append(
-                ask(
-                    rng,
-                    name,
-                    family.phrasings[rng.integers(len(family.phrasings))],
-                    choices[rng.integers(len(choices))],
-                    world,
-                )
-            )
-        ids, mask = (
-            torch.from_numpy(array[:, 0]).to(device)
-            for array in tokenize(
-                self.tokenizer, [(prompt.text,) for prompt in prompts], design.max_tokens
-            )
-        )
-        cond, global_cond = model.condition(
-            ids, mask, torch.full((len(prompts),), world.full_seconds, device=device)
-        )
-
-        def denoise(x: np.ndarray, t: float, cond: Tensor) -> np.ndarray:
-            # as written: another batch size would have the compiled model compiled again
-            with fast(device), torch.compiler.set_stance("force_eager"):
-                v = model.dit(
-                    torch.from_numpy(x).to(device),
-                    torch.full((len(x),), t, device=device),
-                    cond,
-                    global_cond,
-                )
-            return v.float().cpu().numpy()
-
-        sampler = SAMPLERS[self.sampling["sampler"]]
-        length = design.length_for(world.full_seconds)
-        x = rng.standard_normal((len(prompts), design.latents, length), np.float32)
-        *_, last = sampler.sample(
-            guided(denoise, cond, torch.zeros_like(cond), self.sampling["cfg_scale"]),
-            x,
-            sampler.schedule(min(STEPS, self.sampling["steps"])),
-            lambda shape: rng.standard_normal(shape, np.float32),
-        )
-        samples = round(world.full_seconds * world.sample_rate)
-        passed = []
-        for latents, prompt in zip(torch.from_numpy(last.x).to(device), prompts):
-            clip = model.autoencoder.decode(latents[None])[0, :, :samples].T.cpu().numpy()
-            verdict = check(clip, world.sample_rate, prompt.family, prompt.attributes, world.name)
-            passed.append(verdict.passed)
-        return np.array(passed, float)
+        heard = verdicts(model, self.design, self.tokenizer, self.sampling, rng, by_name, device)
+        return np.array([verdict.passed for _, verdict in heard], float)
