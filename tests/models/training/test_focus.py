@@ -50,10 +50,10 @@ def test_an_untrained_model_is_heard_to_fail(tmp_path, monkeypatch) -> None:
 def test_a_checkpoint_is_asked_for_two_clips_of_every_family(capsys) -> None:
     said = []
     for steps in ("1", "8"):
-        assert asked.main([str(CHECKPOINT), "--steps", steps, "--cfg", "1"]) == 0
+        assert asked.main([str(CHECKPOINT), "--steps", steps]) == 0
         said.append(capsys.readouterr().out.splitlines())
     hasty, usual = (float(lines[-1].split("%")[0]) for lines in said)
-    assert hasty < 40 and usual > 80
+    assert hasty < 40 and usual > 60
     assert f"of {2 * len(FAMILIES)} clips" in said[0][-1]
     # a line for each that failed, which says what was wrong
     failed = [line for line in said[0] if "(expected: " in line]
