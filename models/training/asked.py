@@ -1,6 +1,7 @@
 """How much of what a transformer is asked for comes as asked, before it is exported: `python -m
 models.training.asked CHECKPOINT` asks for two clips of every family, one by a bare name, and
-says what was wrong with each that does not pass its check.
+says what was wrong with each that does not pass its check. Names are asked for as they stand: those
+of the first model say too little without the values that its bundle's vocabulary adds.
 """
 
 from __future__ import annotations
