@@ -32,7 +32,7 @@ from .prompts import Prompt, ask, ask_by_name
 SEED = 31
 #: at most, whatever the design's sampling has: a verdict hardly changes with more
 STEPS = 8
-#: of `main`: a number that no training asks at
+#: the prompts and the noise of `main` are those of a training after so many steps
 ROUND = 2000
 
 
@@ -132,7 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
                 what = f"{prompt.family}, {prompt.text!r}"
                 print(f"{what}: {verdict.measured} (expected: {verdict.expected})")
     counts = np.bincount(list(passed.values()), minlength=3)
-    print(f"never as asked: {', '.join(name for name, count in passed.items() if not count)}")
+    never = [name for name, count in passed.items() if not count]
+    print(f"never as asked: {', '.join(never) or 'none'}")
     print(
         f"{sum(passed.values()) / (2 * len(passed)):.1%} of {2 * len(passed)} clips as asked; of"
         f" {len(passed)} families, {counts[2]} twice, {counts[1]} once"

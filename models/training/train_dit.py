@@ -107,7 +107,7 @@ def train(
     echo = echo or Echo(examples.design.width, examples.design.latents)
     echo.to(device)
     parts = Parts(model, echo)
-    lesson = Lesson(examples, model, echo) if words else None
+    lesson = Lesson(examples, model, echo, weights) if words else None
     average = copy.deepcopy(parts)
     learner = learners.transformers(parts, device, steps, pace)
     path = folder / f"{name}.pt"
@@ -123,9 +123,9 @@ def train(
         batch = examples.draw(chances, step)
         with fast(device):
             loss = loss_of(model, batch, weights, echo)
-        if lesson:
-            rows = torch.multinomial(chances, CAPTIONS, replacement=True)
-            loss = loss + ECHO_WEIGHT * lesson.loss(rows)[0]
+            if lesson:
+                rows = torch.multinomial(chances, CAPTIONS, replacement=True)
+                loss = loss + ECHO_WEIGHT * lesson.loss(rows)[0]
         norm = learner.learn(step, loss)
         move_average(average, parts, step, EMA_DECAY)
         log.add(step, steps, loss=loss.item(), grad=norm, seconds=time.monotonic() - start)

@@ -86,13 +86,12 @@ def begin(model: Model, echo: Echo) -> Words:
 
 class Lesson:
     """Captions of examples and what is heard of their clips, which the `Words` of `model` learn to
-    say to `echo`.
+    say to `echo`. weights [C, 1]: of latents, as `audibility` gives them.
     """
 
-    def __init__(self, examples: Examples, model: Model, echo: Echo):
-        self.examples, self.model = examples, model
+    def __init__(self, examples: Examples, model: Model, echo: Echo, weights: Tensor):
+        self.examples, self.model, self.weights = examples, model, weights
         self.words = Words(model, echo)
-        self.weights = audibility(model.autoencoder)
 
     def loss(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """What is said wrongly of clips [B], by one caption of each, and what is heard of them
@@ -133,9 +132,10 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
     device, design = examples.device, examples.design
     torch.manual_seed(0)
     model.to(device).train()
+    weights = audibility(model.autoencoder)
     echo = Echo(design.width, design.latents).to(device)
     words = begin(model, echo)
-    lesson = Lesson(examples, model, echo)
+    lesson = Lesson(examples, model, echo, weights)
     learner = learners.transformers(words, device, steps)
     path = folder / "text.pt"
     first = load_state(path, device, words=words, learner=learner)
@@ -154,7 +154,7 @@ def train(examples: Examples, model: Model, folder: Path, steps: int) -> Echo:
         with torch.no_grad():
             loss, now = lesson.loss(torch.tensor(examples.kept))
             usual = now.mean((0, 3), keepdim=True)
-            differ = echo.error(usual, now, lesson.weights)
+            differ = echo.error(usual, now, weights)
         print(
             f"text: of how sounds that were not trained on differ, {1 - loss / differ:.0%} is told"
         )

@@ -12,7 +12,7 @@ import torch
 
 from models.training import data, learners, train_dit, train_text
 from models.training.design import POCKET
-from models.training.echo import LAGS, Echo, heard
+from models.training.echo import LAGS, Echo, audibility, heard
 from models.training.examples import Examples
 from models.training.modules import Model
 
@@ -123,6 +123,7 @@ def test_words_go_on_learning_beside_the_transformer(examples, model, tmp_path, 
         folder.mkdir()
         train_dit.train(examples, pupil, folder, 100, echo=echo, words=words)
         torch.manual_seed(0)
-        losses.append(train_text.Lesson(examples, pupil, echo).loss(torch.arange(200))[0].item())
+        lesson = train_text.Lesson(examples, pupil, echo, audibility(pupil.autoencoder))
+        losses.append(lesson.loss(torch.arange(200))[0].item())
     alone, beside = losses
     assert beside < 0.7 * alone
