@@ -130,30 +130,48 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -> Checkpoint:
-    """Read model.safetensors (or a .ckpt) of an official-format checkpoint directory, and the text
-    encoder's from `text_folder` in it; names of the latter get the prefix.
+    """Read model.safetensors (whole, in parts with an index, or a .ckpt) of an official-format
+    checkpoint directory, and the text encoder's from `text_folder` in it; names of the latter get
+    the prefix.
     """
     if not folder.is_dir():
         raise EdgeAudioError(
             f"{folder} is not a folder; give the folder of an official-format checkpoint"
         )
-    path = next(
-        (p for p in (folder / "model.safetensors", *sorted(folder.glob("*.ckpt"))) if p.is_file()),
-        None,
-    )
-    if path is None:
-        raise EdgeAudioError(
-            f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
-        )
+    paths = _weights(folder)
     text = folder / text_folder / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
-    tensors: dict[str, Callable[[], np.ndarray]] = (
-        dict(safetensors.read(path)[0]) if path.suffix == ".safetensors" else _read_ckpt(path)
-    )
+    tensors: dict[str, Callable[[], np.ndarray]] = {}
+    for path in paths:
+        read: Mapping[str, Callable[[], np.ndarray]] = (
+            safetensors.read(path)[0] if path.suffix == ".safetensors" else _read_ckpt(path)
+        )
+        if twice := tensors.keys() & read.keys():
+            raise EdgeAudioError(f"{path} has {min(twice)} once more; leave one file with it")
+        tensors |= read
     tensors |= {f"{prefix}.{name}": read for name, read in safetensors.read(text)[0].items()}
-    sha256 = hashlib.sha256((file_sha256(path) + file_sha256(text)).encode()).hexdigest()
-    return Checkpoint(Lazy(tensors), sha256)
+    digests = "".join(map(file_sha256, (*paths, text)))
+    return Checkpoint(Lazy(tensors), hashlib.sha256(digests.encode()).hexdigest())
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of a checkpoint's weights: one, or the parts that its index names."""
+    whole, index = folder / "model.safetensors", folder / safetensors.INDEX
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        names = safetensors.parts(index.read_bytes(), index)
+        for name in names:
+            if not (folder / name).is_file():
+                raise EdgeAudioError(f"{folder} lacks {name}, which {safetensors.INDEX} names")
+        return [folder / name for name in names]
+    pickled = next((path for path in sorted(folder.glob("*.ckpt")) if path.is_file()), None)
+    if pickled is None:
+        raise EdgeAudioError(
+            f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
+        )
+    return [pickled]
 
 
 def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:

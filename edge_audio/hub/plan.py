@@ -17,6 +17,7 @@ from edge_audio.errors import EdgeAudioError
 from edge_audio.hub.download import fetch
 from edge_audio.hub.remote_file import RemoteFile
 from edge_audio.hub.repository import FOLDER, ID, TERMS, Repository, describe
+from edge_audio.system import safetensors
 
 BUNDLE, CHECKPOINT = "bundle", "checkpoint"
 CONFIG = "model_config.json"
@@ -104,22 +105,40 @@ def _as_named(repository: Repository, entry: FileEntry) -> RemoteFile:
 
 
 def _checkpoint(repository: Repository, listed: RemoteFile) -> tuple[Wanted, ...]:
-    weights = repository.first("model.safetensors", "model.ckpt") or next(
-        (file for path, file in repository.files.items() if re.fullmatch(r"[^/]+\.ckpt", path)),
-        None,
-    )
-    if weights is None:
-        raise EdgeAudioError(
-            f"{repository.id} has {CONFIG}, but neither model.safetensors nor a .ckpt; it may keep"
-            " them elsewhere, see its page"
-        )
+    weights = _weights(repository)
     content = _read(repository, listed, LONGEST_MANIFEST)
     return (
         Wanted(repository, listed, CONFIG, content),
         *_terms(repository),
         *_text_encoder(repository, content),
-        Wanted(repository, weights, weights.path),
+        *weights,
     )
+
+
+def _weights(repository: Repository) -> list[Wanted]:
+    """One file, or the parts that an index names, and the index."""
+    whole, index = repository.first("model.safetensors"), repository.files.get(safetensors.INDEX)
+    if whole is None and index is not None:
+        content = _read(repository, index, LONGEST_MANIFEST)
+        wanted = [Wanted(repository, index, index.path, content)]
+        for name in safetensors.parts(content, f"{index.path} of {repository.id}"):
+            file = repository.files.get(name)
+            if file is None:
+                raise EdgeAudioError(f"{repository.id} lacks {name}, which {index.path} names")
+            wanted.append(Wanted(repository, file, name))
+        return wanted
+    weights = whole or repository.first("model.ckpt") or _pickled(repository)
+    if weights is None:
+        raise EdgeAudioError(
+            f"{repository.id} has {CONFIG}, but neither model.safetensors nor a .ckpt; it may keep"
+            " them elsewhere, see its page"
+        )
+    return [Wanted(repository, weights, weights.path)]
+
+
+def _pickled(repository: Repository) -> RemoteFile | None:
+    files = repository.files.items()
+    return next((file for path, file in files if re.fullmatch(r"[^/]+\.ckpt", path)), None)
 
 
 def _text_encoder(repository: Repository, content: bytes) -> list[Wanted]:

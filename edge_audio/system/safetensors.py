@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
+#: names the parts of weights that are no single file
+INDEX = "model.safetensors.index.json"
 #: bytes of a header; the largest checkpoints have less than one MB
 LONGEST_HEADER = 16 << 20
 MOST_DIMENSIONS = 8
@@ -69,6 +72,26 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 " F16 or BF16"
             )
     return tensors, {str(key): str(value) for key, value in metadata.items()}
+
+
+def parts(index: bytes, path: Path | str) -> list[str]:
+    """The files that an index of weights, read from `path`, names, sorted; all lie beside it.
+
+    EdgeAudioError for what is no such index.
+    https://huggingface.co/docs/transformers/big_models
+    """
+    try:
+        names = {str(name) for name in json.loads(index)["weight_map"].values()}
+        for name in sorted(names):
+            if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name, re.ASCII):
+                raise ValueError(f"{ascii(name)[:99]} is no file beside it")
+        if not names:
+            raise ValueError("it names no file")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise EdgeAudioError(
+            f"{path} is no index of weights ({first_line(error)}); download it again"
+        ) from None
+    return sorted(names)
 
 
 def _header(data: np.ndarray) -> tuple[dict[str, Any], int]:

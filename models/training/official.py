@@ -10,12 +10,16 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from edge_audio.errors import EdgeAudioError
+from edge_audio.system.safetensors import INDEX
 
 from .modules import Autoencoder, Model
 
 TOKENIZER = "spiece.model"
+#: bytes of weights beyond which they come in parts
+LARGEST_FILE = 24_900_000
 
 
 def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
@@ -28,11 +32,30 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     text = {
         name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")
     }
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    _save_parts(state, folder)
     save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
     (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
     (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
     shutil.copyfile(tokenizer, folder / TOKENIZER)
+
+
+def _save_parts(state: dict[str, Tensor], folder: Path) -> None:
+    """One file, or two with an index where that would be larger than what a repository takes: the
+    autoencoder, which other trainings leave as it is, and the rest.
+    """
+    for old in (*folder.glob("model*.safetensors"), folder / INDEX):
+        old.unlink(missing_ok=True)
+    if sum(tensor.nbytes for tensor in state.values()) <= LARGEST_FILE:
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        return
+    files = {
+        name: f"model-0000{1 + name.startswith('pretransform.')}-of-00002.safetensors"
+        for name in state
+    }
+    for file in sorted(set(files.values())):
+        part = {name: state[name] for name in state if files[name] == file}
+        save_file(part, folder / file, metadata={"format": "pt"})
+    (folder / INDEX).write_text(json.dumps({"weight_map": files}, indent=1) + "\n")
 
 
 def write_codec(autoencoder: Autoencoder, file: Path) -> None:
@@ -66,9 +89,9 @@ def read_checkpoint(folder: Path) -> Model:
         )
         model = Model(config, t5)
         text = load_file(folder / "t5" / "model.safetensors")
-        state = load_file(folder / "model.safetensors") | {
-            f"t5.{name}": tensor for name, tensor in text.items()
-        }
+        state = {f"t5.{name}": tensor for name, tensor in text.items()}
+        for file in sorted(folder.glob("model*.safetensors")):
+            state |= load_file(file)
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise EdgeAudioError(

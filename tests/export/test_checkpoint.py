@@ -2,6 +2,7 @@
 folded over the right axis.
 """
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from references import DATA
 from safetensors.numpy import load_file, save_file
 
 from edge_audio.errors import EdgeAudioError
+from edge_audio.system.safetensors import INDEX
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.config import read_config
 from export.sao import build
@@ -104,6 +106,49 @@ def test_truncated_file(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(EdgeAudioError, match="model.safetensors cannot be read"):
+        read_checkpoint(folder)
+
+
+def in_parts(folder):
+    """The folder's weights as two files and an index."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = {name: f"model-{1 + ('model.model.' in name)}.safetensors" for name in tensors}
+    for file in set(files.values()):
+        save_file({name: tensors[name] for name in tensors if files[name] == file}, folder / file)
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+
+def test_weights_in_parts(folder):
+    whole = read_checkpoint(folder)
+    in_parts(folder)
+    assert audit(folder) == {"DiT": 60, "autoencoder": 225, "number conditioner": 3, "T5": 19}
+    parts = read_checkpoint(folder)
+    assert np.array_equal(parts.tensors[QKV], whole.tensors[QKV])
+    assert parts.sha256 != whole.sha256
+
+
+@pytest.mark.parametrize(
+    "fault, message",
+    [
+        (lambda f: (f / "model-2.safetensors").unlink(), "lacks model-2.safetensors, which"),
+        (
+            lambda f: (f / INDEX).write_text('{"weight_map": {"a": "../b.safetensors"}}'),
+            "no file beside",
+        ),
+        (lambda f: (f / INDEX).write_text('{"weight_map": 3}'), "is no index of weights"),
+        (lambda f: (f / INDEX).write_text('{"weight_map": {}}'), "names no file"),
+        (lambda f: (f / INDEX).write_text("{"), "is no index of weights"),
+        (
+            lambda f: save_file(load_file(f / "model-1.safetensors"), f / "model-2.safetensors"),
+            "once more",
+        ),
+    ],
+)
+def test_faults_of_parts(folder, fault, message):
+    in_parts(folder)
+    fault(folder)
+    with pytest.raises(EdgeAudioError, match=message):
         read_checkpoint(folder)
 
 

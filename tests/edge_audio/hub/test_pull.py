@@ -14,6 +14,7 @@ from huggingface_hub import constants
 
 from edge_audio import Pipeline
 from edge_audio.hub import download, exporting, keeping, pull
+from edge_audio.system.safetensors import INDEX
 
 CHECKPOINT_FILES = {
     "LICENSE.md",
@@ -68,6 +69,30 @@ def test_a_text_encoder_in_a_folder_of_the_same_repository(hub, models, run) -> 
     hub.add(CHECKPOINT, {**checkpoint_files(), **theirs})
     assert run("pull", CHECKPOINT, "--no-export").code == 0
     assert files_in(models / "tiny.checkpoint") == CHECKPOINT_FILES
+
+
+def test_weights_in_parts(hub, models, run) -> None:
+    files = checkpoint_files()
+    parts = {"model-1.safetensors": files.pop("model.safetensors"), "model-2.safetensors": b"more"}
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    theirs = {f"t5/{name}": content for name, content in t5_files().items()}
+    files |= theirs | {INDEX: json.dumps(index).encode()}
+    hub.add(CHECKPOINT, files | parts)
+    assert run("pull", CHECKPOINT, "--no-export").code == 0
+    folder = models / "tiny.checkpoint"
+    # not the pickled file that lies there too
+    assert files_in(folder) == CHECKPOINT_FILES - {"model.safetensors"} | {INDEX, *parts}
+    assert (folder / "model-2.safetensors").read_bytes() == b"more"
+
+
+def test_a_part_of_the_weights_is_missing(hub, run) -> None:
+    files = checkpoint_files()
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    del files["model.safetensors"]
+    theirs = {f"t5/{name}": content for name, content in t5_files().items()}
+    hub.add(CHECKPOINT, files | theirs | {INDEX: json.dumps(index).encode()})
+    refused = run("pull", CHECKPOINT, "--no-export")
+    assert refused.code == 1 and f"lacks model-1.safetensors, which {INDEX} names" in refused.err
 
 
 def test_a_dry_run_says_all_and_fetches_nothing(checkpoint, models, run) -> None:

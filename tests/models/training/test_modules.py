@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from edge_audio.errors import EdgeAudioError
 from edge_audio.exporter.checkpoint import read_checkpoint
+from models.training import official
 from models.training.modules import Model
 
 
@@ -53,6 +54,29 @@ def test_autoencoder(reference):
     assert near(model.autoencoder.decode(golden["decode32_latent"]), golden["decode32_audio"])
     mean, std = model.autoencoder.encode(golden["enc_audio"])
     assert near(mean, golden["enc_mean"]) and near(std, golden["enc_stdev"])
+
+
+def test_a_large_checkpoint_is_written_in_parts(tmp_path, monkeypatch):
+    folder, spare = DATA / "tiny0", tmp_path / "spiece.model"
+    spare.write_bytes(b"pieces")
+    model = Model(
+        json.loads((folder / "model_config.json").read_text()),
+        json.loads((folder / "t5/config.json").read_text()),
+    )
+    official.write_checkpoint(model, spare, tmp_path / "checkpoint")
+    whole = read_checkpoint(tmp_path / "checkpoint").tensors
+    monkeypatch.setattr(official, "LARGEST_FILE", 1000)
+    official.write_checkpoint(model, spare, tmp_path / "checkpoint")
+    weights = sorted(path.name for path in (tmp_path / "checkpoint").glob("model*.safetensors"))
+    assert weights == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    parts = read_checkpoint(tmp_path / "checkpoint").tensors
+    assert parts.keys() == whole.keys()
+    assert all(np.array_equal(parts[name], whole[name]) for name in whole)
+    again = official.read_checkpoint(tmp_path / "checkpoint").state_dict()
+    assert all(
+        torch.equal(again[name], tensor.half().float())
+        for name, tensor in model.state_dict().items()
+    )
 
 
 def test_ckpt_is_read_like_safetensors(tmp_path):
