@@ -138,7 +138,12 @@ def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -
         raise EdgeAudioError(
             f"{folder} is not a folder; give the folder of an official-format checkpoint"
         )
-    paths = _weights(folder)
+    pickled = (path for path in sorted(folder.glob("*.ckpt")) if path.is_file())
+    paths = safetensors.weights(folder) or [*pickled][:1]
+    if not paths:
+        raise EdgeAudioError(
+            f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
+        )
     text = folder / text_folder / "model.safetensors"
     if not text.is_file():
         raise EdgeAudioError(f"{text} is missing; put the text encoder's model.safetensors there")
@@ -153,25 +158,6 @@ def read_checkpoint(folder: Path, text_folder: str = "t5", prefix: str = "t5") -
     tensors |= {f"{prefix}.{name}": read for name, read in safetensors.read(text)[0].items()}
     digests = "".join(map(file_sha256, (*paths, text)))
     return Checkpoint(Lazy(tensors), hashlib.sha256(digests.encode()).hexdigest())
-
-
-def _weights(folder: Path) -> list[Path]:
-    """The files of a checkpoint's weights: one, or the parts that its index names."""
-    whole, index = folder / "model.safetensors", folder / safetensors.INDEX
-    if whole.is_file():
-        return [whole]
-    if index.is_file():
-        names = safetensors.parts(index.read_bytes(), index)
-        for name in names:
-            if not (folder / name).is_file():
-                raise EdgeAudioError(f"{folder} lacks {name}, which {safetensors.INDEX} names")
-        return [folder / name for name in names]
-    pickled = next((path for path in sorted(folder.glob("*.ckpt")) if path.is_file()), None)
-    if pickled is None:
-        raise EdgeAudioError(
-            f"{folder} has neither model.safetensors nor a .ckpt; give a checkpoint folder"
-        )
-    return [pickled]
 
 
 def _read_ckpt(path: Path) -> dict[str, Callable[[], np.ndarray]]:

@@ -117,28 +117,24 @@ def _checkpoint(repository: Repository, listed: RemoteFile) -> tuple[Wanted, ...
 
 def _weights(repository: Repository) -> list[Wanted]:
     """One file, or the parts that an index names, and the index."""
-    whole, index = repository.first("model.safetensors"), repository.files.get(safetensors.INDEX)
-    if whole is None and index is not None:
+    whole, index = (repository.first(name) for name in ("model.safetensors", safetensors.INDEX))
+    if index and not whole:
         content = _read(repository, index, LONGEST_MANIFEST)
         wanted = [Wanted(repository, index, index.path, content)]
         for name in safetensors.parts(content, f"{index.path} of {repository.id}"):
-            file = repository.files.get(name)
-            if file is None:
+            part = repository.first(name)
+            if part is None:
                 raise EdgeAudioError(f"{repository.id} lacks {name}, which {index.path} names")
-            wanted.append(Wanted(repository, file, name))
+            wanted.append(Wanted(repository, part, name))
         return wanted
-    weights = whole or repository.first("model.ckpt") or _pickled(repository)
+    pickled = (path for path in repository.files if re.fullmatch(r"[^/]+\.ckpt", path))
+    weights = whole or repository.first("model.ckpt", *pickled)
     if weights is None:
         raise EdgeAudioError(
             f"{repository.id} has {CONFIG}, but neither model.safetensors nor a .ckpt; it may keep"
             " them elsewhere, see its page"
         )
     return [Wanted(repository, weights, weights.path)]
-
-
-def _pickled(repository: Repository) -> RemoteFile | None:
-    files = repository.files.items()
-    return next((file for path, file in files if re.fullmatch(r"[^/]+\.ckpt", path)), None)
 
 
 def _text_encoder(repository: Repository, content: bytes) -> list[Wanted]:

@@ -74,6 +74,24 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, {str(key): str(value) for key, value in metadata.items()}
 
 
+def weights(folder: Path) -> list[Path]:
+    """The files of a checkpoint's weights: `model.safetensors`, or the parts that an index names,
+    or none if it has neither.
+
+    EdgeAudioError for a damaged index, or a part that is missing.
+    """
+    whole, index = folder / "model.safetensors", folder / INDEX
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return []
+    paths = [folder / name for name in parts(index.read_bytes(), index)]
+    for path in paths:
+        if not path.is_file():
+            raise EdgeAudioError(f"{folder} lacks {path.name}, which {INDEX} names")
+    return paths
+
+
 def parts(index: bytes, path: Path | str) -> list[str]:
     """The files that an index of weights, read from `path`, names, sorted; all lie beside it.
 
@@ -81,17 +99,17 @@ def parts(index: bytes, path: Path | str) -> list[str]:
     https://huggingface.co/docs/transformers/big_models
     """
     try:
-        names = {str(name) for name in json.loads(index)["weight_map"].values()}
-        for name in sorted(names):
-            if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name, re.ASCII):
-                raise ValueError(f"{ascii(name)[:99]} is no file beside it")
+        names = sorted({str(name) for name in json.loads(index)["weight_map"].values()})
         if not names:
             raise ValueError("it names no file")
+        for name in names:
+            if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name, re.ASCII):
+                raise ValueError(f"{ascii(name)[:99]} is no file beside it")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EdgeAudioError(
             f"{path} is no index of weights ({first_line(error)}); download it again"
         ) from None
-    return sorted(names)
+    return names
 
 
 def _header(data: np.ndarray) -> tuple[dict[str, Any], int]:

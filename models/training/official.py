@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edge_audio.errors import EdgeAudioError
-from edge_audio.system.safetensors import INDEX
+from edge_audio.system.safetensors import INDEX, weights
 
 from .modules import Autoencoder, Model
 
@@ -32,30 +32,34 @@ def write_checkpoint(model: Model, tokenizer: Path, folder: Path) -> None:
     text = {
         name.removeprefix("t5."): state.pop(name) for name in list(state) if name.startswith("t5.")
     }
-    _save_parts(state, folder)
+    _save_weights(state, folder)
     save_file(text, folder / "t5" / "model.safetensors", metadata={"format": "pt"})
     (folder / "model_config.json").write_text(json.dumps(model.config, indent=4) + "\n")
     (folder / "t5" / "config.json").write_text(json.dumps(model.t5_config, indent=2) + "\n")
     shutil.copyfile(tokenizer, folder / TOKENIZER)
 
 
-def _save_parts(state: dict[str, Tensor], folder: Path) -> None:
+def _save_weights(state: dict[str, Tensor], folder: Path) -> None:
     """One file, or two with an index where that would be larger than what a repository takes: the
     autoencoder, which other trainings leave as it is, and the rest.
     """
-    for old in (*folder.glob("model*.safetensors"), folder / INDEX):
+    files = dict.fromkeys(state, "model.safetensors")
+    if sum(tensor.nbytes for tensor in state.values()) > LARGEST_FILE:
+        for name in state:
+            number = 2 if name.startswith("pretransform.") else 1
+            files[name] = f"model-0000{number}-of-00002.safetensors"
+    written = {folder / file for file in files.values()}
+    for path in written:
+        part = {name: tensor for name, tensor in state.items() if files[name] == path.name}
+        save_file(part, path, metadata={"format": "pt"})
+    index = folder / INDEX
+    if len(written) > 1:
+        index.write_text(json.dumps({"weight_map": files}, indent=1) + "\n")
+    else:
+        index.unlink(missing_ok=True)
+    # what an earlier one of another size left, which would be read instead
+    for old in {folder / "model.safetensors", *folder.glob("model-*-of-*.safetensors")} - written:
         old.unlink(missing_ok=True)
-    if sum(tensor.nbytes for tensor in state.values()) <= LARGEST_FILE:
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        return
-    files = {
-        name: f"model-0000{1 + name.startswith('pretransform.')}-of-00002.safetensors"
-        for name in state
-    }
-    for file in sorted(set(files.values())):
-        part = {name: state[name] for name in state if files[name] == file}
-        save_file(part, folder / file, metadata={"format": "pt"})
-    (folder / INDEX).write_text(json.dumps({"weight_map": files}, indent=1) + "\n")
 
 
 def write_codec(autoencoder: Autoencoder, file: Path) -> None:
@@ -90,7 +94,7 @@ def read_checkpoint(folder: Path) -> Model:
         model = Model(config, t5)
         text = load_file(folder / "t5" / "model.safetensors")
         state = {f"t5.{name}": tensor for name, tensor in text.items()}
-        for file in sorted(folder.glob("model*.safetensors")):
+        for file in weights(folder):
             state |= load_file(file)
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
