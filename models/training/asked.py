@@ -1,7 +1,9 @@
 """How much of what a transformer is asked for comes as asked, before it is exported: `python -m
 models.training.asked CHECKPOINT` asks for two clips of every family, one by a bare name, and
 says what was wrong with each that does not pass its check. Names are asked for as they stand: those
-of the first model say too little without the values that its bundle's vocabulary adds.
+of the first model say too little without the values that its bundle's vocabulary adds. With
+`--strength`, clips begin from sounds of what is asked for, noised to that level: what passes then
+was lost above it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 
 from edge_audio.errors import EdgeAudioError
 from edge_audio.listening import Verdict, check
+from edge_audio.sampling.editing import started
 from edge_audio.sampling.guidance import guided
 from edge_audio.sampling.samplers import SAMPLERS
 
@@ -28,6 +31,7 @@ from .fast import fast
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint
 from .prompts import Prompt, ask, ask_by_name
+from .sounds.worlds import Sound
 
 SEED = 31
 #: at most, whatever the design's sampling has: a verdict hardly changes with more
@@ -45,9 +49,10 @@ def verdicts(
     rng: np.random.Generator,
     by_name: bool,
     device: str,
+    strength: float = 1.0,
 ) -> list[tuple[Prompt, Verdict]]:
     """A clip of every family, in words of the training set or by a bare name, and what its check
-    says of it.
+    says of it. strength: below 1, from a sound of that family with what is asked for.
     """
     world, prompts = design.world, []
     for name, family in world.families.items():
@@ -87,10 +92,16 @@ def verdicts(
     sampler = SAMPLERS[sampling["sampler"]]
     length = design.length_for(world.full_seconds)
     x = rng.standard_normal((len(prompts), design.latents, length), np.float32)
+    if strength < 1:
+        sounds = [
+            world.make_sound(rng, prompt.family, prompt.attributes, world.full_seconds)
+            for prompt in prompts
+        ]
+        x = started(x, _latents(model, design, sounds, length, device), strength)
     *_, last = sampler.sample(
         guided(denoise, cond, torch.zeros_like(cond), sampling["cfg_scale"]),
         x,
-        sampler.schedule(min(STEPS, sampling["steps"])),
+        sampler.schedule(min(STEPS, sampling["steps"]), strength),
         lambda shape: rng.standard_normal(shape, np.float32),
     )
     samples = round(world.full_seconds * world.sample_rate)
@@ -102,6 +113,17 @@ def verdicts(
     return heard
 
 
+def _latents(
+    model: Model, design: Design, sounds: list[Sound], length: int, device: str
+) -> np.ndarray:
+    """Of the beginnings of sounds: [B, C, length]."""
+    audio = np.stack([sound.audio[: length * design.downsampling] for sound in sounds])
+    clips = torch.from_numpy(audio.reshape(*audio.shape[:2], -1)).transpose(1, 2).to(device)
+    with fast(device):
+        means = [model.autoencoder.encode(clip[None])[0].float().cpu() for clip in clips]
+    return torch.cat(means).numpy()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m models.training.asked", description=__doc__.split(":")[0]
@@ -110,7 +132,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sampler", choices=SAMPLERS, help="default: the design's")
     parser.add_argument("--steps", type=int, help=f"default: the design's, at most {STEPS}")
     parser.add_argument("--cfg", type=float, dest="cfg_scale", help="default: the design's")
+    parser.add_argument("--strength", type=float, default=1.0, help="default: 1, from noise alone")
     options = parser.parse_args(arguments)
+    if not 0 < options.strength <= 1:
+        parser.error("--strength: above 0, at most 1")
     if options.steps is not None and not 1 <= options.steps <= STEPS:
         parser.error(f"--steps: from 1 to {STEPS}")
     torch.set_num_threads(os.cpu_count())
@@ -126,7 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     for index in range(2):
         rng = np.random.default_rng([SEED, ROUND, index])
         tokenizer = options.checkpoint / TOKENIZER
-        for prompt, verdict in verdicts(model, design, tokenizer, sampling, rng, index == 1, "cpu"):
+        heard = verdicts(
+            model, design, tokenizer, sampling, rng, index == 1, "cpu", options.strength
+        )
+        for prompt, verdict in heard:
             passed[prompt.family] += verdict.passed
             if not verdict.passed:
                 what = f"{prompt.family}, {prompt.text!r}"

@@ -60,8 +60,15 @@ def test_a_checkpoint_is_asked_for_two_clips_of_every_family(capsys) -> None:
     assert len(failed) == round((1 - hasty / 100) * 2 * len(FAMILIES))
 
 
+def test_what_begins_from_the_sounds_themselves_passes(capsys) -> None:
+    assert asked.main([str(CHECKPOINT), "--strength", "0.3", "--steps", "2"]) == 0
+    assert float(capsys.readouterr().out.splitlines()[-1].split("%")[0]) > 90
+
+
 def test_what_is_no_checkpoint_is_not_asked(tmp_path, capsys) -> None:
     assert asked.main([str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
     with pytest.raises(SystemExit):
         asked.main([str(CHECKPOINT), "--steps", "9"])
+    with pytest.raises(SystemExit):
+        asked.main([str(CHECKPOINT), "--strength", "0"])
