@@ -28,10 +28,10 @@ from edge_audio.sampling.samplers import SAMPLERS
 from .data import tokenize
 from .design import Design, of_model
 from .fast import fast
+from .latents import encode
 from .modules import Model
 from .official import TOKENIZER, read_checkpoint
 from .prompts import Prompt, ask, ask_by_name
-from .sounds.worlds import Sound
 
 SEED = 31
 #: at most, whatever the design's sampling has: a verdict hardly changes with more
@@ -49,10 +49,9 @@ def verdicts(
     rng: np.random.Generator,
     by_name: bool,
     device: str,
-    strength: float = 1.0,
 ) -> list[tuple[Prompt, Verdict]]:
     """A clip of every family, in words of the training set or by a bare name, and what its check
-    says of it. strength: below 1, from a sound of that family with what is asked for.
+    says of it. With a `strength` below 1 in `sampling`, from a sound of what is asked for.
     """
     world, prompts = design.world, []
     for name, family in world.families.items():
@@ -89,15 +88,20 @@ def verdicts(
             )
         return v.float().cpu().numpy()
 
+    strength = sampling.get("strength", 1.0)
     sampler = SAMPLERS[sampling["sampler"]]
     length = design.length_for(world.full_seconds)
     x = rng.standard_normal((len(prompts), design.latents, length), np.float32)
     if strength < 1:
-        sounds = [
-            world.make_sound(rng, prompt.family, prompt.attributes, world.full_seconds)
+        sounds = (
+            world.make_sound(rng, prompt.family, prompt.attributes, world.full_seconds).audio
             for prompt in prompts
-        ]
-        x = started(x, _latents(model, design, sounds, length, device), strength)
+        )
+        clips = (
+            audio[: length * design.downsampling].reshape(-1, world.channels).T for audio in sounds
+        )
+        latents = [encode(model.autoencoder, clip, device) for clip in clips]
+        x = started(x, np.stack(latents), strength)
     *_, last = sampler.sample(
         guided(denoise, cond, torch.zeros_like(cond), sampling["cfg_scale"]),
         x,
@@ -111,17 +115,6 @@ def verdicts(
         verdict = check(clip, world.sample_rate, prompt.family, prompt.attributes, world.name)
         heard.append((prompt, verdict))
     return heard
-
-
-def _latents(
-    model: Model, design: Design, sounds: list[Sound], length: int, device: str
-) -> np.ndarray:
-    """Of the beginnings of sounds: [B, C, length]."""
-    audio = np.stack([sound.audio[: length * design.downsampling] for sound in sounds])
-    clips = torch.from_numpy(audio.reshape(*audio.shape[:2], -1)).transpose(1, 2).to(device)
-    with fast(device):
-        means = [model.autoencoder.encode(clip[None])[0].float().cpu() for clip in clips]
-    return torch.cat(means).numpy()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,16 +138,13 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgeAudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    given = {key: getattr(options, key) for key in ("sampler", "steps", "cfg_scale")}
+    given = {key: getattr(options, key) for key in ("sampler", "steps", "cfg_scale", "strength")}
     sampling = {**design.sampling, **{key: to for key, to in given.items() if to is not None}}
     passed: dict[str, int] = dict.fromkeys(design.world.families, 0)
     for index in range(2):
         rng = np.random.default_rng([SEED, ROUND, index])
         tokenizer = options.checkpoint / TOKENIZER
-        heard = verdicts(
-            model, design, tokenizer, sampling, rng, index == 1, "cpu", options.strength
-        )
-        for prompt, verdict in heard:
+        for prompt, verdict in verdicts(model, design, tokenizer, sampling, rng, index == 1, "cpu"):
             passed[prompt.family] += verdict.passed
             if not verdict.passed:
                 what = f"{prompt.family}, {prompt.text!r}"

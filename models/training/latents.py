@@ -17,6 +17,15 @@ SCALED_BY = 4000  # clips that tell how large the latents are
 
 
 @torch.no_grad()
+def encode(autoencoder: Autoencoder, audio: np.ndarray, device: str) -> np.ndarray:
+    """Means of the latents of a clip: [channels, N] -> float32 [latents, T]."""
+    with fast(device):
+        mean, _ = autoencoder.encode(torch.from_numpy(audio)[None].to(device))
+    means: np.ndarray = mean[0].float().cpu().numpy()
+    return means
+
+
+@torch.no_grad()
 def encode_clips(
     design: Design, autoencoder: Autoencoder, clips: Clips, path: Path, device: str
 ) -> np.ndarray:
@@ -30,18 +39,14 @@ def encode_clips(
             temporary, "w+", np.float16, (len(clips.audio), design.latents, design.latent_length)
         )
 
-        def encode(audio: np.ndarray) -> np.ndarray:
-            with fast(device):
-                mean, _ = autoencoder.encode(torch.from_numpy(audio)[None].to(device))
-            return mean[0].half().cpu().numpy()
-
         compile_for(len(clips.audio), autoencoder.encoder)
         silence = np.zeros((design.world.channels, design.world.clip_samples), np.float32)
-        latents[:] = encode(silence)
+        latents[:] = encode(autoencoder, silence, device)
         # one at a time: a clip's activations fit the cache, a batch's do not
         for row in tqdm(range(len(clips.audio)), desc="latents", unit="clip", mininterval=5):
             length = design.length_for(clips.seconds[row])
-            latents[row, :, :length] = encode(clips.audio.cut(row, 0, length * design.downsampling))
+            audio = clips.audio.cut(row, 0, length * design.downsampling)
+            latents[row, :, :length] = encode(autoencoder, audio, device)
         latents.flush()
         temporary.replace(path)
     return np.load(path, mmap_mode="r")
