@@ -21,6 +21,8 @@ TOKEN = "hf_of_a_test"
 #: files of these are git LFS's, as on the Hub
 LFS = (".safetensors", ".tflite", ".model", ".ckpt")
 PIECE = 1 << 16
+#: what the client asks of itself, once a day, between what it is told to ask: tests do not count it
+AGENTS = "/api/agent-harnesses"
 
 
 @dataclass
@@ -161,6 +163,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def _route(self, method: str) -> None:
             path = unquote(urlsplit(self.path).path)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if path == AGENTS:
+                self._refuse(Answer(404))
+                return
             hub.requests.append((method, path))
             if fault := hub.fault(method, path):
                 self._refuse(fault)
